@@ -1,0 +1,1 @@
+"""Takes a mix apart into stems."""

@@ -1,0 +1,72 @@
+"""Every error this library raises on purpose.
+
+    StemwrightError
+    +-- InputError          the given file or array cannot be used
+    +-- OptionError         an option, or a combination of options, makes no sense
+    +-- ModelError          a model is unknown, cannot be had, or its file is not what it should be
+    +-- OutputError         a result cannot be written
+    +-- DeviceError         the device is missing or ran out of memory
+    +-- MissingExtraError   an optional part is not installed; the message names the command
+    +-- Canceled            the caller asked to stop
+
+Each carries ``code``, a stable word for programs, and ``retryable``: whether the same call may succeed
+later without any change. The message is one line: what was wrong, with which input, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class StemwrightError(Exception):
+    """Root of all errors of this library."""
+
+    code = "error"
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class InputError(StemwrightError):
+    """The given audio cannot be used."""
+
+    code = "bad_input"
+
+
+class OptionError(StemwrightError):
+    """An option, or a combination of options, makes no sense."""
+
+    code = "bad_option"
+
+
+class ModelError(StemwrightError):
+    """A model is unknown, cannot be had, or its file is not what it should be."""
+
+    code = "model_unavailable"
+
+
+class OutputError(StemwrightError):
+    """A result cannot be written."""
+
+    code = "output_failed"
+    retryable = True
+
+
+class DeviceError(StemwrightError):
+    """The device is missing or ran out of memory."""
+
+    code = "device_failed"
+    retryable = True
+
+
+class MissingExtraError(StemwrightError):
+    """An optional part is not installed."""
+
+    code = "missing_extra"
+
+
+class Canceled(StemwrightError):
+    """The caller asked to stop."""
+
+    code = "canceled"
