@@ -40,7 +40,7 @@ class Energies:
         )
 
     def sdr(self) -> float:
-        """Signal to distortion ratio as BSSEval v4 defines it for images; NaN when the reference is silent."""
+        """Plain signal to distortion ratio; see :mod:`stemwright.evaluation.frames` for museval's use of it."""
         return _decibels(self.reference, self.error)
 
     def usdr(self) -> float:
@@ -74,9 +74,7 @@ def energies(reference: Samples, estimate: Samples) -> Energies:
     for start in range(0, reference.shape[-1], _BLOCK):
         true = reference[..., start : start + _BLOCK].astype(np.float64).ravel()
         error = estimate[..., start : start + _BLOCK].astype(np.float64).ravel() - true
-        total += Energies(
-            reference=float(true @ true), error=float(error @ error), cross=float(error @ true)
-        )
+        total += Energies(reference=float(true @ true), error=float(error @ error), cross=float(error @ true))
     return total
 
 
@@ -84,7 +82,7 @@ def si_sdr(reference: Samples, estimate: Samples) -> float:
     """Scale-invariant signal to distortion ratio in dB over a whole signal ``[channels, samples]``.
 
     ``10 log10(|a s|^2 / |a s - e|^2)`` with ``a = <e, s> / <s, s>`` (Le Roux, Wisdom, Erdogan and Hershey,
-    "SDR: half-baked or well done?", ICASSP 2019, equation 3). One scale serves all channels, so a shifted
+    "SDR: half-baked or well done?", ICASSP 2019). One scale serves all channels, so a shifted
     balance between left and right counts as an error. No mean is removed.
 
     Returns:
@@ -101,7 +99,7 @@ def usdr(reference: Samples, estimate: Samples) -> float:
     """Utterance SDR in dB over a whole signal ``[channels, samples]``: no filters, no frames.
 
     ``10 log10((|s|^2 + 1e-7) / (|s - e|^2 + 1e-7))`` (Mitsufuji et al., "Music Demixing Challenge 2021",
-    Frontiers in Signal Processing 2022, equation 1): the figure of the MDX and SDX challenges.
+    Frontiers in Signal Processing 2022): the figure of the MDX and SDX challenges.
 
     Raises:
         InputError: the shapes differ.
