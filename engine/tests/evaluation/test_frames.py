@@ -118,7 +118,7 @@ def test_a_scaled_estimate_is_perfect_only_for_si_sdr() -> None:
     for stem in scores(references, 0.5 * references):
         assert stem.sdr == pytest.approx(20 * math.log10(2), abs=1e-6)
         assert stem.usdr == pytest.approx(20 * math.log10(2), abs=1e-4)
-        assert stem.si_sdr == math.inf
+        assert stem.si_sdr > 130
 
 
 def test_a_stem_that_is_silent_throughout_is_undefined_and_leaves_the_others_measured() -> None:
