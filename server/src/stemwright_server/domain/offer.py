@@ -1,0 +1,62 @@
+"""What a model offers: its variations and the files a run of one will make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Names become parts of storage keys and of URLs, so they are plain from the start.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+def plain(name: str, what: str) -> str:
+    """``name`` itself if it is safe in a storage key; ValueError names ``what`` otherwise."""
+    if PLAIN_NAME.fullmatch(name) is None:
+        raise ValueError(f"{what} {name!r} has to be letters, digits, '_', '-' and '.', at most 100, not starting with '.'")
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """One way to run a model, for example the weights ``htdemucs_ft`` of the model ``demucs``."""
+
+    name: str
+    description: str
+    outputs: tuple[str, ...]  # names of what it makes when nothing else is asked, for example the stems
+    licence: str  # of the weights, in words a person can act on
+    params: Mapping[str, Any] = field(default_factory=dict)  # JSON Schema of the params it takes, defaults included
+    default: bool = False  # taken when a request names no variation
+
+    def __post_init__(self) -> None:
+        plain(self.name, "variation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSpec:
+    """One file that a run will make, known before the run so that its upload URL can be signed ahead."""
+
+    name: str  # for example "vocals"; unique within a run
+    filename: str  # for example "vocals.flac"; the last part of its storage key
+    content_type: str
+
+    def __post_init__(self) -> None:
+        plain(self.name, "output")
+        plain(self.filename, "output file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` segments, and what is being done."""
+
+    done: int
+    total: int  # 0 while not known yet
+    stage: str = "separating"  # a short word: loading, fetching, separating, encoding, uploading ...
+    message: str = ""
+    eta_seconds: float | None = None  # left empty by a model: the worker measures it
+
+    @property
+    def percent(self) -> float:
+        """0 to 100, one decimal."""
+        return round(100 * min(self.done, self.total) / self.total, 1) if self.total else 0.0
