@@ -1,1 +1,91 @@
-"""Takes a mix apart into stems."""
+"""Takes a mix apart into stems, in memory that does not grow with the song.
+
+    from stemwright import SeparationOptions, Separator
+
+    Separator("htdemucs").separate_file("song.mp3", "stems/", SeparationOptions(stems=("vocals",)))
+
+Names are loaded when they are first used: importing this package imports neither torch nor a decoder.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stemwright.audio import AudioInfo, InputLimits, probe
+    from stemwright.checkpoints import ModelInfo, catalogue
+    from stemwright.errors import (
+        Canceled,
+        DeviceError,
+        InputError,
+        MissingExtraError,
+        ModelError,
+        OptionError,
+        OutputError,
+        StemwrightError,
+    )
+    from stemwright.options import Progress, SeparationOptions
+    from stemwright.report import FidelityReport, StemReport
+    from stemwright.separator import FileSeparation, Separation, Separator
+    from stemwright.writing import Artifact, OutputOptions
+
+_HOME = {
+    "Artifact": "writing",
+    "AudioInfo": "audio",
+    "Canceled": "errors",
+    "DeviceError": "errors",
+    "FidelityReport": "report",
+    "FileSeparation": "separator",
+    "InputError": "errors",
+    "InputLimits": "audio",
+    "MissingExtraError": "errors",
+    "ModelError": "errors",
+    "ModelInfo": "checkpoints",
+    "OptionError": "errors",
+    "OutputError": "errors",
+    "OutputOptions": "writing",
+    "Progress": "options",
+    "Separation": "separator",
+    "SeparationOptions": "options",
+    "Separator": "separator",
+    "StemReport": "report",
+    "StemwrightError": "errors",
+    "catalogue": "checkpoints",
+    "probe": "audio",
+}
+
+__all__ = [
+    "Artifact",
+    "AudioInfo",
+    "Canceled",
+    "DeviceError",
+    "FidelityReport",
+    "FileSeparation",
+    "InputError",
+    "InputLimits",
+    "MissingExtraError",
+    "ModelError",
+    "ModelInfo",
+    "OptionError",
+    "OutputError",
+    "OutputOptions",
+    "Progress",
+    "Separation",
+    "SeparationOptions",
+    "Separator",
+    "StemReport",
+    "StemwrightError",
+    "catalogue",
+    "probe",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"stemwright.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'stemwright' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

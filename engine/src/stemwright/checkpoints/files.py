@@ -1,0 +1,130 @@
+"""Loads a network from a checkpoint file in one of Demucs's two formats, running no code from it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stemwright.checkpoints.header import KLASSES, Header, read_header
+from stemwright.errors import MissingExtraError, ModelError
+from stemwright.models import build
+
+_QUANTIZERS = frozenset({"diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer"})
+
+
+def load_network(file: Path) -> nn.Module:
+    """The network of a checkpoint, in float32, ready for inference on the CPU.
+
+    Raises:
+        ModelError: the file is damaged, its hash is not the one in its name, or it asks for what is not allowed.
+        MissingExtraError: its weights are quantised and ``diffq`` is not installed.
+    """
+    _check_named_hash(file)
+    header = read_header(file)
+    state = _safetensors_state(file, header) if file.suffix == ".safetensors" else _th_state(file)
+    try:
+        network = _restored(header, state) if state.get("__quantized") else _assigned(header, state)
+    except (RuntimeError, ValueError, TypeError, KeyError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"the checkpoint {file} does not fit its own description: {reason}", code="model_corrupt") from None
+    return network.eval().requires_grad_(False)
+
+
+def sha256_of(file: Path) -> str:
+    """The hash of a file's bytes, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_named_hash(file: Path) -> None:
+    """Demucs puts the start of a `.th` file's sha256 into its name."""
+    if file.suffix == ".th" and "-" in file.stem:
+        expected = file.stem.rsplit("-", 1)[1]
+        actual = sha256_of(file)
+        if not actual.startswith(expected):
+            raise ModelError(
+                f"the checkpoint {file} is damaged: its sha256 begins {actual[: len(expected)]}, not {expected}",
+                code="model_corrupt",
+            )
+
+
+def _assigned(header: Header, state: dict[str, Any]) -> nn.Module:
+    """Built without memory or initial values, then given the tensors of the file."""
+    with torch.device("meta"):
+        network = build(header.klass, header.args, header.kwargs)
+    network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
+    return network
+
+
+def _restored(header: Header, state: dict[str, Any]) -> nn.Module:
+    """Quantised weights are unpacked by the library that packed them."""
+    try:
+        import diffq
+    except ImportError:
+        raise MissingExtraError(
+            "this model's weights are quantised and diffq is not installed: pip install 'stemwright[quantized]'"
+        ) from None
+    name = state["meta"]["klass"].name
+    if name not in _QUANTIZERS:
+        raise ValueError(f"the weights are packed by {name}, which is not known here")
+    state["meta"]["klass"] = getattr(diffq, name.rsplit(".", 1)[1])
+    network = build(header.klass, header.args, header.kwargs)
+    diffq.restore_quantized_state(network, state)
+    return network.float()
+
+
+def _safetensors_state(file: Path, header: Header) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(file)
+    except SafetensorError as error:
+        raise ModelError(f"the checkpoint {file} is damaged: {error}; fetch it again", code="model_corrupt") from None
+    if header.structure is None:
+        return dict(tensors)
+    return dict(_unflattened(header.structure, tensors))
+
+
+class _Klass:
+    """A class that a file names, as a name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _unflattened(node: Any, tensors: dict[str, Tensor]) -> Any:
+    """Rebuild a nested state from Demucs's description of it (`demucs.hf._unflatten_state`)."""
+    if not isinstance(node, dict):
+        return node
+    kind, value = next(iter(node.items()))
+    match kind:
+        case "_tensor":
+            return tensors[value]
+        case "_dict":
+            return {key: _unflattened(item, tensors) for key, item in value}
+        case "_list":
+            return [_unflattened(item, tensors) for item in value]
+        case "_tuple":
+            return tuple(_unflattened(item, tensors) for item in value)
+        case "_class":
+            return _Klass(value)
+    raise ValueError(f"the description of the state has an unknown part {kind!r}")
+
+
+def _th_state(file: Path) -> dict[str, Any]:
+    """The `state` of a `.th` file, through torch's restricted unpickler."""
+    stand_ins = [(_Klass(name), name) for name in (*KLASSES, *_QUANTIZERS)]
+    from fractions import Fraction
+
+    try:
+        with torch.serialization.safe_globals([*stand_ins, Fraction]):  # type: ignore[list-item]
+            package = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or hostile pickle can provoke
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"the checkpoint {file} is refused: {reason}", code="model_forbidden") from None
+    return dict(package["state"])

@@ -1,0 +1,1 @@
+"""The commands: each module adds its parser, and imports what is heavy only when it runs."""

@@ -1,0 +1,117 @@
+"""`stemwright models`: lists, pulls and verifies models."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemwright.errors import ModelError, StemwrightError
+
+if TYPE_CHECKING:
+    from stemwright.checkpoints import ModelInfo
+
+
+def add(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Add the parser of this command."""
+    parser = subparsers.add_parser("models", help="list, pull and verify models", description="List models.")
+    parser.add_argument("--models-path", "--repo", type=Path, metavar="DIR", help="folder of models of your own")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(func=run_list)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    for name, text, func in (
+        ("list", "list all models, with their licences and where they lie", run_list),
+        ("pull", "fetch models, so that they are there later without a network", run_pull),
+        ("verify", "compare the files of models with the published hashes, and load them", run_verify),
+    ):
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name != "list":
+            action.add_argument("names", nargs="+", metavar="NAME")
+        action.add_argument("--models-path", "--repo", type=Path, metavar="DIR", default=argparse.SUPPRESS)
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+        action.set_defaults(func=func)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print every model that can be named."""
+    from stemwright.checkpoints import catalogue
+
+    rows = [_row(model) for model in catalogue(args.models_path)]
+    if args.json:
+        print(json.dumps({"models": rows}, indent=2))
+        return 0
+    for row in rows:
+        size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else "not on this machine yet"
+        print(f"{row['name']}  [{', '.join(row['stems'])}]  {row['origin']}, {size}")
+        print(f"    {row['description']}")
+        print(f"    licence: {row['licence']}")
+        for file in row["files"]:
+            print(f"    {file}")
+    return 0
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    """Fetch the files of models that are not here yet."""
+    from stemwright.checkpoints import find, hub
+
+    for name in args.names:
+        model = find(name, args.models_path)
+        print(f"{name}: licence: {model.licence}", file=sys.stderr)
+        files = [hub.obtain(model, each, lambda line: print(line, file=sys.stderr)) for each in model.members]
+        for file in files:
+            print(file)
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Check hashes and load; every model is tried, and the exit code tells whether one failed."""
+    from stemwright.checkpoints import find
+
+    code = 0
+    for name in args.names:
+        try:
+            _verify(find(name, args.models_path))
+        except StemwrightError as error:
+            from stemwright.cli import fail
+
+            code = fail(str(error))
+    return code
+
+
+def _verify(model: ModelInfo) -> None:
+    from stemwright.checkpoints import files, hub
+
+    for member in model.members:
+        file = hub.cached(model, member)
+        if file is None:
+            raise ModelError(f"{model.name} is not on this machine: run `stemwright models pull {model.name}`")
+        if model.origin == "package":
+            from stemwright.models import spleeter_package
+
+            spleeter_package.load()
+            print(f"{model.name}: {file}: ok, sha256 {spleeter_package.WEIGHTS_SHA256}")
+            continue
+        actual = files.sha256_of(file)
+        hub.check(member, file, actual)
+        files.load_network(file)
+        against = "as published" if hub.expected_sha256(member, file) else "no published hash to compare with"
+        print(f"{model.name}: {file}: ok, sha256 {actual} ({against})")
+
+
+def _row(model: ModelInfo) -> dict[str, Any]:
+    from stemwright.checkpoints import hub
+
+    files = [file for member in model.members if (file := hub.cached(model, member)) is not None]
+    here = len(files) == len(model.members)
+    return {
+        "name": model.name,
+        "description": model.description,
+        "stems": list(model.sources),
+        "origin": model.origin,
+        "licence": model.licence,
+        "networks": len(model.members),
+        "bytes": (model.size or sum(file.stat().st_size for file in files)) if here else None,
+        "files": [str(file) for file in files],
+    }

@@ -1,0 +1,216 @@
+"""HTDemucs (Rouard et al. 2023, arXiv 2211.08553): our own network for Demucs's released weights.
+
+Takes the state dict and the constructor arguments of `demucs.htdemucs.HTDemucs` (demucs 4.1.0) as they are. Written for
+inference, and for the configurations that were released: complex spectrogram as channels, no Wiener filter, sine
+positions, norms before attention. `supports` tells which arguments those are; others run on Demucs's own class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stemwright.models.crosstransformer import CrossTransformer
+from stemwright.models.layers import Conv, DecoderLayer, EncoderLayer
+from stemwright.models.stft import inverse, spectrogram
+
+# What this network has built in: an argument with another value asks for something that is not written here.
+# Arguments that only matter in training (initial values, dropout, learning rate) may have any value.
+_BUILT_IN: Mapping[str, tuple[Any, ...]] = {
+    "growth": (2,),
+    "wiener_iters": (0,),
+    "end_iters": (0,),
+    "wiener_residual": (False,),
+    "cac": (True,),
+    "rewrite": (True,),
+    "multi_freqs": (None, []),
+    "context_enc": (0,),
+    "t_emb": ("sin",),
+    "t_norm_in": (True,),
+    "t_norm_in_group": (False, 0),
+    "t_group_norm": (False, 0),
+    "t_norm_first": (True,),
+    "t_norm_out": (True,),
+    "t_weight_pos_embed": (1.0,),
+    "t_layer_scale": (True,),
+    "t_gelu": (True,),
+    "t_sin_random_shift": (0,),
+    "t_sparse_self_attn": (False,),
+    "t_sparse_cross_attn": (False,),
+    "t_cross_first": (False,),
+    "use_train_segment": (True,),
+}
+
+
+def supports(kwargs: Mapping[str, Any]) -> bool:
+    """Whether this network computes what these arguments of Demucs's class ask for."""
+    plain = all(kwargs.get(name, values[0]) in values for name, values in _BUILT_IN.items())
+    depth, stride, nfft = kwargs.get("depth", 4), kwargs.get("stride", 4), kwargs.get("nfft", 4096)
+    no_norms = kwargs.get("norm_starts", 4) >= depth
+    rows_left = nfft // 2 // stride ** (depth - 1) > kwargs.get("kernel_size", 8)
+    return plain and no_norms and rows_left and kwargs.get("t_layers", 5) > 0 and kwargs.get("channels_time") is None
+
+
+class FrequencyEmbedding(nn.Module):
+    """One learnt vector per frequency row, stored ten times too small, as Demucs does to speed its learning."""
+
+    def __init__(self, rows: int, channels: int, scale: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(rows, channels)
+        self.scale = scale
+
+    def forward(self) -> Tensor:
+        """``[rows, channels]``."""
+        return self.embedding.weight * self.scale
+
+
+class HTDemucs(nn.Module):
+    """Separates ``[B, channels, samples]`` into ``[B, sources, channels, samples]``, one training segment at a time."""
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        audio_channels: int = 2,
+        channels: int = 48,
+        nfft: int = 4096,
+        depth: int = 4,
+        freq_emb: float = 0.2,
+        emb_scale: float = 10,
+        kernel_size: int = 8,
+        stride: int = 4,
+        context: int = 1,
+        dconv_mode: int = 1,
+        dconv_depth: int = 2,
+        dconv_comp: float = 8,
+        dconv_init: float = 1e-3,
+        bottom_channels: int = 0,
+        t_layers: int = 5,
+        t_hidden_scale: float = 4.0,
+        t_heads: int = 8,
+        t_max_period: float = 10000.0,
+        samplerate: int = 44100,
+        segment: float | Fraction = 10,
+        **fixed: Any,
+    ) -> None:
+        super().__init__()
+        if not supports({**fixed, "depth": depth, "stride": stride, "nfft": nfft, "kernel_size": kernel_size}):
+            raise ValueError("these arguments ask for a variant of HTDemucs that is not written here")
+        self.sources, self.audio_channels, self.samplerate = list(sources), audio_channels, samplerate
+        self.segment, self.nfft, self.freq_emb_scale = segment, nfft, freq_emb
+        branch = {"compress": dconv_comp, "depth": dconv_depth, "init": dconv_init}
+        widths = [channels * 2**index for index in range(depth)]
+        self._build_branches(widths, len(self.sources), kernel_size, stride, context, dconv_mode, branch)
+        self.freq_emb = FrequencyEmbedding(nfft // 2 // stride, channels, emb_scale) if freq_emb else None
+        dim = widths[-1]
+        self.bottom_channels = bottom_channels
+        if bottom_channels:
+            for suffix in ("", "_t"):
+                self.add_module(f"channel_upsampler{suffix}", Conv(bottom_channels, dim, 1, bias=bottom_channels))
+                self.add_module(f"channel_downsampler{suffix}", Conv(dim, bottom_channels, 1, bias=dim))
+            dim = bottom_channels
+        self.crosstransformer = CrossTransformer(
+            dim, layers=t_layers, heads=t_heads, hidden_scale=t_hidden_scale, max_period=t_max_period
+        )
+
+    def _build_branches(
+        self,
+        widths: list[int],
+        sources: int,
+        kernel: int,
+        stride: int,
+        context: int,
+        dconv_mode: int,
+        branch: dict[str, float],
+    ) -> None:
+        down = branch if dconv_mode & 1 else None
+        up = branch if dconv_mode & 2 else None
+        for prefix, spectral in (("", True), ("t", False)):
+            parts = self.audio_channels * (2 if spectral else 1)  # real and imaginary, or the wave itself
+            inputs = [parts, *widths[:-1]]
+            outputs = [parts * sources, *widths[:-1]]
+            encoder = nn.ModuleList(
+                EncoderLayer(inputs[i], width, spectral=spectral, kernel=kernel, stride=stride, dconv=down)
+                for i, width in enumerate(widths)
+            )
+            decoder = nn.ModuleList(
+                DecoderLayer(
+                    widths[i],
+                    outputs[i],
+                    spectral=spectral,
+                    kernel=kernel,
+                    stride=stride,
+                    context=context,
+                    last=i == 0,
+                    dconv=up,
+                )
+                for i in reversed(range(len(widths)))
+            )
+            self.add_module(f"{prefix}encoder", encoder)
+            self.add_module(f"{prefix}decoder", decoder)
+
+    def valid_length(self, length: int) -> int:
+        """Samples to pad ``length`` to: always the training segment.
+
+        Raises:
+            ValueError: ``length`` is longer than the training segment.
+        """
+        training = int(self.segment * self.samplerate)
+        if length > training:
+            raise ValueError(f"{length} samples are more than the segment of {training} this network was trained for")
+        return training
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """``[B, audio_channels, samples]`` to ``[B, sources, audio_channels, samples]``."""
+        length = mix.shape[-1]
+        mix = F.pad(mix, (0, self.valid_length(length) - length))
+        z = spectrogram(mix, self.nfft)
+        x, mean, std = _standardised(torch.view_as_real(z).permute(0, 2, 3, 1, 4).flatten(3))
+        xt, mean_t, std_t = _standardised(mix.transpose(1, 2)[:, None])
+        y, yt = self.core(x, xt)
+        return self._joined(y * std + mean, yt * std_t + mean_t, mix.shape[-1])[..., :length]
+
+    def core(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        """All that is learnt: spectral ``[B, bins, frames, 2 * channels]`` and waveform ``[B, 1, samples, channels]``.
+
+        Returns both with the channels of every source.
+        """
+        skips, skips_t, lengths_t = [], [], []
+        for index, (encode, encode_t) in enumerate(zip(self.encoder, self.tencoder, strict=True)):  # type: ignore[arg-type]
+            lengths_t.append(xt.shape[2])
+            xt = encode_t(xt)
+            x = encode(x)
+            if index == 0 and self.freq_emb is not None:
+                x = x + (self.freq_emb_scale * self.freq_emb())[:, None]
+            skips.append(x)
+            skips_t.append(xt)
+        x, xt = self._attend(x, xt)
+        for decode, decode_t in zip(self.decoder, self.tdecoder, strict=True):  # type: ignore[arg-type]
+            x = decode(x, skips.pop(), x.shape[2])
+            xt = decode_t(xt, skips_t.pop(), lengths_t.pop())
+        return x, xt
+
+    def _attend(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.bottom_channels:
+            return self.crosstransformer(x, xt)  # type: ignore[no-any-return]
+        x, xt = self.channel_upsampler.pointwise(x), self.channel_upsampler_t.pointwise(xt)  # type: ignore[operator,union-attr]
+        x, xt = self.crosstransformer(x, xt)
+        return self.channel_downsampler.pointwise(x), self.channel_downsampler_t.pointwise(xt)  # type: ignore[operator,union-attr]
+
+    def _joined(self, y: Tensor, yt: Tensor, length: int) -> Tensor:
+        """Both branches as waves, added: ``[B, sources, channels, length]``."""
+        sources, channels = len(self.sources), self.audio_channels
+        z = y.unflatten(-1, (sources, channels, 2)).permute(0, 3, 4, 1, 2, 5)
+        wave = inverse(torch.view_as_complex(z.contiguous()), length)
+        return wave + yt[:, 0].unflatten(-1, (sources, channels)).permute(0, 2, 3, 1)
+
+
+def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``x`` with mean 0 and deviation 1 per batch entry, and both."""
+    dims = tuple(range(1, x.dim()))
+    std, mean = torch.std_mean(x, dim=dims, keepdim=True)
+    return (x - mean) / (1e-5 + std), mean, std

@@ -1,0 +1,159 @@
+"""The convolutional layers of the hybrid networks (Défossez 2021, arXiv 2111.03600), for inference.
+
+Everything works on ``[batch, rows, time, channels]``: rows are frequencies in the spectral branch, and one row is the
+waveform branch. So a 1x1 convolution is a linear layer, a normalisation over a row is a layer norm over contiguous
+memory, and nothing is permuted in between. Parameters keep the names and shapes of Demucs's state dict.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Conv(nn.Module):
+    """Holds a convolution's weight as Demucs stores it: ``[out, in, k]`` (waveform) or ``[out, in, kf, kt]``."""
+
+    def __init__(self, *shape: int, bias: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(*shape))
+        self.bias = nn.Parameter(torch.zeros(bias))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def planar(self) -> Tensor:
+        """The weight with a row dimension: ``[out, in, kf, kt]``."""
+        return self.weight if self.weight.dim() == 4 else self.weight[:, :, None, :]
+
+    def pointwise(self, x: Tensor) -> Tensor:
+        """A kernel of one sample is a linear layer on the last dimension."""
+        return F.linear(x, self.weight.flatten(1), self.bias)
+
+    def conv(
+        self, x: Tensor, *, stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0), dilation: int = 1
+    ) -> Tensor:
+        """Convolve ``[B, rows, time, channels]``."""
+        y = F.conv2d(x.permute(0, 3, 1, 2), self.planar(), self.bias, stride, padding, (1, dilation))
+        return y.permute(0, 2, 3, 1)
+
+    def transposed(self, x: Tensor, *, stride: tuple[int, int]) -> Tensor:
+        """Convolve transposed, without any padding."""
+        y = F.conv_transpose2d(x.permute(0, 3, 1, 2), self.planar(), self.bias, stride)
+        return y.permute(0, 2, 3, 1)
+
+
+class RowNorm(nn.Module):
+    """GroupNorm with one group over each row: mean and variance of all its times and channels, gain per channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = F.layer_norm(x.flatten(2), (x.shape[2] * x.shape[3],)).view_as(x)
+        return torch.addcmul(self.bias, normed, self.weight)
+
+
+class LayerScale(nn.Module):
+    """One learnt gain per channel (Touvron et al. 2021, arXiv 2103.17239)."""
+
+    def __init__(self, channels: int, init: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * x
+
+
+class DConv(nn.Module):
+    """A residual branch of dilated convolutions along time, squeezed to a few channels."""
+
+    def __init__(self, channels: int, *, compress: float, depth: int, init: float) -> None:
+        super().__init__()
+        hidden = int(channels / compress)
+        # The indices are those of Demucs's nn.Sequential: conv, norm, gelu, conv, norm, glu, scale.
+        self.layers = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "0": Conv(hidden, channels, 3, bias=hidden),
+                    "1": RowNorm(hidden),
+                    "3": Conv(2 * channels, hidden, 1, bias=2 * channels),
+                    "4": RowNorm(2 * channels),
+                    "6": LayerScale(channels, init),
+                }
+            )
+            for _ in range(depth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for index, layer in enumerate(self.layers):
+            dilation = 2**index
+            y = layer["0"].conv(x, padding=(0, dilation), dilation=dilation)
+            y = layer["3"].pointwise(F.gelu(layer["1"](y)))
+            x = x + layer["6"](F.glu(layer["4"](y), dim=-1))
+        return x
+
+
+class EncoderLayer(nn.Module):
+    """Strided convolution, residual branch, gate. Spectral: along the rows; waveform: along time."""
+
+    def __init__(
+        self, inputs: int, channels: int, *, spectral: bool, kernel: int, stride: int, dconv: dict[str, float] | None
+    ) -> None:
+        super().__init__()
+        self.spectral, self.kernel, self.stride = spectral, kernel, stride
+        tail = (kernel, 1) if spectral else (kernel,)
+        ones = (1, 1) if spectral else (1,)
+        self.conv = Conv(channels, inputs, *tail, bias=channels)
+        self.rewrite = Conv(2 * channels, channels, *ones, bias=2 * channels)
+        self.dconv = DConv(channels, **dconv) if dconv is not None else None  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        pad = self.kernel // 4
+        if self.spectral:
+            y = self.conv.conv(x, stride=(self.stride, 1), padding=(pad, 0))
+        else:
+            x = F.pad(x, (0, 0, 0, -x.shape[2] % self.stride))
+            y = self.conv.conv(x, stride=(1, self.stride), padding=(0, pad))
+        y = F.gelu(y)
+        if self.dconv is not None:
+            y = self.dconv(y)
+        return F.glu(self.rewrite.pointwise(y), dim=-1)
+
+
+class DecoderLayer(nn.Module):
+    """Gate with context, residual branch, transposed convolution: the mirror of `EncoderLayer`."""
+
+    def __init__(
+        self,
+        channels: int,
+        outputs: int,
+        *,
+        spectral: bool,
+        kernel: int,
+        stride: int,
+        context: int,
+        last: bool,
+        dconv: dict[str, float] | None,
+    ) -> None:
+        super().__init__()
+        self.spectral, self.kernel, self.stride, self.context, self.last = spectral, kernel, stride, context, last
+        tail = (kernel, 1) if spectral else (kernel,)
+        around = (1 + 2 * context,) * (2 if spectral else 1)
+        self.rewrite = Conv(2 * channels, channels, *around, bias=2 * channels)
+        self.conv_tr = Conv(channels, outputs, *tail, bias=outputs)
+        self.dconv = DConv(channels, **dconv) if dconv is not None else None  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
+        """``skip``: the encoder's output at this depth; ``length``: the time samples that the encoder layer saw."""
+        rows = self.context if self.spectral else 0
+        y = F.glu(self.rewrite.conv(x + skip, padding=(rows, self.context)), dim=-1)
+        if self.dconv is not None:
+            y = self.dconv(y)
+        pad = self.kernel // 4
+        if self.spectral:
+            z = self.conv_tr.transposed(y, stride=(self.stride, 1))[:, pad:-pad]
+        else:
+            z = self.conv_tr.transposed(y, stride=(1, self.stride))[:, :, pad : pad + length]
+        return z if self.last else F.gelu(z)

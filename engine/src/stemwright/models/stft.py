@@ -1,0 +1,62 @@
+"""The short-time Fourier transform of the hybrid networks, and its inverse.
+
+Demucs's convention (`demucs.htdemucs.HTDemucs._spec`, `_ispec`): a hop of a quarter of the window, reflected borders
+such that ``ceil(samples / hop)`` frames come out, the highest bin dropped, scaled by ``1 / sqrt(window)``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def spectrogram(audio: Tensor, nfft: int) -> Tensor:
+    """``[..., samples]`` to complex ``[..., nfft // 2, ceil(samples / hop)]``."""
+    hop = nfft // 4
+    length = audio.shape[-1]
+    frames = -(-length // hop)
+    border = hop // 2 * 3
+    flat = audio.reshape(-1, length)
+    padded = _reflect(flat, border, border + frames * hop - length)
+    window = torch.hann_window(nfft, dtype=audio.dtype, device=audio.device)
+    z = torch.stft(padded, nfft, hop, window=window, normalized=True, center=True, return_complex=True)
+    z = z[:, :-1, 2 : 2 + frames]
+    return z.reshape(*audio.shape[:-1], nfft // 2, frames)
+
+
+def inverse(z: Tensor, length: int) -> Tensor:
+    """Complex ``[..., nfft // 2, frames]`` to ``[..., length]`` samples."""
+    bins, frames = z.shape[-2:]
+    nfft = 2 * bins
+    hop = nfft // 4
+    border = hop // 2 * 3
+    # Each frame is one row for the inverse FFT: [N, frames + 4, nfft]; two empty frames stand for each border.
+    rows = F.pad(z.reshape(-1, bins, frames).transpose(1, 2), (0, 1, 2, 2))
+    window = torch.hann_window(nfft, dtype=torch.float32, device=z.device)
+    pieces = torch.fft.irfft(rows, n=nfft, dim=-1) * (window * nfft**0.5)
+    # With a hop of a quarter, a sample is covered by four frames: add four shifted copies of hop-sized blocks.
+    count = frames + 4
+    blocks = pieces.view(-1, count, 4, hop)
+    out = blocks.new_zeros(blocks.shape[0], count + 3, hop)
+    envelope = window.new_zeros(count + 3, hop)
+    squared = window.square().view(4, hop)
+    for quarter in range(4):
+        out[:, quarter : quarter + count] += blocks[:, :, quarter]
+        envelope[quarter : quarter + count] += squared[quarter]
+    start = nfft // 2 + border
+    flat = out.reshape(out.shape[0], -1)[:, start : start + length]
+    flat = flat / envelope.reshape(-1)[start : start + length]
+    return flat.reshape(*z.shape[:-2], length)
+
+
+def _reflect(audio: Tensor, left: int, right: int) -> Tensor:
+    """Reflect the borders of ``[N, samples]``; a piece too short to be reflected is lengthened with zeros first."""
+    length = audio.shape[-1]
+    missing = max(left, right) - length + 1
+    if missing > 0:
+        after = min(right, missing)
+        before = missing - after
+        audio = F.pad(audio, (before, after))
+        left, right = left - before, right - after
+    return F.pad(audio[:, None], (left, right), mode="reflect")[:, 0]

@@ -1,0 +1,118 @@
+"""The fidelity report: what a separation did, in numbers that can be checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SILENT = 1e-6  # of full scale (-120 dB): below it a stem counts as silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemReport:
+    """One stem, measured before any gain."""
+
+    peak: float  # 1 is full scale
+    rms_db: float | None  # dB of full scale; None for digital silence
+    silent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidelityReport:
+    """What a user may rely on, measured."""
+
+    samples: int  # of the mix and of every stem, at `sample_rate`
+    sample_rate: int
+    offset: int | None  # samples by which the sum of the stems lags the mix; None when they are not all there
+    residual_db: float | None  # energy of (mix - sum of stems) over the mix's; None likewise or for a silent mix
+    joint_gain: float  # what every stem was multiplied with; below 1 when one would have clipped
+    stems: Mapping[str, StemReport]
+    model: str
+    weights_sha256: tuple[str, ...]  # of each network's file that was used
+    device: str
+    precision: str
+    segments: int
+    seconds: Mapping[str, float]  # spent in each stage; they overlap
+    audio_seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return asdict(self)
+
+
+class FidelityMeter:
+    """Listens to a separation as it streams by and keeps what the report says.
+
+    ``complete`` tells whether all the sources of the model are there; otherwise their sum means nothing.
+    """
+
+    _PROBE = 1 << 17  # samples: about three seconds, the loudest of which is searched for an offset
+    _LARGEST_OFFSET = 1 << 13
+
+    def __init__(self, sources: Sequence[str], *, complete: bool) -> None:
+        self._sources = tuple(sources)
+        self._complete = complete
+        self._peak = np.zeros(len(sources))
+        self._energy = np.zeros(len(sources))
+        self._mix_energy = 0.0
+        self._residual_energy = 0.0
+        self._samples = 0
+        self._channels = 1
+        self._probe: tuple[float, NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    def add(self, mix: NDArray[np.float32], stems: NDArray[np.float32]) -> None:
+        """One block: the mix ``[channels, n]`` and its stems ``[sources, channels, n]``, aligned."""
+        self._samples += mix.shape[-1]
+        self._channels = mix.shape[0]
+        self._peak = np.maximum(self._peak, np.abs(stems).max(axis=(1, 2), initial=0.0))
+        self._energy += np.square(stems, dtype=np.float64).sum(axis=(1, 2))
+        if not self._complete:
+            return
+        total = stems.sum(axis=0)
+        mix_energy = float(np.square(mix, dtype=np.float64).sum())
+        self._mix_energy += mix_energy
+        self._residual_energy += float(np.square(mix - total, dtype=np.float64).sum())
+        loudness = mix_energy / max(1, mix.shape[-1])
+        if self._probe is None or loudness > self._probe[0]:
+            mono = slice(0, self._PROBE)
+            self._probe = (loudness, mix.mean(axis=0)[mono].copy(), total.mean(axis=0)[mono].copy())
+
+    @property
+    def peak(self) -> float:
+        """The highest value of any stem: ``[0, inf)``, 1 is full scale."""
+        return float(self._peak.max(initial=0.0))
+
+    def stems(self) -> dict[str, StemReport]:
+        """What was measured of each stem."""
+        count = max(1, self._samples * self._channels)
+        return {
+            name: StemReport(
+                peak=float(peak),
+                rms_db=10 * math.log10(energy / count) if energy > 0 else None,
+                silent=math.sqrt(energy / count) < _SILENT,
+            )
+            for name, peak, energy in zip(self._sources, self._peak, self._energy, strict=True)
+        }
+
+    def residual_db(self) -> float | None:
+        """How far the stems are from summing to the mix: -inf would be exact, and is given as -300."""
+        if not self._complete or self._mix_energy == 0:
+            return None
+        return 10 * math.log10(max(self._residual_energy / self._mix_energy, 1e-30))
+
+    def offset(self) -> int | None:
+        """Lag of the sum of the stems behind the mix, in samples, at the loudest block's cross-correlation peak."""
+        if self._probe is None or self._probe[0] == 0 or not np.any(self._probe[2]):
+            return None
+        _, mix, total = self._probe
+        size = 1 << (2 * len(mix) - 1).bit_length()
+        spectrum = np.fft.rfft(total, size) * np.conj(np.fft.rfft(mix, size))
+        correlation = np.fft.irfft(spectrum, size)
+        reach = min(self._LARGEST_OFFSET, len(mix) - 1)
+        lags = np.concatenate([correlation[size - reach :], correlation[: reach + 1]]) if reach else correlation[:1]
+        return int(np.argmax(lags)) - reach

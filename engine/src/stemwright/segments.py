@@ -1,0 +1,184 @@
+"""Where segments lie, how they are weighted, and how their outputs are added up.
+
+Pure functions and two small accumulators; positions are sample indices in the mix. The plan is Demucs's
+(`demucs.apply.apply_model`, demucs 4.1.0): segments start every ``stride`` samples, each is centred in the length the
+network wants, overlapping outputs are blended with a triangular weight and divided by the sum of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One piece of the mix, as one call of the network sees it."""
+
+    start: int  # first sample it is responsible for; may be negative when the track is shifted
+    length: int  # samples it is responsible for
+    window_start: int  # first sample of the padded input; what lies outside the mix reads as zero
+    window_length: int  # samples of the padded input: what the network wants
+
+    @property
+    def margin(self) -> int:
+        """Samples of the network's output that come before ``start``."""
+        return self.start - self.window_start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All segments of one pass over ``[start, end)``."""
+
+    start: int
+    end: int
+    segment_length: int
+    stride: int
+    valid_length: Callable[[int], int]  # samples the network wants for so many samples; never fewer
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise ValueError(f"an empty range cannot be planned: [{self.start}, {self.end})")
+        if not 0 < self.stride <= self.segment_length:
+            raise ValueError(f"need 0 < stride <= segment, got {self.stride} and {self.segment_length}")
+
+    def __len__(self) -> int:
+        return -(-(self.end - self.start) // self.stride)
+
+    def __getitem__(self, index: int) -> Segment:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start = self.start + index * self.stride
+        length = min(self.segment_length, self.end - start)
+        window = self.valid_length(length)
+        return Segment(
+            start=start, length=length, window_start=start - (window - length) // 2, window_length=window
+        )
+
+    def settled(self, index: int) -> int:
+        """The position up to which nothing changes any more once segment ``index`` has been added."""
+        return min(self.start + (index + 1) * self.stride, self.end)
+
+
+def stride_of(segment_length: int, overlap: float) -> int:
+    """Samples between the starts of two segments; `overlap` is the share of a segment that the next one covers."""
+    return max(1, int((1 - overlap) * segment_length))
+
+
+def triangle(length: int, power: float = 1.0) -> Tensor:
+    """The weight of each sample of a segment: ``[length]`` float32, rising to 1 in the middle and falling again."""
+    rise = torch.arange(1, length // 2 + 1)
+    fall = torch.arange(length - length // 2, 0, -1)
+    weight = torch.cat([rise, fall]).to(torch.float32)
+    return (weight / weight.max()) ** power
+
+
+class OverlapAdd:
+    """Adds up the segments of one plan, in order, and gives out what is settled.
+
+    Holds one segment of output, whatever the length of the mix.
+    """
+
+    def __init__(self, plan: Plan, weight: Tensor) -> None:
+        self._plan = plan
+        self._weight = weight
+        self._sum: Tensor | None = None
+        self._weights = torch.zeros(plan.segment_length)
+        self._next = 0
+
+    def add(self, output: Tensor) -> Tensor:
+        """Add the output of the next segment, ``[..., length]``, and return the newly settled samples, ``[..., n]``."""
+        plan, segment = self._plan, self._plan[self._next]
+        if output.shape[-1] != segment.length:
+            raise ValueError(f"segment {self._next} has {segment.length} samples, its output {output.shape[-1]}")
+        if self._sum is None:
+            self._sum = output.new_zeros(*output.shape[:-1], plan.segment_length)
+        self._sum[..., : segment.length] += self._weight[: segment.length] * output
+        self._weights[: segment.length] += self._weight[: segment.length]
+        count = plan.settled(self._next) - segment.start
+        settled = self._sum[..., :count] / self._weights[:count]
+        self._sum = _shifted(self._sum, plan.stride)
+        self._weights = _shifted(self._weights, plan.stride)
+        self._next += 1
+        return settled
+
+
+class MixWindow:
+    """The part of the mix that segments still need: blocks go in at the end, windows are read anywhere."""
+
+    def __init__(self, channels: int) -> None:
+        self._samples = torch.zeros(channels, 0)
+        self._start = 0
+
+    @property
+    def end(self) -> int:
+        """The position after the last sample given so far."""
+        return self._start + self._samples.shape[-1]
+
+    def append(self, block: Tensor) -> None:
+        """Append ``[channels, n]`` samples."""
+        self._samples = torch.cat([self._samples, block], dim=-1)
+
+    def forget(self, before: int) -> None:
+        """Drop the samples before a position; they may not be read again."""
+        if before > self._start:
+            count = min(before, self.end) - self._start
+            self._samples = self._samples[:, count:].clone()
+            self._start += count
+
+    def read(self, start: int, length: int) -> Tensor:
+        """``[channels, length]`` samples from ``start`` on, zero where the mix has none."""
+        out = self._samples.new_zeros(self._samples.shape[0], length)
+        first, last = max(start, self._start), min(start + length, self.end)
+        if last > first:
+            out[:, first - start : last - start] = self._samples[:, first - self._start : last - self._start]
+        return out
+
+
+class Mixdown:
+    """Adds the settled output of several passes and gives out what all of them have reached.
+
+    A pass is one network of a bag at one shift. Each pass adds from its own frontier on.
+    """
+
+    def __init__(self, passes: int, length: int) -> None:
+        self._frontier = [0] * passes
+        self._length = length
+        self._sum: Tensor | None = None
+        self._start = 0
+
+    def add(self, index: int, position: int, output: Tensor) -> None:
+        """Add ``[sources, channels, n]`` samples of pass ``index`` that start at ``position`` (negative ones drop)."""
+        if position < 0:
+            output = output[..., -position:]
+            position = 0
+        count = output.shape[-1]
+        if count == 0:
+            return
+        if position != self._frontier[index]:
+            raise ValueError(f"pass {index} stands at {self._frontier[index]}, not at {position}")
+        first = position - self._start
+        if self._sum is None:
+            self._sum = output.new_zeros(*output.shape[:-1], 0)
+        missing = first + count - self._sum.shape[-1]
+        if missing > 0:
+            self._sum = torch.nn.functional.pad(self._sum, (0, missing))
+        self._sum[..., first : first + count] += output
+        self._frontier[index] += count
+
+    def take(self) -> Tensor | None:
+        """The samples that every pass has reached and that were not taken yet, or None."""
+        count = min(self._frontier) - self._start
+        if self._sum is None or count <= 0:
+            return None
+        done, self._sum = self._sum[..., :count], self._sum[..., count:].clone()
+        self._start += count
+        return done
+
+
+def _shifted(values: Tensor, count: int) -> Tensor:
+    """Move the last dimension ``count`` samples to the left and fill with zeros."""
+    return torch.nn.functional.pad(values[..., count:], (0, min(count, values.shape[-1])))
