@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:  # the names of models are read from here without torch
+    from torch import nn
 
 
 def build(klass: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:

