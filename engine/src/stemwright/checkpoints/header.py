@@ -94,7 +94,7 @@ def _decoded(value: Any) -> Any:
 
 def _th_header(file: Path) -> Header:
     with zipfile.ZipFile(file) as archive:
-        entry = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+        entry = next((name for name in archive.namelist() if name.endswith("/data.pkl")), "data.pkl")
         if archive.getinfo(entry).file_size > _LARGEST_HEADER:
             raise ValueError("a header of unlikely size")
         package = _HeaderUnpickler(io.BytesIO(archive.read(entry))).load()
