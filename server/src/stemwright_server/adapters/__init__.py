@@ -1,0 +1,1 @@
+"""The ports over real parts. Each passes its port's contract suite."""

@@ -1,0 +1,203 @@
+"""The job repository in a dictionary: for tests of use cases, and to show what the SQL one has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from threading import RLock
+
+from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists
+from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
+from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
+from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.ports.jobs import IdempotencyKey, Submission
+
+_ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
+class MemoryJobRepository:
+    """Implements ports.jobs.JobRepository. One lock stands for the transaction."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._tracks: dict[str, Track] = {}
+        self._written: dict[str, int] = {}
+        self._jobs: dict[str, Job] = {}
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
+
+    # Tracks
+
+    def add_track(self, track: Track) -> None:
+        with self._lock:
+            self._tracks[track.id] = track
+
+    def track(self, track_id: str) -> Track | None:
+        return self._tracks.get(track_id)
+
+    def track_by_hash(self, owner: str, sha256: str) -> Track | None:
+        ready = (track for track in list(self._tracks.values()) if track.state is TrackState.READY)
+        return next((track for track in ready if (track.owner, track.sha256) == (owner, sha256)), None)
+
+    def confirm_track(self, track: Track) -> bool:
+        with self._lock:
+            known = self._tracks.get(track.id)
+            if known is None or known.state is not TrackState.PENDING:
+                return False
+            if (other := self.track_by_hash(track.owner, track.sha256 or "")) is not None:
+                raise SongExists(other.id)
+            self._tracks[track.id] = replace(track, state=TrackState.READY)
+            return True
+
+    def drop_track(self, track_id: str) -> None:
+        with self._lock:
+            if not self.jobs_of(track_id):
+                self._tracks.pop(track_id, None)
+
+    # Jobs
+
+    def submit(self, job: Job, *, key: IdempotencyKey | None) -> Submission:
+        with self._lock:
+            if key is not None and (entry := self._keys.get((key.owner, key.key))) is not None:
+                return Submission(job=self._known(key, *entry[:2]), created=False)
+            track = self._tracks.get(job.track_id)
+            if track is None or track.state is not TrackState.READY:
+                raise Gone(f"The uploaded bytes of {job.track_id} are not here any more; upload them again.")
+            reusable = (*_ACTIVE, JobState.COMPLETED)
+            same = [known for known in self._jobs.values() if known.work_key == job.work_key and known.state in reusable]
+            answer = min(same, key=lambda known: known.created_at) if same else job
+            self._jobs.setdefault(answer.id, answer)
+            if key is not None:
+                self._keys[key.owner, key.key] = (key.fingerprint, answer.id, job.created_at)
+            self._tracks[track.id] = replace(track, used_at=job.created_at)
+            return Submission(job=answer, created=not same)
+
+    def _known(self, key: IdempotencyKey, fingerprint: str, job_id: str) -> Job:
+        if fingerprint != key.fingerprint:
+            raise InvalidRequest(
+                f"Idempotency-Key {key.key!r} was used for another request.", code="idempotency_key_reused"
+            )
+        if job_id not in self._jobs:
+            raise Gone(f"The job of Idempotency-Key {key.key!r} was removed after its retention time.")
+        return self._jobs[job_id]
+
+    def job(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    def jobs_of(self, track_id: str) -> Sequence[Job]:
+        with self._lock:
+            jobs = [job for job in self._jobs.values() if job.track_id == track_id]
+        return sorted(jobs, key=lambda job: (job.created_at, job.id))
+
+    def claim(
+        self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
+    ) -> Job | None:
+        with self._lock:
+            for job in sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id)):
+                if job.model not in models:
+                    continue
+                transition = advance(job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now))
+                if transition.accepted:
+                    taken = self._jobs[job.id] = transition.job
+                    self._attempts[taken.id, taken.attempt] = Attempt(
+                        job_id=taken.id,
+                        number=taken.attempt,
+                        worker=worker,
+                        prefix=taken.prefix(taken.attempt),
+                        started_at=now,
+                        writable_until=writable_until,
+                    )
+                    return taken
+        return None
+
+    def change(self, job_id: str, step: Callable[[Job], Transition]) -> Transition | None:
+        with self._lock:
+            before = self._jobs.get(job_id)
+            if before is None:
+                return None
+            transition = step(before)
+            after = self._jobs[job_id] = transition.job
+            if transition.outcome is not None:
+                number = (job_id, before.attempt)
+                ended = after.finished_at if after.state.final else after.available_at
+                self._attempts[number] = replace(self._attempts[number], outcome=transition.outcome, ended_at=ended)
+            if transition.outcome is Outcome.COMPLETED and (track := self._tracks.get(before.track_id)) is not None:
+                self._tracks[track.id] = replace(track, revision=track.revision + 1)
+            return transition
+
+    def counts(self) -> Mapping[JobState, int]:
+        states = [job.state for job in list(self._jobs.values())]
+        return {state: states.count(state) for state in JobState}
+
+    def running(self, *, worker_prefix: str = "", lease_before: float | None = None) -> Sequence[Job]:
+        running = [job for job in list(self._jobs.values()) if job.state is JobState.RUNNING]
+        return [
+            job
+            for job in running
+            if (job.worker or "").startswith(worker_prefix)
+            and (lease_before is None or (job.lease_until or 0.0) <= lease_before)
+        ]
+
+    def available(self, now: float) -> bool:
+        jobs = list(self._jobs.values())
+        return any(job.state is JobState.QUEUED and job.available_at <= now for job in jobs)
+
+    # Upkeep
+
+    def stale_uploads(self, now: float) -> Sequence[Track]:
+        pending = [track for track in list(self._tracks.values()) if track.state is TrackState.PENDING]
+        return [track for track in pending if track.upload_until <= now]
+
+    def expire_tracks(self, used_before: float) -> None:
+        with self._lock:
+            for track in list(self._tracks.values()):
+                idle = track.state is TrackState.READY and track.used_at < used_before
+                if idle and not any(job.state in _ACTIVE for job in self.jobs_of(track.id)):
+                    self._tracks[track.id] = replace(track, state=TrackState.EXPIRED, sha256=None)
+
+    def tracks_to_purge(self) -> Sequence[Track]:
+        expired = [track for track in list(self._tracks.values()) if track.state is TrackState.EXPIRED]
+        return [track for track in expired if track.key or not self.jobs_of(track.id)]
+
+    def track_purged(self, track_id: str) -> None:
+        with self._lock:
+            if track_id in self._tracks:
+                self._tracks[track_id] = replace(self._tracks[track_id], key="")
+                self.drop_track(track_id)
+
+    def drop_jobs(self, finished_before: float) -> None:
+        with self._lock:
+            for job in list(self._jobs.values()):
+                if job.state.final and (job.finished_at or 0.0) < finished_before:
+                    del self._jobs[job.id]
+                    for number, attempt in self._attempts.items():
+                        if attempt.job_id == job.id and attempt.outcome is Outcome.COMPLETED:
+                            self._attempts[number] = replace(attempt, outcome=Outcome.EXPIRED)
+
+    def attempts_to_clean(self) -> Sequence[Attempt]:
+        kept = (None, Outcome.COMPLETED)
+        return [attempt for attempt in list(self._attempts.values()) if attempt.outcome not in kept]
+
+    def attempt_cleaned(self, attempt: Attempt) -> None:
+        self._attempts.pop((attempt.job_id, attempt.number), None)
+
+    def drop_keys(self, created_before: float) -> None:
+        with self._lock:
+            self._keys = {key: entry for key, entry in self._keys.items() if entry[2] >= created_before}
+
+    def metadata_due(self) -> Sequence[Track]:
+        tracks = list(self._tracks.values())
+        return [track for track in tracks if track.revision > self._written.get(track.id, 0)]
+
+    def metadata_written(self, track: Track) -> None:
+        with self._lock:
+            self._written[track.id] = max(self._written.get(track.id, 0), track.revision)
+
+    def describe_track(self, track_id: str, *, duration: float | None, sample_rate: int | None) -> None:
+        with self._lock:
+            if (track := self._tracks.get(track_id)) is not None:
+                self._tracks[track_id] = replace(
+                    track,
+                    duration=track.duration if duration is None else duration,
+                    sample_rate=track.sample_rate if sample_rate is None else sample_rate,
+                )

@@ -1,0 +1,49 @@
+"""Between the domain's values and rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Row
+
+from stemwright_server.domain.job import Artifact, Attempt, Job, JobError, JobState, Outcome
+from stemwright_server.domain.offer import OutputSpec, Progress
+from stemwright_server.domain.track import Track, TrackState
+
+
+def track_row(track: Track) -> dict[str, Any]:
+    """A row of ``tracks``, less ``written_revision``."""
+    return asdict(track)
+
+
+def row_track(row: Row[Any]) -> Track:
+    """A track of a row."""
+    values = {field.name: row._mapping[field.name] for field in fields(Track)}
+    return Track(**values | {"state": TrackState(values["state"])})
+
+
+def job_row(job: Job) -> dict[str, Any]:
+    """A row of ``jobs``; nested values become JSON."""
+    return asdict(job) | {"outputs": [asdict(spec) for spec in job.outputs], "artifacts": [asdict(a) for a in job.artifacts]}
+
+
+def row_job(row: Row[Any]) -> Job:
+    """A job of a row."""
+    values = {field.name: row._mapping[field.name] for field in fields(Job)}
+    return Job(
+        **values
+        | {
+            "state": JobState(values["state"]),
+            "outputs": tuple(OutputSpec(**spec) for spec in values["outputs"]),
+            "artifacts": tuple(Artifact(**artifact) for artifact in values["artifacts"]),
+            "progress": Progress(**values["progress"]),
+            "error": JobError(**values["error"]) if values["error"] else None,
+        }
+    )
+
+
+def row_attempt(row: Row[Any]) -> Attempt:
+    """An attempt of a row."""
+    values = dict(row._mapping)
+    return Attempt(**values | {"outcome": Outcome(values["outcome"]) if values["outcome"] else None})

@@ -1,0 +1,91 @@
+"""The tables. Plain SQL types only, so that SQLite and PostgreSQL take them alike; times are unix seconds."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table, UniqueConstraint
+
+VERSION = 1  # of this schema; a store of another version is refused, not guessed at
+
+metadata = MetaData()
+
+schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+tracks = Table(
+    "tracks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(255), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("upload_until", Double, nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("declared_size", BigInteger),
+    Column("declared_sha256", String(64)),
+    Column("size", BigInteger),
+    Column("sha256", String(64)),  # NULL unless READY, so that the constraint below is about usable bytes only
+    Column("media_type", String(64)),
+    Column("duration", Double),
+    Column("sample_rate", Integer),
+    Column("used_at", Double, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("written_revision", Integer, nullable=False, server_default="0"),  # of metadata.json
+    UniqueConstraint("owner", "sha256", name="tracks_owner_sha256"),
+    Index("tracks_state", "state"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("track_id", String(64), nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("model", String(100), nullable=False),
+    Column("variation", String(100), nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("outputs", JSON, nullable=False),
+    Column("work_key", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("available_at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("worker", String(128)),
+    Column("lease_until", Double),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("progress", JSON, nullable=False),
+    Column("artifacts", JSON, nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("revision", Integer, nullable=False),
+    Index("jobs_queue", "state", "available_at"),
+    Index("jobs_track", "track_id"),
+    Index("jobs_work", "work_key"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("worker", String(128), nullable=False),
+    Column("prefix", String(512), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("writable_until", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("outcome", String(16)),
+    Index("attempts_outcome", "outcome"),
+)
+
+idempotency = Table(
+    "idempotency_keys",
+    metadata,
+    Column("owner", String(255), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("job_id", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+)

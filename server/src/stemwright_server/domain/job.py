@@ -1,0 +1,104 @@
+"""A job: what a caller asked for; and the attempts to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from stemwright_server.domain.offer import OutputSpec, Progress
+
+
+class JobState(StrEnum):
+    """What became of a job so far. Progress is a field, not a state."""
+
+    QUEUED = "queued"  # waits for a worker, for the first time or again
+    RUNNING = "running"  # a worker holds a lease on it
+    COMPLETED = "completed"  # its artifacts are published; final
+    FAILED = "failed"  # its error says why; final
+    CANCELED = "canceled"  # the caller asked so; final
+
+    @property
+    def final(self) -> bool:
+        """Whether the state never changes again."""
+        return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELED)
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    COMPLETED = "completed"  # its artifacts are the job's
+    FAILED = "failed"  # the worker said so
+    LOST = "lost"  # the worker died, or was silent for longer than its lease
+    RELEASED = "released"  # the worker gave it back unharmed, as it does on shutdown; not charged
+    CANCELED = "canceled"  # the caller canceled the job under it
+    EXPIRED = "expired"  # was completed; retention removed the job
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobError:
+    """Why a job failed, or why its last attempt did."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A published output."""
+
+    name: str  # for example "vocals"
+    key: str  # in the blob store
+    content_type: str
+    size: int  # bytes
+    sha256: str  # hex
+    duration: float | None = None  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try of a job. The number is the fencing token: what a stale attempt says changes nothing."""
+
+    job_id: str
+    number: int  # 1, 2, 3 ... of its job
+    worker: str
+    prefix: str  # where its uploads go in the blob store; no other attempt writes there
+    started_at: float
+    writable_until: float  # its upload URLs are void after this
+    ended_at: float | None = None
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a caller asked for. Times are unix seconds. Changed by ``lifecycle.advance`` only."""
+
+    id: str
+    track_id: str
+    owner: str
+    model: str
+    variation: str
+    params: Mapping[str, Any]  # complete and canonical, as the model's ``check`` returned them
+    outputs: tuple[OutputSpec, ...]  # what a run will make, fixed at submit
+    work_key: str  # hash of track, model, variation and params: equal for equal work
+    created_at: float
+    request_id: str
+    available_at: float = 0.0  # not claimed before; retries wait here
+    state: JobState = JobState.QUEUED
+    attempt: int = 0  # number of the last attempt; grows with every claim, never shrinks
+    failures: int = 0  # attempts that count against the limit; a released one does not
+    worker: str | None = None  # who runs it; set while running
+    lease_until: float | None = None  # taken from the worker if not renewed before; set while running
+    started_at: float | None = None  # of the first attempt
+    finished_at: float | None = None
+    progress: Progress = Progress(done=0, total=0, stage="queued")
+    artifacts: tuple[Artifact, ...] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)  # the fidelity report of the completed run
+    error: JobError | None = None  # of the last failed attempt; final when the state is FAILED
+    revision: int = 0  # grows with every change
+
+    def prefix(self, attempt: int) -> str:
+        """Where an attempt of this job uploads to."""
+        return f"outputs/{self.track_id}/{self.model}/{self.variation}/{self.id}-{attempt}/"

@@ -1,0 +1,115 @@
+"""What a worker is told and what it says: the messages that cross between the API and a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stemwright_server.domain.offer import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOutput:
+    """A file to be made, and the URL to PUT it to."""
+
+    name: str
+    filename: str
+    content_type: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """All that a worker needs to know to run one attempt of a job."""
+
+    job_id: str
+    attempt: int
+    file_id: str  # for logs
+    request_id: str
+    model: str
+    variation: str
+    params: Mapping[str, Any]
+    input_url: str  # GET
+    input_size: int  # bytes; the worker checks both
+    input_sha256: str  # hex
+    outputs: tuple[TaskOutput, ...]
+    lease_seconds: float  # how long the API waits between two reports
+    timeout_seconds: float  # how long the attempt may take in all
+    max_seconds: float | None  # cap on decoded audio
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimRequest:
+    """A worker asks for work."""
+
+    worker: str  # its id, unique for each process ever started
+    device: str
+    models: tuple[str, ...]  # those it can run
+    wait_seconds: float = 0.0  # how long the API may hold the answer back until there is work
+    nonce: str  # random: no two requests are signed alike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progressed:
+    """The attempt goes on. Renews the lease."""
+
+    job_id: str
+    attempt: int
+    progress: Progress
+    kind: Literal["progress"] = "progress"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadedFile:
+    """An output that lies in the blob store, by its announced name."""
+
+    name: str
+    size: int
+    sha256: str
+    duration: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """The attempt made everything and uploaded it."""
+
+    job_id: str
+    attempt: int
+    files: tuple[UploadedFile, ...]
+    report: Mapping[str, Any] = field(default_factory=dict)
+    duration: float | None = None  # of the input, seconds
+    sample_rate: int | None = None  # of the input, Hz
+    kind: Literal["completed"] = "completed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The attempt ended with an error."""
+
+    job_id: str
+    attempt: int
+    code: str
+    message: str
+    retryable: bool
+    kind: Literal["failed"] = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released:
+    """The worker gives the task back unharmed, because it is going down."""
+
+    job_id: str
+    attempt: int
+    kind: Literal["released"] = "released"
+
+
+Report = Progressed | Completed | Failed | Released
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportAnswer:
+    """What the API says to a report."""
+
+    accepted: bool  # False: the attempt is stale and nothing was changed
+    stop: bool  # True: end this attempt now

@@ -1,0 +1,21 @@
+"""Who calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """A caller. What a subject uploads is seen by that subject only."""
+
+    subject: str
+
+
+class Authenticator(Protocol):
+    """Finds out who calls from the Authorization header."""
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """Raises Unauthenticated."""
+        ...

@@ -1,0 +1,48 @@
+"""The blob store: bytes under keys, reached by signed URLs. Keys are slash-separated plain names, made by us."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class BlobStore(Protocol):
+    """Bytes under keys. A key is either absent or complete: no reader ever sees half a blob."""
+
+    def put_url(self, key: str, *, expires_at: float, max_bytes: int) -> str:
+        """A URL that takes one PUT of at most ``max_bytes`` until ``expires_at`` (unix seconds).
+
+        It may be relative to the API's own address.
+        """
+        ...
+
+    def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str) -> str:
+        """A URL that answers GET until ``expires_at``, as an attachment of that name and type; maybe relative."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Bytes, or None if there is no such blob."""
+        ...
+
+    def sha256(self, key: str) -> str:
+        """Hex digest of a blob's bytes. Raises NotFound."""
+        ...
+
+    def head(self, key: str, count: int) -> bytes:
+        """The first ``count`` bytes or fewer. Raises NotFound."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Store a small blob, replacing one that is there. Raises StorageFull."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove a blob; nothing happens if it is absent."""
+        ...
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove every blob whose key begins with ``prefix``, which ends with a slash."""
+        ...
+
+    def check_room(self) -> None:
+        """Raise StorageFull if too little room is left to take anything in."""
+        ...

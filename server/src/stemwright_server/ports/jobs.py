@@ -1,0 +1,145 @@
+"""The job repository: the queue of record. Every method is one transaction; what it returned is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stemwright_server.domain.job import Attempt, Job, JobState
+from stemwright_server.domain.lifecycle import Transition
+from stemwright_server.domain.track import Track
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdempotencyKey:
+    """A caller's key for a submit, and what it stood for."""
+
+    owner: str
+    key: str
+    fingerprint: str  # hash of the request; the same key with another one is refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """The job that answers a submit, and whether it is new."""
+
+    job: Job
+    created: bool
+
+
+class Tracks(Protocol):
+    """Uploaded files."""
+
+    def add_track(self, track: Track) -> None: ...
+
+    def track(self, track_id: str) -> Track | None: ...
+
+    def track_by_hash(self, owner: str, sha256: str) -> Track | None:
+        """The owner's ready track with these bytes."""
+        ...
+
+    def confirm_track(self, track: Track) -> bool:
+        """Store a track as READY. False if it is not PENDING any more.
+
+        Raises SongExists if the owner has another ready track with the same sha256.
+        """
+        ...
+
+    def drop_track(self, track_id: str) -> None:
+        """Forget a track, unless it has jobs."""
+        ...
+
+
+class Jobs(Protocol):
+    """Jobs, and the one way to hand them out and to change them."""
+
+    def submit(self, job: Job, *, key: IdempotencyKey | None) -> Submission:
+        """Add a queued job; or find the one that the key, or equal work that is not failed or canceled, stands for.
+
+        Raises InvalidRequest (code "idempotency_key_reused"), or Gone if the track's bytes were removed meanwhile.
+        """
+        ...
+
+    def job(self, job_id: str) -> Job | None: ...
+
+    def jobs_of(self, track_id: str) -> Sequence[Job]:
+        """The jobs of a track, oldest first."""
+        ...
+
+    def claim(
+        self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
+    ) -> Job | None:
+        """Take the oldest available queued job of these models: running, attempt + 1. Never handed out twice."""
+        ...
+
+    def change(self, job_id: str, step: Callable[[Job], Transition]) -> Transition | None:
+        """Read a job, apply ``step`` (``advance``) and write the result, undisturbed. None if there is no such job.
+
+        An outcome is written to the attempt; a completed job makes its track's metadata due.
+        """
+        ...
+
+    def counts(self) -> Mapping[JobState, int]:
+        """How many jobs are in each state."""
+        ...
+
+    def running(self, *, worker_prefix: str = "", lease_before: float | None = None) -> Sequence[Job]:
+        """Running jobs of workers whose id begins so, and whose lease ended at or before then."""
+        ...
+
+    def available(self, now: float) -> bool:
+        """Whether a queued job waits for a worker."""
+        ...
+
+
+class Upkeep(Protocol):
+    """What ``sweep`` needs."""
+
+    def stale_uploads(self, now: float) -> Sequence[Track]:
+        """Pending tracks whose time to upload is over."""
+        ...
+
+    def expire_tracks(self, used_before: float) -> None:
+        """Ready tracks not used since, without a queued or running job: EXPIRED, their hash free for a new upload."""
+        ...
+
+    def tracks_to_purge(self) -> Sequence[Track]:
+        """Expired tracks whose bytes may still be in the blob store, or that have no jobs any more."""
+        ...
+
+    def track_purged(self, track_id: str) -> None:
+        """The bytes are gone; the track goes with them, unless it has jobs."""
+        ...
+
+    def drop_jobs(self, finished_before: float) -> None:
+        """Forget jobs that ended before; the completed attempts among theirs become EXPIRED."""
+        ...
+
+    def attempts_to_clean(self) -> Sequence[Attempt]:
+        """Ended attempts whose files are nobody's: every outcome but COMPLETED."""
+        ...
+
+    def attempt_cleaned(self, attempt: Attempt) -> None:
+        """Nothing of it is left and nothing more can come."""
+        ...
+
+    def drop_keys(self, created_before: float) -> None:
+        """Forget idempotency keys."""
+        ...
+
+    def metadata_due(self) -> Sequence[Track]:
+        """Tracks whose metadata.json is older than their last completed job."""
+        ...
+
+    def metadata_written(self, track: Track) -> None:
+        """metadata.json says what was true at ``track.revision``."""
+        ...
+
+    def describe_track(self, track_id: str, *, duration: float | None, sample_rate: int | None) -> None:
+        """Fill in what was learned by decoding; None leaves a value as it is."""
+        ...
+
+
+class JobRepository(Tracks, Jobs, Upkeep, Protocol):
+    """All of it, over one store."""
