@@ -1,0 +1,12 @@
+"""Everybody is the same caller: for a service that only its own machine can reach."""
+
+from __future__ import annotations
+
+from stemwright_server.ports.auth import Principal
+
+
+class AnonymousAuthenticator:
+    """Implements ports.auth.Authenticator."""
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        return Principal(subject="anonymous")

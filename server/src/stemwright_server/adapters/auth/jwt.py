@@ -1,0 +1,38 @@
+"""Callers prove who they are by a JSON Web Token, signed with one pinned algorithm."""
+
+from __future__ import annotations
+
+import jwt
+
+from stemwright_server.domain.errors import Unauthenticated
+from stemwright_server.ports.auth import Principal
+
+
+class JwtAuthenticator:
+    """Implements ports.auth.Authenticator: HMAC-signed bearer tokens with ``sub`` and ``exp``."""
+
+    def __init__(self, secret: str, *, algorithm: str = "HS256", audience: str | None = None, issuer: str | None = None) -> None:
+        self._secret = secret
+        self._algorithm = algorithm
+        self._audience = audience
+        self._issuer = issuer
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("Send a token: 'Authorization: Bearer <JWT>'.")
+        try:
+            claims = jwt.decode(
+                token.strip(),
+                self._secret,
+                algorithms=[self._algorithm],  # never the token's own word for it
+                audience=self._audience,
+                issuer=self._issuer,
+                options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
+            )
+        except jwt.InvalidTokenError as error:
+            raise Unauthenticated(f"The token does not hold: {error}.") from error
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255:
+            raise Unauthenticated("The token's subject has to be 1 to 255 characters.")
+        return Principal(subject=subject)

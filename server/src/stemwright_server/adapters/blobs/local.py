@@ -1,0 +1,213 @@
+"""Blobs as files under one folder, behind signed URLs that the API itself serves."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from urllib.parse import quote, urlencode
+
+from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull, TooLarge
+
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_SIGNED = ("expires", "max", "type", "name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a signed URL allows."""
+
+    max_bytes: int = 0  # of a PUT
+    content_type: str = ""  # of a GET
+    filename: str = ""
+
+
+class Part:
+    """A blob on its way in: hashed while written, visible under its key only once committed."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._file = path.open("xb")
+        self._max_bytes = max_bytes
+        self._hash = hashlib.sha256()
+        self.path = path
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Raises TooLarge or StorageFull."""
+        self.size += len(data)
+        if self.size > self._max_bytes:
+            raise TooLarge(f"More than the {self._max_bytes} bytes allowed.")
+        self._hash.update(data)
+        with _full_disk_is_said():
+            self._file.write(data)
+
+    def close(self, *, durable: bool) -> str:
+        """Close and return the hex sha256. ``durable``: the bytes are on the disk afterwards."""
+        if not self._file.closed:
+            with _full_disk_is_said():
+                self._file.flush()
+                if durable:
+                    os.fsync(self._file.fileno())
+            self._file.close()
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def _full_disk_is_said() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull("No room left on the disk of the service.") from error
+        raise
+
+
+class LocalBlobs:
+    """Implements ports.blobs.BlobStore. One process at a time owns the folder."""
+
+    def __init__(
+        self, root: Path, *, secret: bytes, min_free_bytes: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Blobs go to ``root``; unfinished ones beside them, and those of a process that died are removed here."""
+        self._root = root
+        self._parts = root / ".parts"  # no key begins with a dot
+        self._secret = secret
+        self._min_free_bytes = min_free_bytes
+        self._clock = clock
+        self._tree = Lock()  # between making a folder for a blob and removing empty ones
+        shutil.rmtree(self._parts, ignore_errors=True)
+        self._parts.mkdir(parents=True)
+
+    def path(self, key: str) -> Path:
+        """Where a blob lies. Raises NotFound for what is no key."""
+        if _KEY.fullmatch(key) is None:
+            raise NotFound("No such blob.")
+        return self._root / key
+
+    # Signed URLs
+
+    def put_url(self, key: str, *, expires_at: float, max_bytes: int) -> str:
+        return self._url("PUT", key, {"expires": str(int(expires_at)), "max": str(max_bytes)})
+
+    def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str) -> str:
+        return self._url("GET", key, {"expires": str(int(expires_at)), "type": content_type, "name": filename})
+
+    def _url(self, method: str, key: str, query: dict[str, str]) -> str:
+        return f"/blobs/{quote(key)}?{urlencode(query | {'sig': self._sign(method, key, query)})}"
+
+    def _sign(self, method: str, key: str, query: Mapping[str, str]) -> str:
+        message = "\n".join([method, key, *(query.get(name, "") for name in _SIGNED)])
+        return hmac.new(self._secret, message.encode(), hashlib.sha256).hexdigest()
+
+    def verify(self, method: str, key: str, query: Mapping[str, str]) -> Grant:
+        """What the URL allows. Raises Forbidden if it was not signed here, or is expired."""
+        if not hmac.compare_digest(query.get("sig", "").encode(), self._sign(method, key, query).encode()):
+            raise Forbidden("The URL's signature does not hold.", code="bad_signature")
+        if int(query["expires"]) < self._clock():
+            raise Forbidden("The URL has expired; ask for a new one.", code="url_expired")
+        return Grant(
+            max_bytes=int(query.get("max") or 0),
+            content_type=query.get("type", ""),
+            filename=query.get("name", ""),
+        )
+
+    # Writing
+
+    @contextmanager
+    def receive(self, max_bytes: int) -> Iterator[Part]:
+        """A part to write to; it is gone at the end unless it was committed."""
+        self.check_room()
+        part = Part(self._parts / secrets.token_hex(16), max_bytes)
+        try:
+            yield part
+        finally:
+            part.close(durable=False)
+            part.path.unlink(missing_ok=True)
+
+    def commit(self, part: Part, key: str, *, replace: bool) -> str:
+        """Make the part the blob of ``key``; return its hex sha256.
+
+        Raises Conflict if there is one with other bytes already and ``replace`` is false.
+        """
+        digest = part.close(durable=True)
+        path = self.path(key)
+        with self._tree, _full_disk_is_said():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if replace:
+                part.path.replace(path)
+                return digest
+            try:
+                os.link(part.path, path)  # unlike a rename, it fails if the blob exists
+                return digest
+            except FileExistsError:
+                pass
+        if self.sha256(key) != digest:
+            raise Conflict("This URL has taken another upload already.", code="already_uploaded")
+        return digest
+
+    def write(self, key: str, data: bytes) -> None:
+        with self.receive(len(data)) as part:
+            part.write(data)
+            self.commit(part, key, replace=True)
+
+    # Reading
+
+    def size(self, key: str) -> int | None:
+        try:
+            return self.path(key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def sha256(self, key: str) -> str:
+        try:
+            with self.path(key).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise NotFound("No such blob.") from error
+
+    def head(self, key: str, count: int) -> bytes:
+        try:
+            with self.path(key).open("rb") as file:
+                return file.read(count)
+        except FileNotFoundError as error:
+            raise NotFound("No such blob.") from error
+
+    # Removing
+
+    def delete(self, key: str) -> None:
+        path = self.path(key)
+        path.unlink(missing_ok=True)
+        self._prune(path.parent)
+
+    def delete_prefix(self, prefix: str) -> None:
+        path = self.path(prefix.removesuffix("/"))
+        shutil.rmtree(path, ignore_errors=True)
+        self._prune(path.parent)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove ``folder`` and those above it as far as they are empty."""
+        with self._tree:
+            while folder != self._root:
+                try:
+                    folder.rmdir()
+                except OSError as error:
+                    if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                        raise
+                    if error.errno == errno.ENOTEMPTY:
+                        return
+                folder = folder.parent
+
+    def check_room(self) -> None:
+        free = shutil.disk_usage(self._root).free
+        if free < self._min_free_bytes:
+            raise StorageFull(f"Only {free} bytes are free on the disk of the service; it keeps {self._min_free_bytes}.")

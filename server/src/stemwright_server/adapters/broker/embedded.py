@@ -1,0 +1,21 @@
+"""The broker of one process: claims that wait for work hear it at once."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from stemwright_server.adapters.bell import Bell, Listener
+
+
+class EmbeddedBroker:
+    """Implements ports.broker.Broker."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+
+    def ring(self) -> None:
+        self._bell.ring()
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Listen for work."""
+        return self._bell.listen()

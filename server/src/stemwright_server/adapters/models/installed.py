@@ -1,0 +1,75 @@
+"""The models that are installed beside the server, found by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from stemwright_server.domain.errors import TooLarge, Unavailable, UnusableInput
+from stemwright_server.domain.offer import plain
+from stemwright_server.ports.catalogue import Offer
+from stemwright_server.ports.probe import ProbeResult
+
+MODELS = "stemwright.models"
+PROBES = "stemwright.probes"
+
+M = TypeVar("M", bound=Offer)
+_log = structlog.get_logger(__name__)
+
+
+class InstalledModels(Generic[M]):
+    """Implements ports.catalogue.Catalogue. The API sees offers, the worker whole models: ``InstalledModels[Model]``."""
+
+    def __init__(self, models: Sequence[M]) -> None:
+        self._models = {plain(model.name, "model"): model for model in models}
+
+    @classmethod
+    def find(cls) -> InstalledModels[Any]:
+        """Load the entry points. One that does not load is said in the log and left out."""
+        return cls(_load(MODELS))
+
+    def offers(self) -> Sequence[M]:
+        return list(self._models.values())
+
+    def offer(self, name: str) -> M | None:
+        return self._models.get(name)
+
+
+def _load(group: str) -> list[Any]:
+    found = []
+    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+        try:
+            found.append(entry.load())
+        except Exception:  # a service's own import may fail in any way; the others must still serve
+            _log.exception("entry_point_failed", group=group, entry_point=entry.value)
+    return found
+
+
+class InstalledProbe:
+    """Implements ports.probe.Probe by a function ``(path, *, max_seconds) -> mapping`` that decodes in a child process."""
+
+    def __init__(self, function: Callable[..., Any], path_of: Callable[[str], Path], *, max_seconds: float | None) -> None:
+        self._function = function
+        self._path_of = path_of
+        self._max_seconds = max_seconds
+
+    @classmethod
+    def find(cls, path_of: Callable[[str], Path], *, max_seconds: float | None) -> InstalledProbe | None:
+        """The first one installed, if any: without one, the worker is the first to decode."""
+        functions = _load(PROBES)
+        return cls(functions[0], path_of, max_seconds=max_seconds) if functions else None
+
+    def probe(self, key: str) -> ProbeResult:
+        try:
+            found = self._function(self._path_of(key), max_seconds=self._max_seconds)
+        except Exception as error:
+            code, message = getattr(error, "code", None), str(error)
+            if code is None or getattr(error, "retryable", False):
+                raise Unavailable(f"The upload could not be looked at now, try again: {message}") from error
+            kind = TooLarge if code in ("too_long", "too_large") else UnusableInput
+            raise kind(message, code=code) from error
+        return ProbeResult(duration=found.get("duration"), sample_rate=found.get("sample_rate"))

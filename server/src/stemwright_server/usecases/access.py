@@ -1,0 +1,25 @@
+"""Finding a track or a job for a caller. What is another's looks as if it did not exist."""
+
+from __future__ import annotations
+
+from stemwright_server.domain.errors import NotFound
+from stemwright_server.domain.job import Job
+from stemwright_server.domain.track import Track
+from stemwright_server.ports.auth import Principal
+from stemwright_server.usecases.parts import Parts
+
+
+def owned_track(parts: Parts, caller: Principal, track_id: str) -> Track:
+    """The caller's track. Raises NotFound."""
+    track = parts.repository.track(track_id)
+    if track is None or track.owner != caller.subject:
+        raise NotFound(f"There is no file {track_id!r}.", code="file_not_found")
+    return track
+
+
+def owned_job(parts: Parts, caller: Principal, job_id: str) -> Job:
+    """The caller's job. Raises NotFound."""
+    job = parts.repository.job(job_id)
+    if job is None or job.owner != caller.subject:
+        raise NotFound(f"There is no job {job_id!r}.", code="job_not_found")
+    return job

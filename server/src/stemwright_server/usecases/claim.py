@@ -1,0 +1,54 @@
+"""Handing work out, to one worker at a time."""
+
+from __future__ import annotations
+
+from stemwright_server.domain.report import ClaimRequest, Task, TaskOutput
+from stemwright_server.usecases.parts import Parts
+
+_UPLOAD_SLACK = 120.0  # a worker's URLs outlive its time limit by this, so that the last upload can end
+
+
+def claim(parts: Parts, request: ClaimRequest) -> Task | None:
+    """A task for the worker, or None if nothing waits that it can do."""
+    now = parts.clock()
+    writable_until = now + parts.limits.job_seconds + _UPLOAD_SLACK
+    job = parts.repository.claim(
+        worker=request.worker,
+        models=request.models,
+        now=now,
+        lease_until=now + parts.policy.lease_seconds,
+        writable_until=writable_until,
+    )
+    if job is None:
+        return None
+    parts.notifier.tell(job)
+    track = parts.repository.track(job.track_id)
+    if track is None or track.size is None or track.sha256 is None:
+        raise RuntimeError(f"job {job.id} was queued for a track without bytes")  # submit and expire_tracks forbid it
+    prefix = job.prefix(job.attempt)
+    max_bytes = 64 * max(parts.limits.max_bytes, 1 << 20)  # stems are larger than the mix, but not without end
+    outputs = tuple(
+        TaskOutput(
+            name=spec.name,
+            filename=spec.filename,
+            content_type=spec.content_type,
+            url=parts.blobs.put_url(prefix + spec.filename, expires_at=writable_until, max_bytes=max_bytes),
+        )
+        for spec in job.outputs
+    )
+    return Task(
+        job_id=job.id,
+        attempt=job.attempt,
+        file_id=track.id,
+        request_id=job.request_id,
+        model=job.model,
+        variation=job.variation,
+        params=job.params,
+        input_url=parts.blobs.get_url(track.key, expires_at=writable_until, content_type="", filename=""),
+        input_size=track.size,
+        input_sha256=track.sha256,
+        outputs=outputs,
+        lease_seconds=parts.policy.lease_seconds,
+        timeout_seconds=parts.limits.job_seconds,
+        max_seconds=parts.limits.max_seconds,
+    )

@@ -1,0 +1,56 @@
+"""Taking a worker's report."""
+
+from __future__ import annotations
+
+from stemwright_server.domain.job import Job, JobState, Outcome
+from stemwright_server.domain.lifecycle import Event, Transition, advance
+from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer
+from stemwright_server.usecases.metadata import write_metadata
+from stemwright_server.usecases.parts import Parts
+
+
+def record(parts: Parts, report: Report) -> ReportAnswer:
+    """Apply a report. A stale attempt changes nothing and is told to stop."""
+    event: Report = report
+    if isinstance(report, Completed):
+        event = _with_artifacts_there(parts, report)
+    transition = apply(parts, report.job_id, event)
+    if transition is None:
+        return ReportAnswer(accepted=False, stop=True)
+    if isinstance(report, Completed) and transition.outcome is Outcome.COMPLETED:
+        track_id = transition.job.track_id
+        parts.repository.describe_track(track_id, duration=report.duration, sample_rate=report.sample_rate)
+        write_metadata(parts, track_id)
+    return ReportAnswer(accepted=transition.accepted, stop=not transition.accepted)
+
+
+def apply(parts: Parts, job_id: str, event: Event) -> Transition | None:
+    """Advance a stored job and wake those whom it concerns. None if there is no such job."""
+    before: list[Job] = []
+
+    def step(job: Job) -> Transition:
+        before.append(job)
+        return advance(job, event, now=parts.clock(), policy=parts.policy)
+
+    transition = parts.repository.change(job_id, step)
+    if transition is not None and transition.job is not before[-1]:
+        parts.notifier.tell(transition.job)
+        if transition.job.state is JobState.QUEUED:
+            parts.broker.ring()
+    return transition
+
+
+def _with_artifacts_there(parts: Parts, report: Completed) -> Completed | Failed:
+    """The report, or a failure if a file it names is not in the blob store with that size."""
+    job = parts.repository.job(report.job_id)
+    if job is None:
+        return report
+    said = {file.name: file.size for file in report.files}
+    prefix = job.prefix(report.attempt)
+    wrong = [spec.name for spec in job.outputs if said.get(spec.name) != parts.blobs.size(prefix + spec.filename)]
+    if not wrong or job.state is not JobState.RUNNING:
+        return report
+    message = f"The upload of {', '.join(wrong)} is missing or incomplete."
+    return Failed(
+        job_id=report.job_id, attempt=report.attempt, code="artifact_missing", message=message, retryable=True
+    )

@@ -1,0 +1,36 @@
+"""What became of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stemwright_server.domain.job import Artifact, Job
+from stemwright_server.domain.track import Track
+from stemwright_server.ports.auth import Principal
+from stemwright_server.usecases.access import owned_track
+from stemwright_server.usecases.parts import Parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackStatus:
+    """A track and its jobs, oldest first."""
+
+    track: Track
+    jobs: Sequence[Job]
+
+
+def track_status(parts: Parts, caller: Principal, track_id: str) -> TrackStatus:
+    """Raises NotFound."""
+    track = owned_track(parts, caller, track_id)
+    return TrackStatus(track=track, jobs=parts.repository.jobs_of(track.id))
+
+
+def download_url(parts: Parts, artifact: Artifact) -> str:
+    """A fresh URL for an artifact; maybe relative to the API's own address."""
+    return parts.blobs.get_url(
+        artifact.key,
+        expires_at=parts.clock() + parts.limits.url_seconds,
+        content_type=artifact.content_type,
+        filename=artifact.key.rpartition("/")[2],
+    )

@@ -1,0 +1,45 @@
+"""Putting right what deaths and time leave behind. Every step may be cut off anywhere and is done again next time."""
+
+from __future__ import annotations
+
+from stemwright_server.domain.lifecycle import LeaseExpired
+from stemwright_server.usecases.metadata import write_metadata
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.record import apply
+
+_UPLOAD_GRACE = 600.0  # an upload that began in time may end this much later
+
+
+def sweep(parts: Parts) -> None:
+    """One round: leases, forgotten rings, metadata, then files whose time is over."""
+    now = parts.clock()
+    for job in parts.repository.running(lease_before=now):
+        apply(parts, job.id, LeaseExpired())
+    if parts.repository.available(now):
+        parts.broker.ring()
+    for track in parts.repository.metadata_due():
+        write_metadata(parts, track.id)
+    _clean_attempts(parts, now)
+    _clean_uploads(parts, now)
+    parts.repository.drop_keys(now - parts.limits.key_retention)
+
+
+def _clean_attempts(parts: Parts, now: float) -> None:
+    parts.repository.drop_jobs(now - parts.limits.output_retention)
+    for attempt in parts.repository.attempts_to_clean():
+        parts.blobs.delete_prefix(attempt.prefix)
+        if attempt.writable_until < now:  # until then its URLs hold and a zombie may upload once more
+            parts.repository.attempt_cleaned(attempt)
+
+
+def _clean_uploads(parts: Parts, now: float) -> None:
+    for track in parts.repository.stale_uploads(now - _UPLOAD_GRACE):
+        parts.blobs.delete(track.key)
+        parts.repository.drop_track(track.id)
+    parts.repository.expire_tracks(now - parts.limits.upload_retention)
+    for track in parts.repository.tracks_to_purge():
+        if track.key:
+            parts.blobs.delete(track.key)
+        if not parts.repository.jobs_of(track.id):
+            parts.blobs.delete_prefix(f"outputs/{track.id}/")
+        parts.repository.track_purged(track.id)

@@ -1,0 +1,109 @@
+"""Taking a file in: announced first, uploaded to a signed URL, then looked at."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+
+from stemwright_server.domain.errors import Conflict, NotFound, SongExists, TooLarge, UnusableInput
+from stemwright_server.domain.sniff import HEAD_BYTES, sniff
+from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.probe import ProbeResult
+from stemwright_server.usecases.parts import Parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announced:
+    """A file that may now be uploaded."""
+
+    track: Track
+    upload_url: str
+
+
+def announce(
+    parts: Parts, caller: Principal, *, filename: str, size: int | None, sha256: str | None, request_id: str
+) -> Announced:
+    """Make room for a file. Raises TooLarge, StorageFull, or SongExists if the declared hash is here already."""
+    if size is not None and size > parts.limits.max_bytes:
+        raise TooLarge(f"{filename!r} has {size} bytes; at most {parts.limits.max_bytes} are taken.")
+    if sha256 is not None and (known := parts.repository.track_by_hash(caller.subject, sha256)) is not None:
+        raise SongExists(known.id)
+    parts.blobs.check_room()
+    now = parts.clock()
+    track_id = uuid.uuid4().hex
+    track = Track(
+        id=track_id,
+        owner=caller.subject,
+        filename=filename,
+        key=f"uploads/{track_id}",
+        created_at=now,
+        upload_until=now + parts.limits.upload_seconds,
+        request_id=request_id,
+        declared_size=size,
+        declared_sha256=sha256,
+        used_at=now,
+    )
+    parts.repository.add_track(track)
+    max_bytes = parts.limits.max_bytes if size is None else size
+    url = parts.blobs.put_url(track.key, expires_at=track.upload_until, max_bytes=max_bytes)
+    return Announced(track=track, upload_url=url)
+
+
+def receive(parts: Parts, track_id: str, *, sha256: str | None = None) -> Track:
+    """Look at the uploaded bytes and make the track ready; again for a ready one it changes nothing.
+
+    ``sha256``: of the bytes, where the store computed it while they came in. Raises UnusableInput or TooLarge, the
+    bytes removed and the announcement still open; SongExists, the announcement removed too; Conflict (not_uploaded).
+    """
+    track = parts.repository.track(track_id)
+    if track is None:
+        raise NotFound(f"There is no file {track_id}.")
+    if track.state is not TrackState.PENDING:
+        return track
+    try:
+        ready = _look(parts, track, sha256)
+        if parts.repository.confirm_track(ready):
+            return ready
+    except (UnusableInput, TooLarge):
+        parts.blobs.delete(track.key)
+        raise
+    except SongExists:
+        parts.blobs.delete(track.key)
+        parts.repository.drop_track(track.id)
+        raise
+    return receive(parts, track_id)  # another request was faster: answer as it did
+
+
+def _look(parts: Parts, track: Track, sha256: str | None) -> Track:
+    size = parts.blobs.size(track.key)
+    if size is None:
+        raise Conflict(f"{track.filename!r} is not uploaded yet: PUT its bytes to the upload_url first.", code="not_uploaded")
+    if size == 0:
+        raise UnusableInput(f"{track.filename!r} is empty.", code="empty")
+    if size > parts.limits.max_bytes:
+        raise TooLarge(f"{track.filename!r} has {size} bytes; at most {parts.limits.max_bytes} are taken.")
+    if track.declared_size not in (None, size):
+        said = f"{track.declared_size} bytes were announced, {size} came"
+        raise UnusableInput(f"{track.filename!r} is not whole: {said}. Upload it again.", code="size_mismatch")
+    media_type = sniff(parts.blobs.head(track.key, HEAD_BYTES))
+    if media_type is None:
+        raise UnusableInput(f"{track.filename!r} is not audio, judging by its content.", code="not_audio")
+    digest = sha256 or parts.blobs.sha256(track.key)
+    if track.declared_sha256 not in (None, digest):
+        raise UnusableInput(
+            f"{track.filename!r} does not have the announced sha256. Upload it again.", code="checksum_mismatch"
+        )
+    if (known := parts.repository.track_by_hash(track.owner, digest)) is not None:
+        raise SongExists(known.id)
+    found = parts.probe.probe(track.key) if parts.probe is not None else ProbeResult()
+    return replace(
+        track,
+        state=TrackState.READY,
+        size=size,
+        sha256=digest,
+        media_type=media_type,
+        duration=found.duration,
+        sample_rate=found.sample_rate,
+        used_at=parts.clock(),
+    )
