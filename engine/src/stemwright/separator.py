@@ -1,10 +1,10 @@
 """The separator: a mix in, stems out.
 
-    from stemwright import SeparationOptions, Separator
+from stemwright import SeparationOptions, Separator
 
-    separator = Separator("htdemucs")
-    result = separator.separate(mix, sample_rate=44100)      # arrays in and out
-    done = separator.separate_file("song.mp3", "stems/")     # files in and out, in constant memory
+separator = Separator("htdemucs")
+result = separator.separate(mix, sample_rate=44100)      # arrays in and out
+done = separator.separate_file("song.mp3", "stems/")     # files in and out, in constant memory
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from stemwright.audio import InputLimits, Resampler, ScanResult, open_audio, scan
+from stemwright.audio import AudioInfo, InputLimits, Resampler, ScanResult, open_audio, scan
 from stemwright.checkpoints import Member, ModelInfo, find
 from stemwright.checkpoints.hub import OnFetch
 from stemwright.device import Computation, choose_computation, choose_device
@@ -50,6 +50,7 @@ class FileSeparation:
     """What `Separator.separate_file` gives."""
 
     source: Path
+    input: AudioInfo  # what the source was
     artifacts: tuple[Artifact, ...]
     report: FidelityReport
 
@@ -201,7 +202,8 @@ class Separator:
             artifacts = files.finish(run.meter_outputs.peak)
             timing["encode_after_model"] = time.monotonic() - waited
         timing["total"] = time.monotonic() - began
-        return FileSeparation(source=source, artifacts=artifacts, report=run.report(joint_gain=files.gain))
+        report = run.report(joint_gain=files.gain)
+        return FileSeparation(source=source, input=found.info, artifacts=artifacts, report=report)
 
     def _run(
         self,
@@ -266,9 +268,7 @@ class _Run:
         self._meter = FidelityMeter(separator.sources, complete=complete)
         self.meter_outputs = FidelityMeter([output.name for output in outputs], complete=False)
 
-    def blocks(
-        self, mix: Iterable[NDArray[np.float32]]
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    def blocks(self, mix: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Yield the mix ``[channels, n]`` and the outputs ``[outputs, channels, n]``, aligned."""
         held = _Held(mix)
         for block in self._stream.blocks(held.tensors()):

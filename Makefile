@@ -1,0 +1,61 @@
+# Everything starts here: `make demo`, `make serve`, `make test`, `make lint`.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/lock.txt
+# Nothing is installed from outside the lock; torch comes first (see scripts/install_torch.sh).
+PIP := $(BIN)/pip install -q --disable-pip-version-check -c $(LOCK)
+PROJECTS := engine server services/demucs
+PYPROJECTS := $(PROJECTS:%=%/pyproject.toml)
+HOST ?= 127.0.0.1
+PORT ?= 8080
+DATA ?= data
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test lint format lock clean train evaluate-pocket card
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: $(VENV)/.installed ## Install stemwright into .venv
+
+demo: $(VENV)/.installed ## Separate the example song through the service, and measure the stems
+	$(BIN)/python scripts/demo.py
+
+serve: $(VENV)/.installed ## Start the service and leave it running
+	$(BIN)/stemwright serve --host $(HOST) --port $(PORT) --data-dir $(DATA)
+
+test: $(VENV)/.tested lint ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.tested ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.tested ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.tested ## Write the versions in use into the lock file
+	$(BIN)/python scripts/lock.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -c 'import ensurepip, venv' || { echo 'the venv module is missing: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) $(PYPROJECTS) scripts/install_torch.sh
+	scripts/install_torch.sh $(BIN)/pip
+	$(PIP) $(PROJECTS:%=-e ./%)
+	touch $@
+
+$(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh
+	scripts/install_test_tools.sh
+	$(PIP) -r requirements/test.txt
+	touch $@

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs the pinned torch before anything else can ask for another one, without CUDA unless this machine has a GPU.
+#   install_torch.sh PIP
+# TORCH_INDEX names another index (see https://pytorch.org/get-started/locally) and wins over what is found out here.
+set -eu
+pip=$1
+pin=$(sed -n 's/^torch==//p' "$(dirname "$0")/../requirements/torch.txt")
+
+if "${pip%pip}python" -c "import torch; assert torch.__version__.split('+')[0] == '$pin'" 2>/dev/null; then
+    exit 0
+fi
+if [ -n "${TORCH_INDEX:-}" ]; then
+    exec "$pip" install -q --extra-index-url "$TORCH_INDEX" "torch==$pin"
+fi
+if command -v nvidia-smi >/dev/null 2>&1 || [ "$(uname -s)" != Linux ]; then
+    exec "$pip" install -q "torch==$pin"
+fi
+# A CPU build that the machine's own pip settings know of; else the one that PyTorch publishes.
+"$pip" install -q "torch==$pin+cpu" 2>/dev/null ||
+    exec "$pip" install -q --extra-index-url https://download.pytorch.org/whl/cpu "torch==$pin+cpu"

@@ -1,0 +1,137 @@
+"""The engine behind the worker's model protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stemwright.audio import FORMATS, InputLimits
+from stemwright.checkpoints import ModelInfo, catalogue, find
+from stemwright.errors import ModelError
+from stemwright.outputs import choose_outputs
+from stemwright_demucs import params as parameters
+from stemwright_server.worker.model import (
+    OutputSpec,
+    ProducedFile,
+    Progress,
+    RunRequest,
+    RunResult,
+    Variation,
+)
+
+if TYPE_CHECKING:
+    from stemwright.options import Progress as EngineProgress
+    from stemwright.separator import Separator
+
+DEFAULT = "default"  # a request may say so instead of naming a variation
+
+
+class Demucs:
+    """Every model that the engine finds, each a variation."""
+
+    name = "demucs"
+
+    def variations(self) -> Sequence[Variation]:
+        """One for each model, whether its weights are on this machine yet or not."""
+        return [
+            Variation(
+                name=model.name,
+                description=model.description,
+                outputs=model.sources,
+                licence=model.licence,
+                params=parameters.schema(model.sources),
+                default=model.name == _default(),
+            )
+            for model in catalogue()
+        ]
+
+    def check(self, variation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Complete parameters.
+
+        Raises:
+            ModelError: there is no such variation, or its licence was not accepted.
+            OptionError: a parameter is wrong.
+        """
+        model = _model(variation)
+        _check_licence(model)
+        complete = parameters.complete(params, model.sources)
+        choose_outputs(model.sources, parameters.separation_options(complete))
+        return complete
+
+    def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
+        """A file for each stem asked for."""
+        chosen = choose_outputs(_model(variation).sources, parameters.separation_options(params))
+        kind = FORMATS[params["format"]]
+        return tuple(
+            OutputSpec(name=each.name, filename=f"{each.name}.{kind.extension}", content_type=kind.mime)
+            for each in chosen
+        )
+
+    def prepare(self, device: str) -> None:
+        """Import torch and what else takes its time, before the first task comes."""
+        import stemwright.separator  # noqa: F401
+
+    def load(self, variation: str, device: str) -> LoadedDemucs:
+        """Load a model's weights; they are fetched first when they are not on this machine."""
+        from stemwright.separator import Separator
+
+        return LoadedDemucs(Separator(_model(variation).name, device=device))
+
+
+class LoadedDemucs:
+    """A separator that runs tasks."""
+
+    def __init__(self, separator: Separator) -> None:
+        self._separator = separator
+
+    def run(self, request: RunRequest, on_progress: Callable[[Progress], None]) -> RunResult:
+        """Separate the input into files in the workdir."""
+
+        def tell(progress: EngineProgress) -> None:
+            on_progress(Progress(done=progress.segments_done, total=progress.segments_total))
+
+        options = parameters.separation_options(request.params)
+        on_progress(Progress(done=0, total=0, stage="loading"))
+        self._separator.load(options)
+        done = self._separator.separate_file(
+            request.input,
+            request.workdir,
+            options,
+            parameters.output_options(request.params),
+            limits=InputLimits(max_seconds=request.max_seconds),
+            on_progress=tell,
+        )
+        files = tuple(
+            ProducedFile(name=each.stem, path=each.path, duration=each.seconds, sha256=each.sha256)
+            for each in done.artifacts
+        )
+        report = done.report.as_dict()
+        return RunResult(
+            files=files, report=report, duration=done.report.audio_seconds, sample_rate=done.input.sample_rate
+        )
+
+
+def _default() -> str:
+    return os.environ.get("DEMUCS_DEFAULT_MODEL") or "htdemucs"
+
+
+def _model(variation: str) -> ModelInfo:
+    try:
+        return find(_default() if variation == DEFAULT else variation)
+    except ModelError as error:
+        if error.code == "model_unknown":
+            raise ModelError(str(error), code="unknown_variation") from None
+        raise
+
+
+def _check_licence(model: ModelInfo) -> None:
+    """In production, weights that are not free are used only by somebody who says that they may."""
+    production = os.environ.get("ENVIRONMENT", "local") in {"production", "prod"}
+    accepted = os.environ.get("DEMUCS_WEIGHTS_LICENCE_ACCEPTED", "").lower() in {"1", "true", "yes"}
+    if model.origin in {"hub", "package"} and production and not accepted:
+        raise ModelError(
+            f"the weights of {model.name} are not free for every use ({model.licence}): "
+            "set DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true if you may use them, or choose pocket",
+            code="licence_not_accepted",
+        )
