@@ -1,0 +1,57 @@
+"""The formats that stems are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioFormat:
+    """One format of output and what it can hold."""
+
+    name: str
+    extension: str
+    mime: str
+    lossless: bool
+    clips: bool = True
+    """Whether values beyond full scale are clamped; only 32-bit float keeps them."""
+    rates: frozenset[int] | None = None
+    """Sample rates (Hz) that it can hold; None is any."""
+    bitrate: int | None = None
+    """Default bits a second, where bits a second are a choice."""
+    vbr_qualities: range | None = None
+    """Qualities of variable bit rate, where they are a choice."""
+    bits: int | None = None
+    """Bits of an integer sample; None for float and for lossy formats."""
+
+
+_MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+_AAC_RATES = _MP3_RATES | {7350, 64000, 88200, 96000}
+
+_ALL = (
+    AudioFormat(name="wav", extension="wav", mime="audio/wav", lossless=True, bits=16),
+    AudioFormat(name="wav24", extension="wav", mime="audio/wav", lossless=True, bits=24),
+    AudioFormat(name="wav-float", extension="wav", mime="audio/wav", lossless=True, clips=False),
+    AudioFormat(name="flac", extension="flac", mime="audio/flac", lossless=True, bits=16),
+    AudioFormat(name="flac24", extension="flac", mime="audio/flac", lossless=True, bits=24),
+    # V0 is the best of mp3's qualities, 9 the smallest.
+    AudioFormat(
+        name="mp3",
+        extension="mp3",
+        mime="audio/mpeg",
+        lossless=False,
+        rates=_MP3_RATES,
+        bitrate=320_000,
+        vbr_qualities=range(10),
+    ),
+    AudioFormat(name="m4a", extension="m4a", mime="audio/mp4", lossless=False, rates=_AAC_RATES, bitrate=256_000),
+    # 10 is the best of Vorbis' qualities, 0 the smallest.
+    AudioFormat(name="ogg", extension="ogg", mime="audio/ogg", lossless=False, vbr_qualities=range(11)),
+    # Opus knows 48 kHz only: any other rate is brought to it on the way in.
+    AudioFormat(name="opus", extension="opus", mime="audio/ogg", lossless=False, bitrate=192_000),
+)
+
+FORMATS: Mapping[str, AudioFormat] = MappingProxyType({one.name: one for one in _ALL})
+"""Every format, by name."""

@@ -1,0 +1,44 @@
+"""What is known of an audio file, and what a caller allows one to be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioInfo:
+    """What the file says of itself, found by its content and not by its name."""
+
+    container: str
+    """``wav``, ``mp3``, ``flac``, ``ogg``, ``m4a``, ``mp4``, ``mov``, ``matroska``, ``webm``, ..."""
+    codec: str
+    """FFmpeg's name of the codec: ``pcm_s16le``, ``mp3``, ``aac``, ..."""
+    sample_rate: int
+    """Samples a second of each channel, as decoded."""
+    channels: int
+    duration: float | None
+    """Seconds, as declared by the file; None where it declares nothing (a raw stream)."""
+    bit_rate: int | None
+    """Bits a second of the audio stream, or of the file if the stream does not say."""
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """``title``, ``artist``, ``album``, ``date``, ``track``, ...: lower-case names."""
+    size: int
+    """Bytes of the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputLimits:
+    """What an input may cost; None is no limit."""
+
+    max_bytes: int | None = None
+    """Largest file, in bytes."""
+    max_seconds: float | None = None
+    """Longest audio, in seconds: of what the file declares, and of what really comes out of it."""
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """The path on one line, quoted, whatever characters it holds."""
+    return repr(os.fspath(path))

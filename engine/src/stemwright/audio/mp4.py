@@ -1,0 +1,130 @@
+"""The length of the audio of an MP4 or QuickTime file, to the sample.
+
+The decoder of AAC gives whole frames of 1024 samples. How many of the first (priming) and of the last
+(padding) are not music stands in the edit list and the track's duration; FFmpeg drops the priming by itself.
+Apple's encoders write the same in an `iTunSMPB` tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from stemwright.audio.info import shown
+from stemwright.errors import InputError
+
+_MOOV_LIMIT = 1 << 28
+"""A larger index than this many bytes is not read."""
+
+
+def mp4_samples(file: BinaryIO, size: int, name: str) -> tuple[int | None, int]:
+    """Samples of the first audio track at its own rate, and by how many the figure may be too high.
+
+    (None, 0) when the file does not say (fragments, several edits, no audio track).
+
+    Raises:
+        InputError: `truncated` if a part of the file is declared longer than the file.
+    """
+    moov = b""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1 and len(head) == 16:
+            length = int.from_bytes(head[8:], "big")
+        if length == 0:
+            length = size - at
+        if length < 8:
+            break
+        if at + length > size:
+            raise InputError(
+                f"{shown(name)} is cut short: it declares at least {at + length} bytes and holds {size}; "
+                "get a complete copy",
+                code="truncated",
+            )
+        if head[4:8] == b"moof":
+            return None, 0
+        if head[4:8] == b"moov" and length <= _MOOV_LIMIT:
+            file.seek(at + 8)
+            moov = file.read(length - 8)
+        at += length
+    return _moov_samples(moov)
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length < 8 or at + length > len(data):
+            return
+        yield data[at + 4 : at + 8], data[at + 8 : at + length]
+        at += length
+
+
+def _find(data: bytes, *path: bytes) -> bytes | None:
+    for kind, body in _boxes(data):
+        if kind == path[0]:
+            return body if len(path) == 1 else _find(body, *path[1:])
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Timing:
+    """A box with a time scale and a duration: mvhd or mdhd."""
+
+    scale: int
+    duration: int
+
+    @classmethod
+    def read(cls, box: bytes | None) -> _Timing | None:
+        if box is None or len(box) < (32 if box[:1] == b"\1" else 20):
+            return None
+        at, wide = (20, 8) if box[0] == 1 else (12, 4)
+        scale = int.from_bytes(box[at : at + 4], "big")
+        duration = int.from_bytes(box[at + 4 : at + 4 + wide], "big")
+        return cls(scale=scale, duration=duration) if scale else None
+
+
+def _moov_samples(moov: bytes) -> tuple[int | None, int]:
+    movie = _Timing.read(_find(moov, b"mvhd"))
+    for kind, trak in _boxes(moov):
+        handler = _find(trak, b"mdia", b"hdlr") if kind == b"trak" else None
+        if handler is None or handler[8:12] != b"soun":
+            continue
+        media = _Timing.read(_find(trak, b"mdia", b"mdhd"))
+        rate = _rate(trak)
+        if media is None or movie is None or rate is None or media.scale != rate:
+            return None, 0
+        gapless = re.search(rb" 00000000 ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16}) ", moov)
+        if gapless and b"iTunSMPB" in moov:
+            return int(gapless[3], 16), 0
+        return _edited(_find(trak, b"edts", b"elst"), media, movie)
+    return None, 0
+
+
+def _rate(trak: bytes) -> int | None:
+    """The sample rate in the first sample description of the track."""
+    description = _find(trak, b"mdia", b"minf", b"stbl", b"stsd")
+    if description is None or len(description) < 8 + 36:
+        return None
+    return int.from_bytes(description[8 + 32 : 8 + 34], "big") or None
+
+
+def _edited(edits: bytes | None, media: _Timing, movie: _Timing) -> tuple[int | None, int]:
+    if edits is None or len(edits) < 8:
+        return media.duration, 0
+    if int.from_bytes(edits[4:8], "big") != 1 or edits[0] > 1:
+        return None, 0
+    width = 8 if edits[0] == 1 else 4
+    length = int.from_bytes(edits[8 : 8 + width], "big")
+    start = int.from_bytes(edits[8 + width : 8 + 2 * width], "big", signed=True)
+    whole = media.duration - max(start, 0)
+    if movie.scale == media.scale:
+        return min(whole, length) if length else whole, 0
+    # The edit is told in coarser units (often milliseconds): within one such unit the media's own is meant.
+    unit = -(-media.scale // movie.scale)
+    edit = round(length * media.scale / movie.scale)
+    return (whole, 0) if not length or abs(whole - edit) <= unit else (min(whole, edit), unit)
