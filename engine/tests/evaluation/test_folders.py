@@ -37,7 +37,8 @@ def test_a_single_song_folder_is_paired_with_another(tmp_path: Path) -> None:
     reference = musdb_song(tmp_path / "true/Song")
     estimate = song(tmp_path / "out", *(f"{stem}.mp3" for stem in MUSDB_STEMS))
     (only,) = compare_folders(reference, estimate).songs
-    assert only.name == "Song" and len(only.stems) == 4
+    assert only.name == "Song"
+    assert len(only.stems) == 4
 
 
 def test_a_single_song_is_found_by_name_in_a_folder_of_separated_songs(tmp_path: Path) -> None:
@@ -104,7 +105,8 @@ def test_a_reference_stem_that_was_not_estimated_is_an_error(tmp_path: Path) -> 
     reference = musdb_song(tmp_path / "Song")
     estimate = song(tmp_path / "out", "vocals.wav", "drums.wav", "bass.wav")
     message = refusal("missing_stem", reference, estimate)
-    assert "out has no stem 'other'" in message and "it has bass, drums, vocals" in message
+    assert "out has no stem 'other'" in message
+    assert "it has bass, drums, vocals" in message
 
 
 @pytest.mark.parametrize(("stems", "where"), [(["piano"], "out"), (["guitar"], "Song")])

@@ -18,10 +18,11 @@ RATE = 4000  # samples in a frame: the definition knows no rate, and museval is 
 def museval() -> ModuleType:
     """museval's metrics module alone: the package around it wants musdb, pandas and ffmpeg for nothing here."""
     package = importlib.util.find_spec("museval")
-    assert package is not None and package.origin is not None, "pip install --no-deps museval==0.4.1 scipy"
-    path = Path(package.origin).with_name("metrics.py")
+    assert package is not None, "pip install --no-deps museval==0.4.1 scipy"
+    path = Path(str(package.origin)).with_name("metrics.py")
     spec = importlib.util.spec_from_file_location("museval_metrics", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -110,7 +111,9 @@ def test_the_sdr_of_a_stem_is_the_median_of_the_frames_that_count(museval: Modul
 def test_a_perfect_estimate_has_no_error_to_measure() -> None:
     references = song(8)
     for stem in scores(references, references):
-        assert stem.sdr == math.inf and stem.si_sdr == math.inf and stem.usdr > 80
+        assert stem.sdr == math.inf
+        assert stem.si_sdr == math.inf
+        assert stem.usdr > 80
 
 
 def test_a_scaled_estimate_is_perfect_only_for_si_sdr() -> None:
@@ -128,7 +131,9 @@ def test_a_stem_that_is_silent_throughout_is_undefined_and_leaves_the_others_mea
     references[2] = 0
     first, second, silent = scores(references, estimates)
     assert [first.sdr, second.sdr] == [s.sdr for s in alone]
-    assert math.isnan(silent.sdr) and math.isnan(silent.si_sdr) and silent.frames == 0
+    assert math.isnan(silent.sdr)
+    assert math.isnan(silent.si_sdr)
+    assert silent.frames == 0
 
 
 def test_utterance_sdr_is_the_formula_of_the_challenge() -> None:

@@ -75,4 +75,5 @@ def test_si_sdr_leaves_the_arrays_of_the_caller_alone() -> None:
     reference, estimate = noise(13), noise(14)
     kept = reference.copy(), estimate.copy()
     si_sdr(reference, estimate)
-    assert np.array_equal(reference, kept[0]) and np.array_equal(estimate, kept[1])
+    assert np.array_equal(reference, kept[0])
+    assert np.array_equal(estimate, kept[1])

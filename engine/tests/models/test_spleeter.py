@@ -18,7 +18,8 @@ def test_the_stems_sum_to_the_mix() -> None:
     stems = network(mix)
     assert stems.shape == (2, 2, 2, mix.shape[-1])
     assert torch.allclose(stems.sum(dim=1), mix, rtol=0, atol=1e-7)
-    assert stems[:, 0].abs().max() > 1e-3 and stems[:, 1].abs().max() > 1e-3
+    assert stems[:, 0].abs().max() > 1e-3
+    assert stems[:, 1].abs().max() > 1e-3
 
 
 def test_a_segment_is_the_512_frames_that_the_networks_were_trained_on() -> None:
@@ -61,7 +62,8 @@ def test_the_network_gives_magnitudes_no_larger_than_those_of_the_mix() -> None:
     with torch.inference_mode():
         stem = network(magnitudes)
     assert stem.shape == magnitudes.shape
-    assert (stem >= 0).all() and (stem <= magnitudes).all()
+    assert (stem >= 0).all()
+    assert (stem <= magnitudes).all()
 
 
 def test_the_networks_want_amplitudes_as_they_are() -> None:

@@ -34,8 +34,10 @@ def package_folder() -> Path:
 
 def test_info_tells_what_a_user_chooses_by() -> None:
     info = spleeter_package.info()
-    assert info.name == "spleeter-2stems" and info.sources == ("vocals", "accompaniment")
-    assert "MIT" in info.licence and "unsettled" in info.licence
+    assert info.name == "spleeter-2stems"
+    assert info.sources == ("vocals", "accompaniment")
+    assert "MIT" in info.licence
+    assert "unsettled" in info.licence
     assert info.size == sum(file.stat().st_size for file in package_folder().glob("*.ckpt"))
 
 
@@ -50,7 +52,8 @@ def test_info_needs_neither_torch_nor_the_code_of_the_package() -> None:
 
 def test_our_unets_give_what_the_package_gives_on_its_weights(network: nn.Module) -> None:
     spec = importlib.util.spec_from_file_location("packaged_unet", package_folder().parents[1] / "unet.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     packaged = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(packaged)
     magnitudes = 30 * torch.rand(1, 2, 64, 1024, generator=torch.Generator().manual_seed(0))
@@ -110,7 +113,8 @@ def test_a_checkpoint_that_would_run_something_is_refused_and_nothing_runs(tmp_p
     malicious = checkpoint({"weight": _RunsOnLoad(trace)})
     with pytest.raises(ModelError, match="is refused") as caught:
         spleeter_package.read_arrays(malicious, Path("evil.ckpt"))
-    assert caught.value.code == "model_forbidden" and "\n" not in str(caught.value)
+    assert caught.value.code == "model_forbidden"
+    assert "\n" not in str(caught.value)
     assert not trace.exists()
 
 
@@ -123,4 +127,6 @@ def test_a_damaged_checkpoint_is_a_model_error(content: bytes) -> None:
 def test_plain_arrays_are_read() -> None:
     weight = np.arange(6, dtype=np.float32).reshape(2, 3)
     (name, tensor), *none = spleeter_package.read_arrays(checkpoint({"a": weight}), Path("good.ckpt")).items()
-    assert name == "a" and not none and np.array_equal(tensor.numpy(), weight)
+    assert name == "a"
+    assert not none
+    assert np.array_equal(tensor.numpy(), weight)

@@ -162,6 +162,6 @@ class _Taker:
 
     def skip_rest(self) -> int:
         """Reads to the end and says how many samples that were."""
-        rest = self._kept.shape[1] + sum(block.shape[1] for block in self._blocks)
+        rest: int = self._kept.shape[1] + sum(block.shape[1] for block in self._blocks)
         self._kept = self._kept[:, :0]
         return rest
