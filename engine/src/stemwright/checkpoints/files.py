@@ -30,7 +30,9 @@ def load_network(file: Path) -> nn.Module:
         network = _restored(header, state) if state.get("__quantized") else _assigned(header, state)
     except (RuntimeError, ValueError, TypeError, KeyError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"the checkpoint {file} does not fit its own description: {reason}", code="model_corrupt") from None
+        raise ModelError(
+            f"the checkpoint {file} does not fit its own description: {reason}", code="model_corrupt"
+        ) from None
     return network.eval().requires_grad_(False)
 
 
@@ -54,9 +56,14 @@ def _check_named_hash(file: Path) -> None:
 
 def _assigned(header: Header, state: dict[str, Any]) -> nn.Module:
     """Built without memory or initial values, then given the tensors of the file."""
+    values = {name: value.float() for name, value in state.items()}
     with torch.device("meta"):
         network = build(header.klass, header.args, header.kwargs)
-    network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
+    if type(network).load_state_dict is not nn.Module.load_state_dict:  # Demucs v2 renames old tensors on the way
+        network = network.to_empty(device="cpu")
+        network.load_state_dict(values)
+    else:
+        network.load_state_dict(values, assign=True)
     return network
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from stemwright.errors import ModelError
 
@@ -120,12 +120,14 @@ class _HeaderUnpickler(pickle.Unpickler):
     Only the names that Demucs's own files contain are accepted, and none of them is imported.
     """
 
-    _PLAIN = {
+    _PLAIN: ClassVar = {
         ("collections", "OrderedDict"): dict,
         ("fractions", "Fraction"): Fraction,
         ("builtins", "set"): set,
     }
-    _STAND_INS = frozenset({"torch", "torch._utils", "torch.storage", "torch.serialization", "diffq.diffq", "diffq.uniform"})
+    _STAND_INS = frozenset(
+        {"torch", "torch._utils", "torch.storage", "torch.serialization", "diffq.diffq", "diffq.uniform"}
+    )
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in self._PLAIN:

@@ -18,6 +18,7 @@ from pathlib import Path
 from stemwright.checkpoints import manifest
 from stemwright.checkpoints.catalogue import Member, ModelInfo
 from stemwright.errors import ModelError
+from stemwright.models import spleeter_package
 
 OnFetch = Callable[[str], None]
 _TIMEOUT = 30  # seconds without a byte
@@ -29,11 +30,14 @@ def obtain(model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) ->
 
     Raises:
         ModelError: it cannot be had (``model_unavailable``) or is not what was published (``model_corrupt``).
+        MissingExtraError: it comes with a package that is not installed.
     """
     if member.path is not None:
         return member.path
     if (here := cached(model, member)) is not None:
         return here
+    if model.origin == "package":
+        raise spleeter_package.not_installed()
     if model.repository is None:
         raise ModelError(f"the model {model.name} has no file and no place to fetch it from", code="model_unavailable")
     tell = on_fetch or (lambda _line: None)

@@ -47,9 +47,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "-n", "--name", "-M", "--model", dest="model", default="htdemucs", metavar="MODEL",
         help="which model (default: htdemucs; `stemwright models` lists them, `pocket` needs no network)",
     )  # fmt: skip
-    group.add_argument(
-        "--models-path", "--repo", type=Path, metavar="DIR", help="folder of models in Demucs's formats"
-    )
+    group.add_argument("--models-path", "--repo", type=Path, metavar="DIR", help="folder of models in Demucs's formats")
     group.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     group.add_argument(
         "--precision", choices=("auto", "exact", "fast"), default="auto",
@@ -68,7 +66,9 @@ def _add_separation(parser: argparse.ArgumentParser) -> None:
         help="everything else: the other stems added, the mix minus the stem (as minus_STEM), or not written",
     )  # fmt: skip
     group.add_argument("--shifts", type=int, default=0, metavar="N", help="average over N random shifts (default: 0)")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="where the random shifts come from (default: 0)")
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="where the random shifts come from (default: 0)"
+    )
     group.add_argument("--overlap", type=float, default=0.25, help="overlap of segments (default: 0.25)")
     group.add_argument("--segment", type=float, metavar="SECONDS", help="length of a segment (default: the model's)")
 
@@ -83,7 +83,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     depth.add_argument("--int24", action="store_true", help="24 bits: wav24, or flac24 with --flac")
     depth.add_argument("--float32", action="store_true", help="same as --format wav-float")
     group.add_argument("--mp3-bitrate", type=int, default=320, metavar="KBPS", help="(default: 320)")
-    group.add_argument("--mp3-preset", type=int, choices=range(2, 8), default=2, help="2: best, 7: fastest (default: 2)")
+    group.add_argument(
+        "--mp3-preset", type=int, choices=range(2, 8), default=2, help="2: best, 7: fastest (default: 2)"
+    )
     group.add_argument("--mp3-vbr", type=int, choices=range(10), help="variable bit rate instead: 0 best, 9 smallest")
     group.add_argument("--bitrate", type=int, metavar="KBPS", help="of m4a, ogg and opus (default: the format's own)")
     group.add_argument(
@@ -248,5 +250,3 @@ def _print_summary(done: FileSeparation) -> None:
         notes.append(f"all stems turned down by {report.joint_gain:.3f} so that none clips")
     if notes:
         print(f"  {'; '.join(notes)}")
-
-

@@ -46,7 +46,8 @@ class Bag:
             network = self._loaders[index]()
             if tuple(network.sources) != self.sources:  # type: ignore[arg-type]
                 raise ModelError(
-                    f"network {index + 1} of the bag separates {network.sources}, not {self.sources}", code="model_corrupt"
+                    f"network {index + 1} of the bag separates {network.sources}, not {self.sources}",
+                    code="model_corrupt",
                 )
             self._networks[index] = network
         return self._networks[index]
