@@ -66,7 +66,7 @@ def open_audio(
         _check_size(size, limits, name)
         kind = sniff(file, name)
         said = declared(file, size, kind, name)
-        process = DecodeProcess(file, kind.demuxer, size, name)
+        process = DecodeProcess(file, kind.demuxer, size, name, single_page=said.single_page)
     try:
         _, body = process.record()
         header = json.loads(body)
@@ -115,6 +115,8 @@ class AudioReader:
         self.channels = channels
         self.damaged_packets = 0
         """Packets that could not be decoded and were left out; known at the end."""
+        self.native_samples = 0
+        """Samples so far at the file's own rate: what went into the conversion."""
         self._process, self._format, self._planar = process, header["format"], header["planar"]
         self._said, self._name, self._limits, self._block = said, name, limits, block
         self._matrix = mixing_matrix(header["channels"], channels)
@@ -169,6 +171,7 @@ class AudioReader:
             if end is not None:
                 decoded = decoded[:, : end - count]
             count += decoded.shape[1]
+            self.native_samples = count
             if longest is not None and count > longest * rate:
                 raise _too_long(self._name, longest)
             if not np.isfinite(decoded).all():

@@ -19,6 +19,8 @@ class ScanResult:
 
     samples: int
     """Samples of each channel."""
+    native_samples: int
+    """The same at the file's own rate."""
     mean: float
     """Of the mono mix (the mean of the channels)."""
     std: float
@@ -74,4 +76,11 @@ def scan(
         for block in reader:
             moments.add(block.mean(axis=0, dtype=np.float64))
             peak = max(peak, float(np.abs(block).max()))
-        return ScanResult(samples=moments.count, mean=moments.mean, std=moments.std, peak=peak, info=reader.info)
+        return ScanResult(
+            samples=moments.count,
+            native_samples=reader.native_samples,
+            mean=moments.mean,
+            std=moments.std,
+            peak=peak,
+            info=reader.info,
+        )
