@@ -15,6 +15,7 @@ from typing import BinaryIO
 from stemwright.audio import mpeg
 from stemwright.audio.info import shown
 from stemwright.audio.mp4 import mp4_samples
+from stemwright.audio.ogg import ends_inside_page, single_page_samples
 from stemwright.audio.sniff import Kind
 from stemwright.errors import InputError
 
@@ -28,6 +29,8 @@ class Declared:
     """How many fewer may come out before the file counts as truncated."""
     cut: bool = False
     """Whether what comes out beyond `samples` is padding, to be dropped."""
+    single_page: bool = False
+    """Whether it is Ogg Vorbis on a single page, which the decoder has to be told (see `decode_child`)."""
 
 
 def declared(file: BinaryIO, size: int, kind: Kind, name: str) -> Declared:
@@ -46,6 +49,8 @@ def declared(file: BinaryIO, size: int, kind: Kind, name: str) -> Declared:
     elif kind.demuxer == "mov":
         samples, tolerance = mp4_samples(file, size, name)
         return Declared(samples=samples, tolerance=tolerance, cut=True)
+    elif kind.demuxer == "ogg":
+        return _ogg(file, size, name)
     elif kind.demuxer == "matroska":
         _check_segment(file, size, name)
     return Declared()
@@ -123,6 +128,13 @@ def _mp3(file: BinaryIO, size: int, start: int, name: str) -> Declared:
         return Declared()
     # Some encoders count the frame of the tag itself: one frame less is no sign of a cut.
     return Declared(samples=tag.frames * header.samples - tag.delay - tag.padding, tolerance=header.samples)
+
+
+def _ogg(file: BinaryIO, size: int, name: str) -> Declared:
+    if ends_inside_page(file, size):
+        raise truncated(name, "it ends inside a page")
+    samples = single_page_samples(file)
+    return Declared(samples=samples, cut=samples is not None, single_page=samples is not None)
 
 
 def _check_segment(file: BinaryIO, size: int, name: str) -> None:

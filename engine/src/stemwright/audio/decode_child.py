@@ -48,8 +48,17 @@ class Refused(Exception):
         self.code = code
 
 
-def main(packages: str, demuxer: str, cpu_seconds: int) -> int:
-    """Decode standard input; `packages` is the folder that PyAV is installed in."""
+def main(packages: str, demuxer: str, cpu_seconds: int, single_page: bool) -> int:
+    """Decode standard input.
+
+    Args:
+        packages: the folder that PyAV is installed in.
+        demuxer: FFmpeg's name of the one demuxer that may be used.
+        cpu_seconds: seconds of processor time after which the system ends this process.
+        single_page: the input is Ogg Vorbis on a single page. FFmpeg cannot tell its beginning from its end
+            and would cut the wrong one: it is told to cut nothing, and the first frame, which Vorbis
+            decodes only to prepare the next, is left out here.
+    """
     _ignore_interrupt()
     _limit(cpu_seconds)
     sys.path.append(packages)
@@ -60,7 +69,7 @@ def main(packages: str, demuxer: str, cpu_seconds: int) -> int:
     _die_with_parent()
     _close_the_door()
     try:
-        _decode(av, demuxer)
+        _decode(av, demuxer, single_page)
     except Refused as error:
         _send_json(b"X", {"code": error.code, "detail": str(error)})
     except MemoryError:
@@ -130,7 +139,7 @@ def _close_the_door() -> None:
     _set_limit(resource, "RLIMIT_NOFILE", 4)
 
 
-def _decode(av: Any, demuxer: str) -> None:
+def _decode(av: Any, demuxer: str, single_page: bool) -> None:
     options = {
         "fd": "0",
         "protocol_whitelist": "fd",
@@ -147,7 +156,9 @@ def _decode(av: Any, demuxer: str) -> None:
     if stream.codec_context is None or stream.codec_context.name not in _CODECS.split(","):
         raise Refused("decode_failed", "its audio codec is not supported")
     stream.codec_context.thread_count = 1
-    sender = _Sender(av, container, stream)
+    if single_page:
+        stream.codec_context.flags2 |= int(av.codec.context.Flags2.skip_manual)
+    sender = _Sender(av, container, stream, skip=int(single_page))
     packets = damaged = 0
     for packet in container.demux(stream):
         packets += 1
@@ -172,14 +183,18 @@ def _reason(error: Exception) -> str:
 class _Sender:
     """Gathers decoded frames into blocks and writes them out."""
 
-    def __init__(self, av: Any, container: Any, stream: Any) -> None:
+    def __init__(self, av: Any, container: Any, stream: Any, *, skip: int) -> None:
         self._av, self._container, self._stream = av, container, stream
         self._fifo = av.AudioFifo()
         self._shape: tuple[Any, ...] | None = None
         self._adapters: dict[tuple[Any, ...], Any] = {}
         self._samples = 0
+        self._skip = skip
 
     def add(self, frame: Any) -> None:
+        if self._skip:
+            self._skip -= 1
+            return
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._shape is None:
             self._shape = shape
@@ -242,7 +257,7 @@ def _send(kind: bytes, *parts: memoryview) -> None:
 
 if __name__ == "__main__":
     try:
-        code = main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        code = main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1")
     except BrokenPipeError:
         code = 1
     # Nothing to tidy: the buffers of FFmpeg go with the process, faster than by hand.

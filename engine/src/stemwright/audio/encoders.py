@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.audio.formats import AudioFormat
+from stemwright.audio.ogg import set_serial
 from stemwright.audio.resample import Resampler
 from stemwright.audio.samples import to_integers
 from stemwright.audio.sink import Sink
@@ -19,6 +20,7 @@ from stemwright.errors import MissingExtraError
 
 OPUS_RATE = 48000
 _DEFAULT_VORBIS_QUALITY = 6
+_SERIAL = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,7 @@ class FFmpegEncoder(Encoder):
 
         self._av = av
         self._rate, self._bits = encoding.sample_rate, encoding.format.bits
+        self._is_mp3 = encoding.format.name == "mp3"
         self._recipe = recipe = _RECIPES[encoding.format.name]
         # Bit-exact: no version, no clock and no random number in the file. The same samples, the same bytes.
         options = {"fflags": "+bitexact", **recipe.container}
@@ -102,7 +105,8 @@ class FFmpegEncoder(Encoder):
         if encoding.bitrate is not None and encoding.vbr_quality is None:
             self._stream.bit_rate = encoding.bitrate
         self._stream.time_base = Fraction(1, self._rate)
-        self._at = 0
+        self._at = self._packets = 0
+        self._first: int | None = None
 
     def write(self, block: NDArray[np.float32]) -> None:
         frame = self._av.AudioFrame.from_ndarray(
@@ -111,7 +115,7 @@ class FFmpegEncoder(Encoder):
         frame.sample_rate = self._rate
         frame.pts, frame.time_base = self._at, Fraction(1, self._rate)
         self._at += block.shape[1]
-        self._container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
 
     def _samples(self, block: NDArray[np.float32]) -> NDArray[Any]:
         """The block as FFmpeg wants it: planar [channels, n], or packed [1, n * channels]."""
@@ -126,8 +130,31 @@ class FFmpegEncoder(Encoder):
         return np.ascontiguousarray(ready.T).reshape(1, -1)
 
     def close(self) -> None:
-        self._container.mux(self._stream.encode(None))
+        packets = self._stream.encode(None)
+        if self._is_mp3:
+            self._correct_padding(packets)
+        self._mux(packets)
         self._container.close()
+
+    def _mux(self, packets: list[Any]) -> None:
+        if self._first is None and packets:
+            self._first = packets[0].pts
+        self._packets += len(packets)
+        self._container.mux(packets)
+
+    def _correct_padding(self, last: list[Any]) -> None:
+        """Have the Xing header say how much of the end is padding.
+
+        LAME may end with a packet of nothing but padding. FFmpeg would then note the padding of that packet
+        alone, and every decoder would give up to 46 samples too many.
+        """
+        if not last:
+            return
+        first = last[0].pts if self._first is None else self._first
+        padding = (self._packets + len(last)) * self._stream.codec_context.frame_size + first - self._at
+        skip = last[-1].get_sidedata("skip_samples")
+        skip.update(bytes(skip)[:4] + padding.to_bytes(4, "little") + bytes(skip)[8:])
+        last[-1].set_sidedata(skip)
 
 
 class OpusEncoder(Encoder):
@@ -162,6 +189,7 @@ class VorbisEncoder(Encoder):
         except ImportError as error:
             raise MissingExtraError("writing ogg needs soundfile; install it with: pip install soundfile") from error
         quality = _DEFAULT_VORBIS_QUALITY if encoding.vbr_quality is None else encoding.vbr_quality
+        self._sink = file
         self._file = soundfile.SoundFile(
             file,
             "w",
@@ -183,6 +211,7 @@ class VorbisEncoder(Encoder):
 
     def close(self) -> None:
         self._file.close()
+        set_serial(self._sink, _SERIAL)
 
 
 def _options(encoding: Encoding) -> dict[str, str]:

@@ -25,12 +25,12 @@ _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_P
 class DecodeProcess:
     """One decoding process for one open file; see `decode_child` for what it writes."""
 
-    def __init__(self, file: BinaryIO, demuxer: str, size: int, name: str) -> None:
+    def __init__(self, file: BinaryIO, demuxer: str, size: int, name: str, *, single_page: bool) -> None:
         self._name = name
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # seek() of a buffered file may leave the descriptor where it is
         command = [sys.executable, "-I", "-S", str(Path(decode_child.__file__)), _packages(), demuxer]
         self._process = subprocess.Popen(
-            [*command, str(_CPU_BASE + _CPU_PER_MEGABYTE * (size >> 20))],
+            [*command, str(_CPU_BASE + _CPU_PER_MEGABYTE * (size >> 20)), str(int(single_page))],
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
