@@ -11,8 +11,8 @@ from stemwright_server.domain.report import (
     ClaimRequest,
     Completed,
     Failed,
+    Leave,
     Progressed,
-    Released,
     Report,
     ReportAnswer,
     Task,
@@ -22,9 +22,10 @@ T = TypeVar("T")
 
 _TASK = TypeAdapter(Task)
 _CLAIM = TypeAdapter(ClaimRequest)
+_LEAVE = TypeAdapter(Leave)
 _ANSWER = TypeAdapter(ReportAnswer)
 _REPORT: TypeAdapter[Report] = TypeAdapter(
-    Annotated[Progressed | Completed | Failed | Released, Field(discriminator="kind")]
+    Annotated[Progressed | Completed | Failed, Field(discriminator="kind")]
 )
 
 
@@ -65,6 +66,16 @@ def dump_report(report: Report) -> bytes:
 def load_report(body: bytes) -> Report:
     """The report in ``body``. Raises InvalidRequest."""
     return _load(_REPORT, "report", body)
+
+
+def dump_leave(leave: Leave) -> bytes:
+    """The leave as JSON."""
+    return _LEAVE.dump_json(leave)
+
+
+def load_leave(body: bytes) -> Leave:
+    """The leave in ``body``. Raises InvalidRequest."""
+    return _load(_LEAVE, "leave", body)
 
 
 def dump_answer(answer: ReportAnswer) -> bytes:

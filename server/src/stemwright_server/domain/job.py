@@ -36,6 +36,9 @@ class Outcome(StrEnum):
     EXPIRED = "expired"  # was completed; retention removed the job
 
 
+WAITING = Progress(done=0, total=0, stage="queued")
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobError:
     """Why a job failed, or why its last attempt did."""
@@ -93,7 +96,7 @@ class Job:
     lease_until: float | None = None  # taken from the worker if not renewed before; set while running
     started_at: float | None = None  # of the first attempt
     finished_at: float | None = None
-    progress: Progress = Progress(done=0, total=0, stage="queued")
+    progress: Progress = WAITING
     artifacts: tuple[Artifact, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)  # the fidelity report of the completed run
     error: JobError | None = None  # of the last failed attempt; final when the state is FAILED

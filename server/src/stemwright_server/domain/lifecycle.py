@@ -2,8 +2,8 @@
 
     queued --Claimed--> running --Completed--> completed
        |                  |  |---Failed------> failed, or queued again while attempts are left
-       |                  |  |---LeaseExpired, WorkerLost---> the same, as a crash
-       |                  |  '---Released, WorkerLeft-------> queued, not charged
+       |                  |  |---LeaseExpired, WorkerLost---> the same: a crash
+       |                  |  '---WorkerLeft----> queued, not charged
        '---CancelAsked----'-----> canceled
 
 A report carries the number of its attempt. If that is not the running one, nothing changes: the number is a fence.
@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from stemwright_server.domain.job import Artifact, Job, JobError, JobState, Outcome
+from stemwright_server.domain.job import WAITING, Artifact, Job, JobError, JobState, Outcome
 from stemwright_server.domain.offer import Progress
-from stemwright_server.domain.report import Completed, Failed, Progressed, Released, Report
+from stemwright_server.domain.report import Completed, Failed, Progressed, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def advance(job: Job, event: Event, *, now: float, policy: Policy) -> Transition
         case Failed(code=code, message=message, retryable=retryable):
             error = JobError(code=code, message=message, retryable=retryable)
             return _fail(job, error, Outcome.FAILED, now, policy)
-        case Released() | WorkerLeft():
+        case WorkerLeft():
             return _release(job, now)
         case LeaseExpired() | WorkerLost():
             message = f"The worker died or fell silent in attempt {job.attempt}."
@@ -113,7 +113,7 @@ def _holds(job: Job, event: Event, now: float) -> bool:
             return job.lease_until is not None and job.lease_until <= now
         case WorkerLost(worker=worker) | WorkerLeft(worker=worker):
             return job.worker == worker
-        case Progressed() | Completed() | Failed() | Released():
+        case Progressed() | Completed() | Failed():
             return job.attempt == event.attempt and job.id == event.job_id
     return False
 
@@ -195,7 +195,7 @@ def _requeue(job: Job, available_at: float) -> Job:
         available_at=available_at,
         worker=None,
         lease_until=None,
-        progress=Progress(done=0, total=0, stage="queued"),
+        progress=WAITING,
         revision=job.revision + 1,
     )
 

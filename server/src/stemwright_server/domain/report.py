@@ -95,16 +95,15 @@ class Failed:
     kind: Literal["failed"] = "failed"
 
 
+Report = Progressed | Completed | Failed
+
+
 @dataclass(frozen=True, kw_only=True)
-class Released:
-    """The worker gives the task back unharmed, because it is going down."""
+class Leave:
+    """A worker goes, and gives back unharmed what it may hold."""
 
-    job_id: str
-    attempt: int
-    kind: Literal["released"] = "released"
-
-
-Report = Progressed | Completed | Failed | Released
+    worker: str
+    nonce: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from stemwright_server.domain.errors import StorageFull
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Event, Transition, advance
 from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer
@@ -20,7 +23,8 @@ def record(parts: Parts, report: Report) -> ReportAnswer:
     if isinstance(report, Completed) and transition.outcome is Outcome.COMPLETED:
         track_id = transition.job.track_id
         parts.repository.describe_track(track_id, duration=report.duration, sample_rate=report.sample_rate)
-        write_metadata(parts, track_id)
+        with suppress(StorageFull):  # the job is done all the same; sweep writes it when there is room
+            write_metadata(parts, track_id)
     return ReportAnswer(accepted=transition.accepted, stop=not transition.accepted)
 
 

@@ -11,17 +11,17 @@ _UPLOAD_GRACE = 600.0  # an upload that began in time may end this much later
 
 
 def sweep(parts: Parts) -> None:
-    """One round: leases, forgotten rings, metadata, then files whose time is over."""
+    """One round: leases, forgotten rings, files whose time is over, metadata."""
     now = parts.clock()
     for job in parts.repository.running(lease_before=now):
         apply(parts, job.id, LeaseExpired())
     if parts.repository.available(now):
         parts.broker.ring()
-    for track in parts.repository.metadata_due():
-        write_metadata(parts, track.id)
     _clean_attempts(parts, now)
     _clean_uploads(parts, now)
     parts.repository.drop_keys(now - parts.limits.key_retention)
+    for track in parts.repository.metadata_due():  # last: it needs room, and the steps before make some
+        write_metadata(parts, track.id)
 
 
 def _clean_attempts(parts: Parts, now: float) -> None:

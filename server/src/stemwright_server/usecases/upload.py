@@ -78,7 +78,8 @@ def receive(parts: Parts, track_id: str, *, sha256: str | None = None) -> Track:
 def _look(parts: Parts, track: Track, sha256: str | None) -> Track:
     size = parts.blobs.size(track.key)
     if size is None:
-        raise Conflict(f"{track.filename!r} is not uploaded yet: PUT its bytes to the upload_url first.", code="not_uploaded")
+        message = f"{track.filename!r} is not uploaded yet: PUT its bytes to the upload_url first."
+        raise Conflict(message, code="not_uploaded")
     if size == 0:
         raise UnusableInput(f"{track.filename!r} is empty.", code="empty")
     if size > parts.limits.max_bytes:

@@ -29,6 +29,7 @@ class Presence:
     def __init__(self) -> None:
         self._lock = Lock()
         self._seen: dict[str, SeenWorker] = {}
+        self._gone: set[str] = set()
 
     def note(self, worker: SeenWorker) -> None:
         """It claims now."""
@@ -36,9 +37,15 @@ class Presence:
             self._seen[worker.worker] = worker
 
     def forget(self, worker: str) -> None:
-        """It is gone."""
+        """It is gone for good: ids are never used again."""
         with self._lock:
             self._seen.pop(worker, None)
+            self._gone.add(worker)
+
+    def is_gone(self, worker: str) -> bool:
+        """Whether a claim of it is a leftover of a dead connection."""
+        with self._lock:
+            return worker in self._gone
 
     def workers(self, parts: Parts) -> Sequence[SeenWorker]:
         """Those that claimed lately, or run a job now."""

@@ -1,0 +1,1 @@
+"""The orchestrator's API: upload, process, status, events."""

@@ -1,0 +1,1 @@
+"""The API that workers use: claim and report."""

@@ -1,0 +1,227 @@
+"""The only wiring: which adapter stands behind which port. No container, no globals, nothing connected at import."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemwright_server.settings import Settings
+
+if TYPE_CHECKING:  # the worker process shares this module and must not import the API's half
+    from fastapi import FastAPI
+
+    from stemwright_server.adapters.bell import Bell
+    from stemwright_server.adapters.blobs.local import LocalBlobs
+    from stemwright_server.adapters.jobs.sql import SqlJobRepository
+    from stemwright_server.ports.catalogue import Catalogue
+    from stemwright_server.ports.jobs import JobRepository
+    from stemwright_server.usecases.parts import Parts
+    from stemwright_server.usecases.workers import Presence
+    from stemwright_server.worker.runtime import Runtime
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The API's process: what ``serve`` runs, and has to close."""
+
+    app: FastAPI
+    parts: Parts
+    presence: Presence
+    bell: Bell
+    repository: SqlJobRepository
+
+
+def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = ()) -> Api:
+    """The API over SQLite and local files in ``settings.data_dir``, which exists and is ours.
+
+    ``worker_secret``: of the workers that ``serve`` itself starts. ``hosts``: the names it may be addressed by; none
+    means any.
+    """
+    from stemwright_server.adapters.bell import Bell
+    from stemwright_server.adapters.blobs.local import LocalBlobs
+    from stemwright_server.adapters.jobs.sql import SqlJobRepository
+    from stemwright_server.adapters.jobs.sqlite import sqlite_engine
+    from stemwright_server.adapters.models.installed import InstalledModels
+    from stemwright_server.usecases.workers import Presence
+
+    repository = SqlJobRepository(sqlite_engine(settings.data_dir / "stemwright.db"))
+    blobs = LocalBlobs(
+        settings.data_dir / "blobs",
+        secret=_kept_secret(settings.data_dir / "url.key"),
+        min_free_bytes=settings.min_free_bytes,
+    )
+    bell, presence = Bell(), Presence()
+    parts = build_parts(settings, repository, blobs, bell, InstalledModels.find())
+    app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts)
+    return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository)
+
+
+def build_parts(
+    settings: Settings, repository: JobRepository, blobs: LocalBlobs, bell: Bell, catalogue: Catalogue
+) -> Parts:
+    """The ports and rules that every use case works with."""
+    from stemwright_server.adapters.broker.embedded import EmbeddedBroker
+    from stemwright_server.adapters.models.installed import InstalledProbe
+    from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
+    from stemwright_server.domain.lifecycle import Policy
+    from stemwright_server.usecases.parts import Limits, Parts
+
+    return Parts(
+        repository=repository,
+        blobs=blobs,
+        broker=EmbeddedBroker(bell),
+        notifier=EmbeddedNotifier(bell),
+        catalogue=catalogue,
+        probe=InstalledProbe.find(blobs.path, max_seconds=settings.max_duration),
+        policy=Policy(
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.max_attempts,
+            retry_seconds=settings.retry_seconds,
+        ),
+        limits=Limits(
+            max_bytes=settings.max_file_size,
+            max_seconds=settings.max_duration,
+            upload_seconds=settings.upload_seconds,
+            url_seconds=settings.url_seconds,
+            job_seconds=settings.job_seconds,
+            upload_retention=settings.upload_retention,
+            output_retention=settings.output_retention,
+        ),
+    )
+
+
+def build_app(
+    settings: Settings,
+    parts: Parts,
+    blobs: LocalBlobs,
+    bell: Bell,
+    presence: Presence,
+    *,
+    worker_secret: str,
+    hosts: Sequence[str] = (),
+) -> FastAPI:
+    """The HTTP app: every dialect over the same parts."""
+    from importlib.metadata import version
+
+    from fastapi import FastAPI
+    from starlette.middleware.cors import CORSMiddleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from stemwright_server.adapters.broker.embedded import EmbeddedBroker
+    from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
+    from stemwright_server.contract.signing import Verifier
+    from stemwright_server.dialects import common
+    from stemwright_server.dialects.blobs.router import blobs_router
+    from stemwright_server.dialects.studio.router import studio_router
+    from stemwright_server.dialects.workers.router import workers_router
+    from stemwright_server.usecases.upload import receive
+
+    outside = [settings.worker_secret, settings.worker_secret_previous]
+    verifier = Verifier([worker_secret, *(each.get_secret_value() for each in outside if each)])
+    door = common.Door(_authenticator(settings), settings.public_url)
+    app = FastAPI(
+        title="Stemwright",
+        version=version("stemwright-server"),
+        description="Takes a mix apart into stems.",
+        max_body_size=common.MAX_JSON_BYTES,
+    )
+    common.add_error_handlers(app)
+    app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
+    app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
+    app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
+    if settings.api_cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.api_cors_origins),
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Type", "Content-Digest", "Idempotency-Key", "Range", "X-Request-ID"],
+            expose_headers=[common.REQUEST_ID, "Content-Disposition", "Content-Range"],
+        )
+    if hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    app.add_middleware(common.RequestContext)  # the last one added is the first to see a request
+    return app
+
+
+def _authenticator(settings: Settings) -> Any:
+    if settings.jwt_secret is None:
+        from stemwright_server.adapters.auth.anonymous import AnonymousAuthenticator
+
+        return AnonymousAuthenticator()
+    from stemwright_server.adapters.auth.jwt import JwtAuthenticator
+
+    return JwtAuthenticator(
+        settings.jwt_secret.get_secret_value(),
+        algorithm=settings.jwt_algorithm,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+    )
+
+
+def _kept_secret(path: Path) -> bytes:
+    """The key that signs our own URLs: made once and kept, so that URLs outlive a restart."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        secret = path.read_bytes()
+        if len(secret) >= 32:
+            return secret
+        path.unlink()  # a crash cut it short before anything was signed with it
+        return _kept_secret(path)
+    with os.fdopen(descriptor, "wb") as file:
+        secret = secrets.token_bytes(32)
+        file.write(secret)
+    return secret
+
+
+def build_worker(
+    *, api_url: str, secret: str, worker: str, device: str, work_dir: Path, heartbeat: float, stop_seconds: float
+) -> Runtime:
+    """The worker: models, and a client of the API. Nothing of the API's half is imported."""
+    from stemwright_server.adapters.models.installed import InstalledModels
+    from stemwright_server.worker.client import ApiClient
+    from stemwright_server.worker.control import Pace
+    from stemwright_server.worker.runtime import Identity, Runtime
+
+    return Runtime(
+        ApiClient(api_url, secret),
+        InstalledModels.find(),
+        Identity(worker=worker, device=device, work_dir=work_dir),
+        Pace(heartbeat=heartbeat, grace=stop_seconds),
+    )
+
+
+def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[[str, str], dict[str, Any]]:
+    """What a worker of ``serve`` reads from its stdin, by its id and device."""
+
+    def config(worker: str, device: str) -> dict[str, Any]:
+        return {
+            "api_url": api_url,
+            "secret": secret,
+            "worker": worker,
+            "device": device,
+            "work_dir": str(settings.data_dir / "work" / worker),
+            "heartbeat": settings.heartbeat_seconds,
+            "stop_seconds": settings.stop_seconds,
+            "log_level": settings.log_level,
+        }
+
+    return config
+
+
+def devices(settings: Settings) -> list[str]:
+    """The device of each worker that ``serve`` starts."""
+    if settings.workers is not None:
+        return [settings.device] * settings.workers
+    if settings.device != "auto":
+        return [settings.device]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = Path("/proc/driver/nvidia/gpus")  # counted without torch, which is the workers' alone
+    count = len(visible.split(",")) if visible else len(list(gpus.iterdir())) if visible is None and gpus.is_dir() else 0
+    return [f"cuda:{index}" for index in range(count)] or ["auto"]

@@ -1,0 +1,98 @@
+"""``stemwright serve`` and ``stemwright worker``: parsers now, everything else when they run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stemwright_server.settings import Settings
+
+_Subparsers = Any  # argparse's own type for it is private
+
+
+def add_serve(subparsers: _Subparsers) -> None:
+    """Add ``serve``."""
+    parser = subparsers.add_parser("serve", help="run the service: HTTP API and workers", description=_serve.__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--data-dir", type=Path, help="folder for jobs, uploads and stems (default: ./data)")
+    parser.add_argument("--insecure", action="store_true", help="listen beyond this machine without authentication")
+    parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default: INFO")
+    parser.set_defaults(func=_serve)
+
+
+def add_worker(subparsers: _Subparsers) -> None:
+    """Add ``worker``."""
+    parser = subparsers.add_parser("worker", help="run one more worker for a service", description=_worker.__doc__)
+    parser.add_argument("--api", required=True, metavar="URL", help="where the service listens")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument("--work-dir", type=Path, help="folder for files of the task at hand (default: a temporary one)")
+    parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default: INFO")
+    parser.set_defaults(func=_worker)
+
+
+def _settings(**given: Any) -> Settings:
+    """The settings, options before environment. Raises SystemExit with a line for each wrong one."""
+    from pydantic import ValidationError
+
+    from stemwright_server.settings import Settings, environment_name
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False):
+            field = str(wrong["loc"][0]) if wrong["loc"] else ""
+            name = environment_name(field) if field in Settings.model_fields else field or "settings"
+            print(f"stemwright: error: {name}: {wrong['msg']}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _serve(args: argparse.Namespace) -> int:
+    """Run the HTTP API and its workers on this machine. Settings come from the environment; see docs/settings.md."""
+    settings = _settings(data_dir=args.data_dir, log_level=args.log_level)
+    from stemwright_server.domain.errors import ServiceError
+    from stemwright_server.serving import serve
+    from stemwright_server.telemetry import configure_logging
+
+    configure_logging(settings.log_level)
+    try:
+        serve(settings, host=args.host, port=args.port, insecure=args.insecure)
+    except ServiceError as error:
+        print(f"stemwright: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _worker(args: argparse.Namespace) -> int:
+    """Take tasks from a service and run them here. Needs STEMWRIGHT_WORKER_SECRET, the same as the service has."""
+    import os
+    import secrets
+    import signal
+    import socket
+    import tempfile
+
+    settings = _settings(device=args.device, log_level=args.log_level)
+    if settings.worker_secret is None:
+        print("stemwright: error: set STEMWRIGHT_WORKER_SECRET to the one that the service has", file=sys.stderr)
+        return 2
+    from stemwright_server.bootstrap import build_worker
+    from stemwright_server.telemetry import configure_logging
+
+    configure_logging(settings.log_level)
+    with tempfile.TemporaryDirectory(prefix="stemwright-worker-", dir=args.work_dir) as work_dir:
+        runtime = build_worker(
+            api_url=args.api,
+            secret=settings.worker_secret.get_secret_value(),
+            worker=f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}",
+            device=settings.device,
+            work_dir=Path(work_dir) / "tasks",
+            heartbeat=settings.heartbeat_seconds,
+            stop_seconds=settings.stop_seconds,
+        )
+        signal.signal(signal.SIGTERM, runtime.leave)
+        signal.signal(signal.SIGINT, runtime.leave)
+        runtime.run()
+    return 0

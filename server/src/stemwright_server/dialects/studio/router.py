@@ -1,0 +1,182 @@
+"""The routes of the studio dialect. Each translates, calls one use case, and translates back."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
+from stemwright_server.dialects.common import Door, Problem, request_id
+from stemwright_server.dialects.studio.wire import (
+    CancelResponse,
+    HealthResponse,
+    JobView,
+    ModelsResponse,
+    ModelView,
+    ProcessRequest,
+    ProcessResponse,
+    QueueView,
+    StatusResponse,
+    UploadRequest,
+    UploadResponse,
+)
+from stemwright_server.domain.job import Artifact, JobState
+from stemwright_server.ports.auth import Principal
+from stemwright_server.usecases.cancel import cancel
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.status import download_url, track_status
+from stemwright_server.usecases.submit import submit
+from stemwright_server.usecases.upload import announce
+from stemwright_server.usecases.workers import Presence
+
+_LOOK_AGAIN = 10.0  # seconds; a ring can be lost, this cannot
+_EVENT = {JobState.QUEUED: "progress", JobState.RUNNING: "progress"}  # the final states are their own names
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Problem} for status in (401, 422, *statuses)}
+
+
+def studio_router(parts: Parts, door: Door, notifier: EmbeddedNotifier, presence: Presence) -> APIRouter:
+    """All routes of the dialect."""
+    router = APIRouter(tags=["studio"])
+    router.include_router(_intake(parts, door))
+    router.include_router(_watching(parts, door, notifier))
+    router.include_router(_facts(parts, presence))
+    return router
+
+
+def _intake(parts: Parts, door: Door) -> APIRouter:
+    router = APIRouter()
+    caller_of = Depends(door.caller)
+
+    @router.post("/upload", responses=_refusals(409, 413, 507))
+    def upload(body: UploadRequest, caller: Annotated[Principal, caller_of], request: Request) -> UploadResponse:
+        """Announce a file and get a URL to PUT its bytes to.
+
+        409 `{"error": "Song already exists", "file_id": ...}` if a file with the declared sha256 is here already; the
+        PUT answers the same if the bytes turn out to be. Go on with the file_id of the answer.
+        """
+        announced = announce(
+            parts,
+            caller,
+            filename=body.filename,
+            size=body.size,
+            sha256=body.sha256.lower() if body.sha256 else None,
+            request_id=request_id(),
+        )
+        return UploadResponse(
+            file_id=announced.track.id,
+            upload_url=door.absolute(request)(announced.upload_url),
+            expires_at=datetime.fromtimestamp(announced.track.upload_until, UTC),
+        )
+
+    @router.post("/process", responses=_refusals(404, 409, 410, 413, 507))
+    def process(
+        body: ProcessRequest,
+        caller: Annotated[Principal, caller_of],
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    ) -> ProcessResponse:
+        """Queue a job on an uploaded file.
+
+        Work that is done already is not done again: the answer is the finished job, with `skipped`. Work that is under
+        way is joined. The same Idempotency-Key gets the same job for 24 hours.
+        """
+        submission = submit(
+            parts,
+            caller,
+            track_id=body.file_id,
+            model=body.model,
+            variation=body.variation,
+            params=body.params,
+            key=idempotency_key,
+            request_id=request_id(),
+        )
+        job = submission.job
+        skipped = not submission.created and job.state is JobState.COMPLETED
+        return ProcessResponse(job_id=job.id, status=job.state, skipped=skipped)
+
+    @router.post("/jobs/{job_id}/cancel", responses=_refusals(404, 409))
+    def cancel_job(job_id: str, caller: Annotated[Principal, caller_of]) -> CancelResponse:
+        """Call a job off. A running one stops within a segment; canceling again changes nothing."""
+        job = cancel(parts, caller, job_id)
+        return CancelResponse(job_id=job.id, status=job.state)
+
+    return router
+
+
+def _watching(parts: Parts, door: Door, notifier: EmbeddedNotifier) -> APIRouter:
+    router = APIRouter()
+    caller_of = Depends(door.caller)
+
+    def link(request: Request) -> Callable[[Artifact], str]:
+        absolute = door.absolute(request)
+        return lambda artifact: absolute(download_url(parts, artifact))
+
+    @router.get("/status/{file_id}", responses=_refusals(404))
+    def status(file_id: str, caller: Annotated[Principal, caller_of], request: Request) -> StatusResponse:
+        """The file and all its jobs, with progress, outputs and fidelity reports."""
+        found = track_status(parts, caller, file_id)
+        return StatusResponse.of(found.track, [JobView.of(job, link(request)) for job in found.jobs])
+
+    @router.get("/events/{file_id}", response_class=EventSourceResponse, responses=_refusals(404))
+    async def events(
+        file_id: str, request: Request, _found: Annotated[None, Depends(_must_exist(parts, door))]
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events `progress`, `completed`, `failed`, `canceled`; the data is the job as in GET /status.
+
+        A stream begins with the state of every job as it is now, so that nothing is missed by connecting late or again.
+        """
+        caller = door.caller(request)
+        sent: dict[str, int] = {}
+        with notifier.listen(file_id) as bell:
+            while not bell.closed:
+                found = await run_in_threadpool(track_status, parts, caller, file_id)
+                for job in found.jobs:
+                    if sent.get(job.id) == job.revision:
+                        continue
+                    sent[job.id] = job.revision
+                    view = JobView.of(job, link(request))
+                    event = _EVENT.get(job.state, job.state.value)
+                    yield ServerSentEvent(event=event, id=f"{job.id}:{job.revision}", data=view)
+                await bell.wait(_LOOK_AGAIN)
+
+    return router
+
+
+def _must_exist(parts: Parts, door: Door) -> Callable[[str, Request], None]:
+    """A stream has no way to say 404 once it began: look before."""
+
+    def look(file_id: str, request: Request) -> None:
+        track_status(parts, door.caller(request), file_id)
+
+    return look
+
+
+def _facts(parts: Parts, presence: Presence) -> APIRouter:
+    router = APIRouter()
+    release = version("stemwright-server")
+
+    @router.get("/models")
+    def models() -> ModelsResponse:
+        """The models at hand and their variations."""
+        return ModelsResponse(models=[ModelView.of(offer) for offer in parts.catalogue.offers()])
+
+    @router.get("/health")
+    def health() -> HealthResponse:
+        """Whether the service can do its work."""
+        counts = parts.repository.counts()
+        workers = presence.workers(parts)
+        return HealthResponse(
+            status="ok" if workers else "no_workers",
+            version=release,
+            gpu=any(worker.device.startswith("cuda") for worker in workers),
+            workers=len(workers),
+            queue=QueueView(**{state.value: counts[state] for state in JobState}),
+        )
+
+    return router

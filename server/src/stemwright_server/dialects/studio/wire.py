@@ -1,0 +1,271 @@
+"""What the studio dialect says and hears. These shapes stay here; the core knows nothing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from stemwright_server.domain.job import Artifact, Job, JobError, JobState
+from stemwright_server.domain.offer import Progress, Variation
+from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.ports.catalogue import Offer
+
+Identity = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class Asked(BaseModel):
+    """A request body: unknown fields are a mistake worth saying."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class UploadRequest(Asked):
+    """A file that is about to come."""
+
+    # No control characters: the name is shown and written to headers and logs.
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    content_type: Annotated[str, StringConstraints(max_length=127)] | None = Field(
+        None, description="Ignored: the content says what it is."
+    )
+    size: int | None = Field(None, ge=1, le=1 << 50, description="Bytes. Checked at the end of the upload.")
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")] | None = Field(
+        None, description="Hex. Lets a duplicate be found before anything is sent; checked at the end of the upload."
+    )
+
+
+class UploadResponse(BaseModel):
+    """Where to PUT the bytes, until when."""
+
+    file_id: str
+    upload_url: str
+    expires_at: datetime
+
+
+class ProcessRequest(Asked):
+    """Work to be done on an uploaded file."""
+
+    file_id: Identity
+    model: Name = Field(examples=["demucs"])
+    variation: Name | None = Field(None, description="One of the model's; its default if none, or 'default', is named.")
+    params: dict[str, Any] = Field(default_factory=dict, description="As the variation's schema in GET /models says.")
+
+
+class ProcessResponse(BaseModel):
+    """The job, new or found."""
+
+    job_id: str
+    status: JobState
+    skipped: bool = Field(False, description="True: the same work is done already, and this is the finished job.")
+
+
+class ProgressView(BaseModel):
+    """How far a job is."""
+
+    percent: float
+    message: str
+    stage: str = Field(description="queued, fetching, loading, separating, uploading, completed ...")
+    segments_done: int
+    segments_total: int = Field(description="0 while not known.")
+    eta_seconds: float | None = Field(description="Estimate of the time left in this stage.")
+
+    @classmethod
+    def of(cls, progress: Progress) -> ProgressView:
+        """Worded for a reader."""
+        counted = f"{progress.done} of {progress.total} segments" if progress.total else ""
+        return cls(
+            percent=progress.percent,
+            message=progress.message or ", ".join(filter(None, [progress.stage, counted])),
+            stage=progress.stage,
+            segments_done=progress.done,
+            segments_total=progress.total,
+            eta_seconds=progress.eta_seconds,
+        )
+
+
+class OutputView(BaseModel):
+    """A finished file."""
+
+    path: str
+    url: str = Field(description="GET, until it expires; ask again for a fresh one.")
+    type: str = Field(description="What it is, for example vocals.")
+    size: int
+    duration: float | None = Field(description="Seconds.")
+    sha256: str
+    content_type: str
+
+
+class ErrorView(BaseModel):
+    """Why a job failed, or why its last attempt did."""
+
+    code: str
+    message: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, error: JobError) -> ErrorView:
+        """The same words."""
+        return cls(code=error.code, message=error.message, retryable=error.retryable)
+
+
+class JobView(BaseModel):
+    """A job as it is now."""
+
+    job_id: str
+    file_id: str
+    model: str
+    variation: str
+    params: dict[str, Any]
+    status: JobState
+    progress: ProgressView
+    attempt: int = Field(description="Number of the last attempt; 0 before the first.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    outputs: list[OutputView]
+    report: dict[str, Any] = Field(description="The fidelity report of a completed job.")
+    error: ErrorView | None = Field(description="Of a failed job; of a queued or running one, why the last attempt failed.")
+    request_id: str
+
+    @classmethod
+    def of(cls, job: Job, link: Callable[[Artifact], str]) -> JobView:
+        """``link`` makes a fresh download URL."""
+        return cls(
+            job_id=job.id,
+            file_id=job.track_id,
+            model=job.model,
+            variation=job.variation,
+            params=dict(job.params),
+            status=job.state,
+            progress=ProgressView.of(job.progress),
+            attempt=job.attempt,
+            created_at=_time(job.created_at),
+            started_at=None if job.started_at is None else _time(job.started_at),
+            finished_at=None if job.finished_at is None else _time(job.finished_at),
+            outputs=[
+                OutputView(
+                    path=each.key,
+                    url=link(each),
+                    type=each.name,
+                    size=each.size,
+                    duration=each.duration,
+                    sha256=each.sha256,
+                    content_type=each.content_type,
+                )
+                for each in job.artifacts
+            ],
+            report=dict(job.report),
+            error=None if job.error is None else ErrorView.of(job.error),
+            request_id=job.request_id,
+        )
+
+
+class StatusResponse(BaseModel):
+    """A file and every job on it."""
+
+    file_id: str
+    filename: str
+    status: Literal["waiting_for_upload", "uploaded", "expired"]
+    size: int | None
+    sha256: str | None
+    content_type: str | None = Field(description="By content.")
+    duration: float | None = Field(description="Seconds, once it was decoded.")
+    sample_rate: int | None
+    created_at: datetime
+    jobs: list[JobView]
+
+    @classmethod
+    def of(cls, track: Track, jobs: list[JobView]) -> StatusResponse:
+        """All of it together."""
+        words: dict[TrackState, Literal["waiting_for_upload", "uploaded", "expired"]] = {
+            TrackState.PENDING: "waiting_for_upload",
+            TrackState.READY: "uploaded",
+            TrackState.EXPIRED: "expired",
+        }
+        return cls(
+            file_id=track.id,
+            filename=track.filename,
+            status=words[track.state],
+            size=track.size,
+            sha256=track.sha256,
+            content_type=track.media_type,
+            duration=track.duration,
+            sample_rate=track.sample_rate,
+            created_at=_time(track.created_at),
+            jobs=jobs,
+        )
+
+
+class CancelResponse(BaseModel):
+    """The job is called off."""
+
+    job_id: str
+    status: JobState
+
+
+class VariationView(BaseModel):
+    """One way to run a model."""
+
+    name: str
+    description: str
+    outputs: list[str]
+    licence: str
+    params: dict[str, Any] = Field(description="JSON Schema.")
+    default: bool
+
+    @classmethod
+    def of(cls, variation: Variation) -> VariationView:
+        """The same words."""
+        return cls(
+            name=variation.name,
+            description=variation.description,
+            outputs=list(variation.outputs),
+            licence=variation.licence,
+            params=dict(variation.params),
+            default=variation.default,
+        )
+
+
+class ModelView(BaseModel):
+    """A model and its variations."""
+
+    name: str
+    variations: list[VariationView]
+
+    @classmethod
+    def of(cls, offer: Offer) -> ModelView:
+        """What it offers now."""
+        return cls(name=offer.name, variations=[VariationView.of(each) for each in offer.variations()])
+
+
+class ModelsResponse(BaseModel):
+    """Every model at hand."""
+
+    models: list[ModelView]
+
+
+class QueueView(BaseModel):
+    """How many jobs are in each state."""
+
+    queued: int
+    running: int
+    completed: int
+    failed: int
+    canceled: int
+
+
+class HealthResponse(BaseModel):
+    """Whether the service can do its work."""
+
+    status: Literal["ok", "no_workers"] = Field(description="no_workers: jobs are taken, but nobody runs them now.")
+    version: str
+    gpu: bool = Field(description="Whether a worker has one.")
+    workers: int
+    queue: QueueView
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,91 @@
+"""``POST /worker/claim``, ``/worker/report`` and ``/worker/leave``: signed bodies as ``contract`` words them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from stemwright_server.adapters.broker.embedded import EmbeddedBroker
+from stemwright_server.contract.messages import dump_answer, dump_task, load_claim, load_leave, load_report
+from stemwright_server.contract.signing import Verifier
+from stemwright_server.dialects.common import Problem, absolute_to
+from stemwright_server.domain.report import ClaimRequest, Progressed, Task
+from stemwright_server.usecases.claim import claim
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.record import record
+from stemwright_server.usecases.workers import Presence, SeenWorker, worker_left
+
+MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
+_LOOK_AGAIN = 5.0  # a ring can be lost; this cannot
+_JSON = "application/json"
+_REFUSED: dict[int | str, dict[str, Any]] = {403: {"model": Problem}, 422: {"model": Problem}}
+_log = structlog.get_logger(__name__)
+
+
+def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, presence: Presence) -> APIRouter:
+    """The routes of a worker."""
+    router = APIRouter(prefix="/worker", tags=["workers"])
+
+    @router.post("/claim", responses={204: {"description": "Nothing to do."}, **_REFUSED})
+    async def claim_task(request: Request) -> Response:
+        """Take a task, waiting for one if need be."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        asked = load_claim(body)
+        task = await _wait_for_task(request, asked)
+        if task is None:
+            return Response(status_code=204)
+        return Response(dump_task(_absolute(task, absolute_to(str(request.base_url)))), media_type=_JSON)
+
+    async def _wait_for_task(request: Request, asked: ClaimRequest) -> Task | None:
+        deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
+        with broker.listen() as bell:
+            while not (bell.closed or presence.is_gone(asked.worker) or await request.is_disconnected()):
+                seen = SeenWorker(
+                    worker=asked.worker, device=asked.device, models=asked.models, seen_at=parts.clock()
+                )
+                presence.note(seen)
+                task = await run_in_threadpool(claim, parts, asked)
+                if task is not None:
+                    _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker)
+                    return task
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return None
+                await bell.wait(min(left, _LOOK_AGAIN))
+        return None
+
+    @router.post("/report", responses=_REFUSED)
+    async def take_report(request: Request) -> Response:
+        """Take a report; the answer may say to stop."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        report = load_report(body)
+        answer = await run_in_threadpool(record, parts, report)
+        if not isinstance(report, Progressed) or not answer.accepted:
+            _log.info(
+                "reported", kind=report.kind, job_id=report.job_id, attempt=report.attempt, accepted=answer.accepted
+            )
+        return Response(dump_answer(answer), media_type=_JSON)
+
+    @router.post("/leave", status_code=204, responses=_REFUSED)
+    async def leave(request: Request) -> Response:
+        """A worker goes: what it holds is for others, and no attempt is charged."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        worker = load_leave(body).worker
+        presence.forget(worker)
+        await run_in_threadpool(worker_left, parts, worker)
+        return Response(status_code=204)
+
+    return router
+
+
+def _absolute(task: Task, absolute: Callable[[str], str]) -> Task:
+    outputs = tuple(replace(output, url=absolute(output.url)) for output in task.outputs)
+    return replace(task, input_url=absolute(task.input_url), outputs=outputs)

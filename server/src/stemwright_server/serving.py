@@ -1,0 +1,168 @@
+"""One process that is the whole service: API, sweep, and the worker processes it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import ipaddress
+import os
+import secrets
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api, devices, worker_config
+from stemwright_server.domain.errors import InvalidRequest, ServiceError, Unavailable
+from stemwright_server.settings import Settings
+from stemwright_server.usecases.sweep import sweep
+from stemwright_server.usecases.workers import worker_left, worker_lost
+from stemwright_server.worker.supervisor import LOCAL_WORKER, Supervisor
+
+_log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
+    """Run until SIGTERM or SIGINT. Raises ServiceError if it may not or cannot start."""
+    addresses = _resolve(host, port)
+    loopback = all(ipaddress.ip_address(str(address[4][0]).partition("%")[0]).is_loopback for address in addresses)
+    if not loopback and settings.jwt_secret is None and not insecure:
+        raise InvalidRequest(
+            f"{host} can be reached from other machines and nobody would have to authenticate: set JWT_SECRET, or say "
+            "--insecure if that is what you want.",
+            code="insecure",
+        )
+    with _owned(settings.data_dir), _listening(addresses, host, port) as listener:
+        shutil.rmtree(settings.data_dir / "work", ignore_errors=True)  # of workers that were killed with their parent
+        secret = secrets.token_hex(32)
+        api = build_api(settings, worker_secret=secret, hosts=_hosts(settings, host, loopback=loopback))
+        try:
+            worker_lost(api.parts, LOCAL_WORKER)  # those of the process before this one died with it
+            asyncio.run(_Service(settings, api, listener, secret).run())
+        finally:
+            api.repository.close()
+
+
+def _resolve(host: str, port: int) -> list[Any]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise InvalidRequest(f"{host!r} is no address of this machine: {error}.", code="bad_host") from error
+
+
+def _hosts(settings: Settings, host: str, *, loopback: bool) -> tuple[str, ...]:
+    """Without authentication, a page that points its own name at 127.0.0.1 must not get in."""
+    if settings.allowed_hosts:
+        return (*settings.allowed_hosts, *LOOPBACK_HOSTS)  # our own workers come by loopback
+    return (*LOOPBACK_HOSTS, host) if loopback and settings.jwt_secret is None else ()
+
+
+@contextmanager
+def _owned(data_dir: Path) -> Iterator[None]:
+    """The data folder, for one service at a time."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise Unavailable(
+                f"{data_dir} is in use by another stemwright serve (process {lock.read().strip() or 'unknown'}); stop it, "
+                "or give this one another --data-dir.",
+                code="data_dir_in_use",
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextmanager
+def _listening(addresses: list[Any], host: str, port: int) -> Iterator[socket.socket]:
+    family, _, _, _, address = addresses[0]
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise Unavailable(f"Cannot listen on {host} port {port}: {error.strerror}.", code="cannot_listen") from error
+        listener.listen(2048)
+        yield listener
+
+
+class _Uvicorn(uvicorn.Server):
+    def capture_signals(self) -> Any:
+        """Signals are ours: we end the workers and the open streams first, and exit with 0."""
+        return nullcontext()
+
+
+class _Service:
+    def __init__(self, settings: Settings, api: Api, listener: socket.socket, secret: str) -> None:
+        self._settings = settings
+        self._api = api
+        self._listener = listener
+        self._secret = secret
+        config = uvicorn.Config(
+            api.app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5
+        )
+        self._server = _Uvicorn(config)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        supervisor = Supervisor(
+            devices(self._settings),
+            worker_config(self._settings, api_url=self._url(), secret=self._secret),
+            self._worker_died,
+            stop_seconds=self._settings.stop_seconds,
+        )
+        serving = asyncio.create_task(self._server.serve([self._listener]))
+        while not self._server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        print(f"Stemwright listens on {self._url()}", flush=True)
+        working = asyncio.create_task(supervisor.run())
+        sweeping = asyncio.create_task(self._sweep())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+        _log.info("stopping")
+        await asyncio.to_thread(worker_left, self._api.parts, LOCAL_WORKER)
+        supervisor.stop()
+        await working
+        self._api.bell.close()  # long polls and event streams end
+        self._server.should_exit = True
+        await serving
+        await sweeping
+
+    def _url(self) -> str:
+        """Where to reach the listener from this machine."""
+        host, port = self._listener.getsockname()[:2]
+        if ipaddress.ip_address(host).is_unspecified:
+            host = "::1" if ":" in host else "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def _worker_died(self, worker: str) -> None:
+        self._api.presence.forget(worker)
+        shutil.rmtree(self._settings.data_dir / "work" / worker, ignore_errors=True)
+        if not self._stop.is_set():
+            worker_lost(self._api.parts, worker)
+
+    async def _sweep(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await asyncio.to_thread(sweep, self._api.parts)
+            except ServiceError as error:
+                _log.warning("sweep_failed", error=str(error))
+            except Exception:  # whatever it was, the next round may succeed, and without rounds leases never end
+                _log.exception("sweep_failed")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._settings.sweep_seconds)
+
+

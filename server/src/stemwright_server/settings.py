@@ -1,0 +1,99 @@
+"""Every setting: name, default, meaning. Read by bootstrap and the command line only; documented in docs/settings.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_MIN_SECRET = 32  # characters: shorter ones can be guessed from one signature
+
+
+class Settings(BaseSettings):
+    """Read from the environment. A name without the prefix STEMWRIGHT_ is one that other tools use for the same thing."""
+
+    model_config = SettingsConfigDict(env_prefix="STEMWRIGHT_", extra="ignore", frozen=True, populate_by_name=True)
+
+    data_dir: Path = Field(Path("data"), description="Folder of the job store, the uploads and the outputs.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", validation_alias="LOG_LEVEL", description="Least severe log line that is written."
+    )
+    public_url: str | None = Field(
+        None, description="Address under which clients reach the API, if a proxy stands before it; else as requested."
+    )
+    api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), validation_alias="API_CORS_ORIGINS", description="Web origins that may call from a browser, comma-separated."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Host names that requests may be addressed to, comma-separated. Empty: any; only those of "
+        "loopback while nobody has to authenticate.",
+    )
+
+    jwt_secret: SecretStr | None = Field(
+        None, validation_alias="JWT_SECRET", description="Key of callers' tokens (32 characters at least). Set: required."
+    )
+    jwt_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
+        "HS256", validation_alias="JWT_ALGORITHM", description="The one algorithm a token may be signed with."
+    )
+    jwt_audience: str | None = Field(None, validation_alias="JWT_AUDIENCE", description="Audience a token must name.")
+    jwt_issuer: str | None = Field(None, validation_alias="JWT_ISSUER", description="Issuer a token must name.")
+    worker_secret: SecretStr | None = Field(
+        None, description="Key that workers outside `stemwright serve` sign with (32 characters at least)."
+    )
+    worker_secret_previous: SecretStr | None = Field(
+        None, description="The key before, still accepted while workers change over."
+    )
+
+    max_file_size: int = Field(1 << 30, gt=0, validation_alias="MAX_FILE_SIZE", description="Cap on an upload, bytes.")
+    max_duration: float = Field(
+        7200.0, gt=0, validation_alias="MAX_DURATION", description="Cap on decoded audio, seconds."
+    )
+    min_free_bytes: int = Field(
+        1 << 30, ge=0, description="With less free on the disk, uploads and new jobs are answered with 507."
+    )
+    upload_seconds: float = Field(3600.0, gt=0, description="From announcing a file to the end of its upload.")
+    url_seconds: float = Field(3600.0, gt=0, description="How long a download URL holds.")
+    upload_retention: float = Field(7 * 86400.0, gt=0, description="Uploads are removed so long after their last use, s.")
+    output_retention: float = Field(30 * 86400.0, gt=0, description="Jobs and outputs are removed so long after the end, s.")
+
+    workers: int | None = Field(
+        None, ge=0, description="Worker processes that `serve` starts. Unset: one for each GPU, or one on the CPU."
+    )
+    device: str = Field("auto", description="Device of a single worker: auto, cpu, cuda, cuda:1 ...")
+    lease_seconds: float = Field(60.0, gt=0, description="Silence after which a worker is taken for dead.")
+    heartbeat_seconds: float = Field(15.0, gt=0, description="Longest time between two reports of a worker.")
+    job_seconds: float = Field(3600.0, gt=0, description="How long an attempt may take.")
+    max_attempts: int = Field(3, ge=1, description="Crashed attempts before a job fails for good.")
+    retry_seconds: float = Field(2.0, ge=0, description="Wait before the second attempt; doubles with each further one.")
+    sweep_seconds: float = Field(2.0, gt=0, description="Time between two rounds of cleaning up.")
+    stop_seconds: float = Field(10.0, gt=0, description="What a worker gets to end in good order on shutdown.")
+
+    @field_validator("api_cors_origins", "allowed_hosts", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        """``a,b``, or a JSON list as one document writes it: ``["*"]``."""
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip(" \"'") for part in value.strip("[] ").split(",") if part.strip(" \"'"))
+
+    @field_validator("jwt_secret", "worker_secret", "worker_secret_previous")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _MIN_SECRET:
+            raise ValueError(f"has to be at least {_MIN_SECRET} characters; make one with: openssl rand -hex 32")
+        return value
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("heartbeat_seconds has to be at most half of lease_seconds, or a lease is lost by one delay")
+        return self
+
+
+def environment_name(field: str) -> str:
+    """The environment variable of a setting."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"STEMWRIGHT_{field.upper()}"

@@ -1,0 +1,134 @@
+"""How a worker talks to the API and to signed URLs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+
+from stemwright_server.contract.messages import (
+    dump_claim,
+    dump_leave,
+    dump_report,
+    load_answer,
+    load_task,
+)
+from stemwright_server.contract.signing import sign
+from stemwright_server.domain.errors import ServiceError, Unavailable
+from stemwright_server.domain.report import ClaimRequest, Leave, Report, ReportAnswer, Task
+
+_CHUNK = 1 << 18
+_TRIES = 4  # of a transfer; a report is tried as long as its lease holds
+
+
+class TransferFailed(ServiceError):
+    """Bytes could not be moved between the worker and the store."""
+
+    code = "transfer_failed"
+    retryable = True
+
+
+class ApiClient:
+    """Implements the worker's side of the workers' API. Used by two threads at once."""
+
+    def __init__(self, api_url: str, secret: str) -> None:
+        self._api = api_url.rstrip("/")
+        self._secret = secret
+        # No proxy from the environment: URLs are the API's own, and signatures are nobody else's business.
+        self._http = httpx2.Client(trust_env=False, timeout=httpx2.Timeout(30.0, connect=5.0))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def correlate(self, request_id: str | None) -> None:
+        """Send this id with all that follows, so that the API's log shows what a request caused."""
+        self._http.headers.pop("X-Request-ID", None)
+        if request_id is not None:
+            self._http.headers["X-Request-ID"] = request_id
+
+    def claim(self, *, worker: str, device: str, models: tuple[str, ...], wait_seconds: float) -> Task | None:
+        """A task, or None after the wait. Raises Unavailable."""
+        request = ClaimRequest(
+            worker=worker, device=device, models=models, wait_seconds=wait_seconds, nonce=secrets.token_hex(8)
+        )
+        response = self._post("/worker/claim", dump_claim(request), timeout=wait_seconds + 15.0)
+        return load_task(response.content) if response.status_code == 200 else None
+
+    def report(self, report: Report) -> ReportAnswer:
+        """Say how an attempt goes. Raises Unavailable: the caller decides how long to try."""
+        return load_answer(self._post("/worker/report", dump_report(report), timeout=15.0).content)
+
+    def leave(self, worker: str) -> None:
+        """Say that this worker goes. Raises Unavailable."""
+        self._post("/worker/leave", dump_leave(Leave(worker=worker, nonce=secrets.token_hex(8))), timeout=5.0)
+
+    def _post(self, path: str, body: bytes, *, timeout: float) -> httpx2.Response:
+        headers = sign(body, secret=self._secret, now=time.time()) | {"Content-Type": "application/json"}
+        try:
+            response = self._http.post(self._api + path, content=body, headers=headers, timeout=timeout)
+        except httpx2.TransportError as error:
+            raise Unavailable(f"The API at {self._api} does not answer: {error}.") from error
+        if response.status_code not in (200, 204):
+            raise Unavailable(f"The API answered {response.status_code} to {path}: {response.text[:300]}")
+        return response
+
+    def fetch(self, task: Task, path: Path, check: Callable[[], None]) -> None:
+        """Download the task's input. ``check`` is called for each chunk and may raise. Raises TransferFailed."""
+
+        def once() -> None:
+            digest, size = hashlib.sha256(), 0
+            with path.open("wb") as file, self._http.stream("GET", task.input_url) as response:
+                _raise_for(response, "input")
+                for chunk in response.iter_bytes(_CHUNK):
+                    check()
+                    digest.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+            if (size, digest.hexdigest()) != (task.input_size, task.input_sha256):
+                raise TransferFailed(f"The input came with {size} bytes, not whole as the {task.input_size} uploaded.")
+
+        _try(once, check)
+
+    def upload(self, url: str, path: Path, *, sha256: str, content_type: str, check: Callable[[], None]) -> None:
+        """PUT a file, with its digest for the store to check. Raises TransferFailed."""
+        digest = base64.b64encode(bytes.fromhex(sha256)).decode()
+        headers = {
+            "Content-Type": content_type,
+            "Content-Length": str(path.stat().st_size),
+            "Content-Digest": f"sha-256=:{digest}:",
+        }
+
+        def chunks() -> Iterator[bytes]:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    check()
+                    yield chunk
+
+        def once() -> None:
+            _raise_for(self._http.put(url, content=chunks(), headers=headers), path.name)
+
+        _try(once, check)
+
+
+def _raise_for(response: httpx2.Response, what: str) -> None:
+    if not response.is_success:
+        raise TransferFailed(f"The store answered {response.status_code} to {what}.")
+
+
+def _try(once: Callable[[], None], check: Callable[[], None]) -> None:
+    """Again after a passing fault, with growing waits."""
+    for tried in range(1, _TRIES + 1):
+        try:
+            once()
+            return
+        except (httpx2.TransportError, TransferFailed) as error:
+            if tried == _TRIES:
+                raise TransferFailed(f"Gave up after {tried} tries: {error}") from error
+            check()
+            time.sleep(0.25 * 2**tried)

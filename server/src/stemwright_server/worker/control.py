@@ -1,0 +1,152 @@
+"""The thread beside an attempt: renews its lease, carries its progress, and brings the word to stop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Condition, Event, Thread
+
+import structlog
+
+from stemwright_server.domain.errors import ServiceError
+from stemwright_server.domain.offer import Progress
+from stemwright_server.domain.report import Failed, Progressed, Report, ReportAnswer, Task
+from stemwright_server.worker.model import Stopped
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How often and how long, in seconds."""
+
+    heartbeat: float = 15.0  # longest silence
+    least: float = 0.25  # shortest time between two reports
+    grace: float = 10.0  # what a model gets to stop before its process is ended
+
+
+class Control:
+    """Follows one attempt. ``with Control(...) as control`` runs the thread."""
+
+    def __init__(
+        self,
+        task: Task,
+        send: Callable[[Report], ReportAnswer],
+        *,
+        leaving: Event,
+        pace: Pace,
+        end_process: Callable[[int], None] = os._exit,
+    ) -> None:
+        """``leaving`` is set when the whole worker is to go; ``end_process`` is what ends a model that will not stop."""
+        self._task = task
+        self._send = send
+        self._leaving = leaving
+        self._pace = pace
+        self._end_process = end_process
+        self._changed = Condition()
+        self._progress = Progress(done=0, total=0, stage="starting")
+        self._fresh = True  # the first report goes out at once
+        self._stage_began = time.monotonic()
+        self._stopped: str | None = None
+        self._closed = False
+        self._thread = Thread(target=self._follow, name="lease", daemon=True)
+
+    def __enter__(self) -> Control:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the thread; nothing is sent afterwards."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the attempt was told to stop, if it was."""
+        return "leaving" if self._stopped is None and self._leaving.is_set() else self._stopped
+
+    def check(self) -> None:
+        """Raise Stopped if the attempt is to end."""
+        if self.stopped is not None:
+            raise Stopped(self.stopped)
+
+    def on_progress(self, progress: Progress) -> None:
+        """What a model calls; raises Stopped. The time left is measured here, from the stage's own beginning."""
+        now = time.monotonic()
+        with self._changed:
+            if progress.stage != self._progress.stage:
+                self._stage_began = now
+            if progress.eta_seconds is None and 0 < progress.done <= progress.total:
+                spent = now - self._stage_began
+                progress = replace(
+                    progress, eta_seconds=round(spent * (progress.total - progress.done) / progress.done, 1)
+                )
+            self._progress = progress
+            self._fresh = True
+            self._changed.notify_all()
+        self.check()
+
+    def stage(self, stage: str) -> None:
+        """The attempt enters a stage, keeping the count it has."""
+        self.on_progress(replace(self._progress, stage=stage, message="", eta_seconds=None))
+
+    def _follow(self) -> None:
+        began = heard = time.monotonic()
+        while not self._closed:
+            with self._changed:
+                if not self._fresh and not self._closed:
+                    self._changed.wait(self._pace.heartbeat)
+                if self._closed:
+                    return
+                self._fresh = False
+                report = Progressed(job_id=self._task.job_id, attempt=self._task.attempt, progress=self._progress)
+            wait = self._pace.least
+            try:
+                answer = self._send(report)
+                heard = time.monotonic()
+                if answer.stop:
+                    self._stop("stopped by the API")
+                    return
+            except ServiceError as error:
+                _log.warning("report_failed", error=str(error))
+                self._fresh, wait = True, 4 * self._pace.least  # try again soon
+            now = time.monotonic()
+            if now - heard >= self._task.lease_seconds:
+                self._stop("lease lost")
+                return
+            if now - began >= self._task.timeout_seconds:
+                self._time_out()
+                return
+            self._pause(wait)
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+
+    def _time_out(self) -> None:
+        limit = self._task.timeout_seconds
+        message = f"The attempt took longer than the {limit:.0f} s allowed."
+        failed = Failed(
+            job_id=self._task.job_id, attempt=self._task.attempt, code="timeout", message=message, retryable=False
+        )
+        try:
+            self._send(failed)
+        except ServiceError as error:
+            _log.warning("report_failed", error=str(error))  # the lease then ends it
+        self._stop("timeout")
+
+    def _stop(self, reason: str) -> None:
+        """Ask the model to stop; if it does not, end the process: the attempt must not outlive its right to run."""
+        _log.info("attempt_stopping", reason=reason)
+        self._stopped = reason
+        self._pause(self._pace.grace)
+        if not self._closed:
+            _log.error("attempt_would_not_stop", reason=reason)
+            self._end_process(70)

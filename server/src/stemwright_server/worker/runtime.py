@@ -1,0 +1,235 @@
+"""The worker's loop: claim, fetch, run, upload, report; one task at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+import structlog
+
+from stemwright_server.domain.errors import ServiceError, Unavailable
+from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer, Task, UploadedFile
+from stemwright_server.worker.client import ApiClient
+from stemwright_server.worker.control import Control, Pace
+from stemwright_server.worker.model import LoadedModel, Model, RunRequest, RunResult, Stopped
+
+_CLAIM_WAIT = 20.0
+_log = structlog.get_logger(__name__)
+
+
+class WrongResult(ServiceError):
+    """A model did not make what it announced. Its own fault, and a repeat makes the same."""
+
+    code = "wrong_result"
+
+
+class Models(Protocol):
+    """The whole models at hand, by name."""
+
+    def offers(self) -> Sequence[Model]: ...
+
+    def offer(self, name: str) -> Model | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which worker this is."""
+
+    worker: str  # unique for each process ever started
+    device: str
+    work_dir: Path  # this worker's alone
+
+
+class Runtime:
+    """Runs tasks until told to leave."""
+
+    def __init__(
+        self, client: ApiClient, models: Models, identity: Identity, pace: Pace
+    ) -> None:
+        self._client = client
+        self._models = models
+        self._identity = identity
+        self._pace = pace
+        self._leaving = Event()
+        self._idle = False
+        self._loaded: tuple[str, str, LoadedModel] | None = None
+
+    def leave(self, *_: object) -> None:
+        """Go as soon as possible, giving back what is held. Fit to be a signal handler of the main thread."""
+        self._leaving.set()
+        if self._idle:
+            raise Stopped("leaving")  # out of the wait for a task
+
+    def run(self) -> None:
+        """The loop. Returns after ``leave``."""
+        shutil.rmtree(self._identity.work_dir, ignore_errors=True)  # of attempts that died
+        self._identity.work_dir.mkdir(parents=True)
+        try:
+            self._prepare()
+            while not self._leaving.is_set():
+                task = self._claim()
+                if task is not None:
+                    self._run(task)
+        except Stopped:
+            pass
+        finally:
+            self._go()
+
+    def _prepare(self) -> None:
+        for model in self._models.offers():
+            if not self._leaving.is_set():
+                model.prepare(self._identity.device)
+
+    def _claim(self) -> Task | None:
+        names = tuple(offer.name for offer in self._models.offers())
+        try:
+            self._idle = True
+            if self._leaving.is_set():
+                return None
+            return self._client.claim(
+                worker=self._identity.worker, device=self._identity.device, models=names, wait_seconds=_CLAIM_WAIT
+            )
+        except Unavailable as error:
+            _log.warning("claim_failed", error=str(error))
+            time.sleep(1.0)
+            return None
+        finally:
+            self._idle = False
+
+    def _go(self) -> None:
+        self._idle = False
+        shutil.rmtree(self._identity.work_dir, ignore_errors=True)
+        try:
+            self._client.leave(self._identity.worker)
+        except Unavailable as error:
+            _log.warning("leave_failed", error=str(error))
+        self._client.close()
+
+    def _run(self, task: Task) -> None:
+        """One attempt, whatever comes: the one place where every exception is caught."""
+        names = {"job_id": task.job_id, "attempt": task.attempt, "request_id": task.request_id, "file_id": task.file_id}
+        workdir = self._identity.work_dir / f"{task.job_id}-{task.attempt}"
+        with structlog.contextvars.bound_contextvars(**names, model=task.model, variation=task.variation):
+            workdir.mkdir()
+            tempfile.tempdir = str(workdir)
+            self._client.correlate(task.request_id)
+            try:
+                with Control(task, self._client.report, leaving=self._leaving, pace=self._pace) as control:
+                    report = self._attempt(task, workdir, control)
+                if report is not None:
+                    self._finish(task, report)
+            finally:
+                self._client.correlate(None)
+                tempfile.tempdir = None
+                shutil.rmtree(workdir, ignore_errors=True)
+
+    def _attempt(self, task: Task, workdir: Path, control: Control) -> Report | None:
+        """What to report at the end; None if the attempt was stopped."""
+        began = time.monotonic()
+        try:
+            report = self._work(task, workdir, control)
+        except Exception as error:
+            if control.stopped is not None:  # however a model words it
+                _log.info("attempt_stopped", reason=control.stopped)
+                return None
+            _log.warning("attempt_failed", exc_info=True)
+            return _failed(task, error)
+        _log.info("attempt_done", seconds=round(time.monotonic() - began, 3))
+        return report
+
+    def _work(self, task: Task, workdir: Path, control: Control) -> Completed:
+        control.stage("fetching")
+        source = workdir / "input"
+        self._client.fetch(task, source, control.check)
+        control.stage("loading")
+        loaded = self._load(task)
+        results = workdir / "out"
+        results.mkdir()
+        request = RunRequest(
+            input=source,
+            workdir=results,
+            variation=task.variation,
+            params=task.params,
+            max_seconds=task.max_seconds,
+        )
+        result = loaded.run(request, control.on_progress)
+        control.stage("uploading")
+        return Completed(
+            job_id=task.job_id,
+            attempt=task.attempt,
+            files=self._upload(task, result, control),
+            report=result.report,
+            duration=result.duration,
+            sample_rate=result.sample_rate,
+        )
+
+    def _load(self, task: Task) -> LoadedModel:
+        """The variation in memory; the last one is kept, the one before is let go first."""
+        if self._loaded is not None and self._loaded[:2] == (task.model, task.variation):
+            return self._loaded[2]
+        self._loaded = None
+        model = self._models.offer(task.model)
+        if model is None:
+            raise Unavailable(f"This worker has no model {task.model!r}.")
+        loaded = model.load(task.variation, self._identity.device)
+        self._loaded = (task.model, task.variation, loaded)
+        return loaded
+
+    def _upload(self, task: Task, result: RunResult, control: Control) -> tuple[UploadedFile, ...]:
+        made = {file.name: file for file in result.files}
+        if set(made) != {output.name for output in task.outputs}:
+            announced = ", ".join(output.name for output in task.outputs)
+            raise WrongResult(f"{task.model} made {', '.join(made) or 'nothing'}, announced were {announced}.")
+        uploaded = []
+        for output in task.outputs:
+            file = made[output.name]
+            sha256 = file.sha256 or _sha256(file.path)
+            self._client.upload(
+                output.url, file.path, sha256=sha256, content_type=output.content_type, check=control.check
+            )
+            size = file.path.stat().st_size
+            uploaded.append(UploadedFile(name=output.name, size=size, sha256=sha256, duration=file.duration))
+            file.path.unlink()
+        return tuple(uploaded)
+
+    def _finish(self, task: Task, report: Report) -> None:
+        """Say the last word, as long as the lease may hold."""
+        deadline = time.monotonic() + task.lease_seconds
+        while True:
+            try:
+                answer: ReportAnswer = self._client.report(report)
+                if not answer.accepted:
+                    _log.info("report_refused", kind=report.kind)  # the attempt is stale, another one counts
+                return
+            except Unavailable as error:
+                _log.warning("report_failed", error=str(error))
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.5)
+
+
+def _failed(task: Task, error: Exception) -> Failed:
+    code = getattr(error, "code", None)
+    words = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(code, str):
+        return Failed(
+            job_id=task.job_id,
+            attempt=task.attempt,
+            code="crashed",
+            message=f"{type(error).__name__}: {words}"[:1000],
+            retryable=True,
+        )
+    retryable = bool(getattr(error, "retryable", False))
+    return Failed(job_id=task.job_id, attempt=task.attempt, code=code, message=words[:1000], retryable=retryable)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

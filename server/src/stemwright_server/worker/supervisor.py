@@ -1,0 +1,89 @@
+"""Keeps one worker process for each device alive, and ends them when told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+LOCAL_WORKER = "local-"  # the ids of these workers begin so; no other worker's do
+_LONGEST_BACKOFF = 30.0
+_log = structlog.get_logger(__name__)
+
+
+class Supervisor:
+    """Starts, watches, restarts. Run in the main thread's event loop: a worker is killed when that thread ends."""
+
+    def __init__(
+        self,
+        devices: Sequence[str],
+        config: Callable[[str, str], Mapping[str, Any]],
+        died: Callable[[str], None],
+        *,
+        stop_seconds: float,
+    ) -> None:
+        """``config(worker, device)`` is what a worker reads at its start; ``died(worker)`` is called after each end."""
+        self._devices = devices
+        self._config = config
+        self._died = died
+        self._stop_seconds = stop_seconds
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until ``stop``."""
+        await asyncio.gather(*(self._keep(device) for device in self._devices))
+
+    def stop(self) -> None:
+        """Ask all workers to go; ``run`` returns once they went, or were made to."""
+        self._stopping.set()
+
+    async def _keep(self, device: str) -> None:
+        crashes = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            worker = f"{LOCAL_WORKER}{device.replace(':', '')}-{secrets.token_hex(6)}"
+            status = await self._one(worker, device)
+            if self._stopping.is_set():
+                return
+            crashes = crashes + 1 if time.monotonic() - began < _LONGEST_BACKOFF else 1
+            wait = min(_LONGEST_BACKOFF, 0.1 * 2**crashes)
+            _log.error("worker_died", worker=worker, status=status, restart_in=wait)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
+
+    async def _one(self, worker: str, device: str) -> int:
+        """One worker process from start to end; its exit status."""
+        # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "stemwright_server", stdin=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        assert process.stdin is not None
+        try:
+            with suppress(ConnectionError):
+                process.stdin.write(json.dumps(dict(self._config(worker, device))).encode() + b"\n")
+                await process.stdin.drain()
+            ended = asyncio.create_task(process.wait())
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not ended.done():
+                process.terminate()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(ended), self._stop_seconds)
+            return process.returncode if process.returncode is not None else -signal.SIGKILL
+        finally:
+            # The group holds what the worker started, too.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            process.stdin.close()
+            await asyncio.to_thread(self._died, worker)
