@@ -85,7 +85,8 @@ def _is_run(data: bytes, at: int, *, parse: object, ends: bool) -> bool:
             return ends and at == 0 and (position > at and position >= len(data) - 128)
         position += header.size
         if position >= len(data):
-            return not ends or at == 0 or position == len(data)
+            # The window ends within the run: only what began at its very start may be shorter than a run.
+            return at == 0 or (ends and position == len(data))
     return True
 
 

@@ -99,7 +99,9 @@ def sniff(file: BinaryIO, name: str) -> Kind:
             f"{shown(name)} is a playlist: it names other files and holds no audio; give the audio file itself",
             code="playlist",
         )
-    what = "text" if text is not None else next((w for m, w in _OTHER if head.startswith(m)), "no audio file known here")
+    what = (
+        "text" if text is not None else next((w for m, w in _OTHER if head.startswith(m)), "no audio file known here")
+    )
     raise InputError(f"{shown(name)} is {what}; give an audio file, or a video file with sound", code="not_audio")
 
 
@@ -137,11 +139,16 @@ def _by_magic(head: bytes, start: int) -> Kind | None:
 def _by_frames(head: bytes, start: int) -> Kind | None:
     """Raw MPEG or ADTS frames have no magic number: look for several in a row, past zeros and stray bytes."""
     ends = len(head) < HEAD
-    for adts, container in ((True, "aac"), (False, "mp3")):
-        at = find_frames(head, adts=adts, ends=ends)
-        if at is not None:
-            return Kind(container=container, demuxer=container, start=start + at)
-    return None
+    found = [
+        (at, container)
+        for adts, container in ((True, "aac"), (False, "mp3"))
+        if (at := find_frames(head, adts=adts, ends=ends)) is not None
+    ]
+    if not found:
+        return None
+    # The bytes of one kind of frame can look like headers of the other; the stream itself begins earlier.
+    at, container = min(found)
+    return Kind(container=container, demuxer=container, start=start + at)
 
 
 def _as_text(head: bytes) -> str | None:
