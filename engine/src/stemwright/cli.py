@@ -55,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add(subparsers)
     # What is installed beside the engine, such as the server, brings its own commands.
     for entry in sorted(entry_points(group="stemwright.commands"), key=lambda each: each.name):
-        entry.load()(subparsers)
+        try:
+            entry.load()(subparsers)
+        except ImportError as error:  # a broken server must not keep songs from being separated
+            print(f"stemwright: warning: the command {entry.name!r} is not available: {error}", file=sys.stderr)
     return parser
 
 
