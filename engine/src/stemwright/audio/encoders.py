@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from stemwright.errors import MissingExtraError
 OPUS_RATE = 48000
 _DEFAULT_VORBIS_QUALITY = 6
 _SERIAL = 1
+_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +97,13 @@ class FFmpegEncoder(Encoder):
         if recipe.muxer == "ipod":
             # The edit list counts in the movie's time scale: at the sample rate it is exact to the sample.
             options["movie_timescale"] = str(self._rate)
-        self._container: Any = av.open(file, "w", format=recipe.muxer, options=options)
+        # PyAV's own types do not know which kind of stream they hold.
+        self._container = cast("Any", av.open(file, "w", format=recipe.muxer, options=options))
         self._container.metadata.update(encoding.tags)
-        self._layout = {1: "mono", 2: "stereo"}.get(encoding.channels, f"{encoding.channels}c")
-        self._stream: Any = self._container.add_stream(
-            recipe.codec, rate=self._rate, layout=self._layout, format=recipe.sample_format, options=_options(encoding)
+        self._layout = _LAYOUTS[encoding.channels - 1]
+        options = _options(encoding)
+        self._stream = self._container.add_stream(
+            recipe.codec, rate=self._rate, layout=self._layout, format=recipe.sample_format, options=options
         )
         if encoding.bitrate is not None and encoding.vbr_quality is None:
             self._stream.bit_rate = encoding.bitrate

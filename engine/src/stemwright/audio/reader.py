@@ -83,7 +83,15 @@ def open_audio(
         if limits.max_seconds is not None and info.duration is not None and info.duration > limits.max_seconds + 1:
             raise _too_long(name, limits.max_seconds)
         return AudioReader(
-            process, header, info, said, name=name, sample_rate=sample_rate, channels=channels, limits=limits, block=block
+            process,
+            header,
+            info,
+            said,
+            name=name,
+            sample_rate=sample_rate,
+            channels=channels,
+            limits=limits,
+            block=block,
         )
     except BaseException:
         process.close()

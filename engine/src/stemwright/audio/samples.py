@@ -25,7 +25,7 @@ def to_float(body: bytes | bytearray, name: str, *, planar: bool, channels: int)
     raw = np.frombuffer(body, dtype=_TYPES[name.removesuffix("p")])
     frames = raw.reshape(channels, -1) if planar else raw.reshape(-1, channels).T
     if raw.dtype == np.uint8:
-        return (np.ascontiguousarray(frames).astype(np.float32) - 128) / 128
+        return (np.ascontiguousarray(frames).astype(np.float32) - np.float32(128)) / np.float32(128)
     if raw.dtype == np.int64:
         return (frames / 2.0**63).astype(np.float32)
     if raw.dtype in (np.int16, np.int32):

@@ -20,7 +20,7 @@ class Sink:
         self.path = path
         self.error: OSError | None = None
         self._discarded = False
-        self._file: io.BufferedRandom = path.open("w+b", buffering=1 << 18)
+        self._file: io.BufferedRandom = path.open("w+b")
 
     def write(self, data: bytes) -> int:
         """Write bytes at the position; all of them, or raise."""

@@ -180,7 +180,7 @@ class AudioWriter:
         with self._errors():
             self._encoder.close()
             sha256, size = self._sink.finish()
-            os.replace(self._part, self.path)
+            self._part.replace(self.path)
         self._done = True
         rate = self._encoding.sample_rate
         self.written = WrittenFile(
