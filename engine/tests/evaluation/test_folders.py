@@ -57,7 +57,7 @@ def test_songs_without_estimate_are_named_and_not_hidden(tmp_path: Path) -> None
     assert comparison.without_estimate == ("A", "C")
 
 
-@pytest.mark.parametrize("rest", ["no_vocals", "accompaniment", "instrumental"])
+@pytest.mark.parametrize("rest", ["no_vocals", "minus_vocals", "accompaniment", "instrumental"])
 def test_everything_but_a_stem_is_compared_with_the_sum_of_the_others(tmp_path: Path, rest: str) -> None:
     reference = musdb_song(tmp_path / "Song")
     estimate = song(tmp_path / "out", "vocals.wav", f"{rest}.wav")

@@ -17,7 +17,7 @@ AUDIO_SUFFIXES = frozenset(
 )
 MIX_NAMES = frozenset({"mix", "mixture"})
 
-_REST_OF_VOCALS = ("accompaniment", "instrumental", "minus_vocals")
+_REST_OF_VOCALS = ("accompaniment", "instrumental")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ def compare_folders(reference: Path, estimate: Path, stems: Sequence[str] | None
 
     Args:
         reference: The true stems.
-        estimate: The separated stems. ``no_<stem>``, and ``accompaniment`` or ``instrumental`` for
-            ``no_vocals``, are compared with the sum of the other references.
+        estimate: The separated stems. ``no_<stem>`` and ``minus_<stem>`` (and for vocals ``accompaniment`` and
+            ``instrumental``) are compared with the sum of the other references.
         stems: Which stems of the estimates to compare; all references must have their estimate when not given.
 
     Raises:
@@ -126,7 +126,7 @@ def _pair_song(reference: Path, estimate: Path, wanted: tuple[str, ...] | None) 
 def _reference_of(name: str, references: Mapping[str, Path]) -> tuple[Path, ...]:
     if name in references:
         return (references[name],)
-    left_out = "vocals" if name in _REST_OF_VOCALS else name.removeprefix("no_")
+    left_out = "vocals" if name in _REST_OF_VOCALS else name.removeprefix("no_").removeprefix("minus_")
     if left_out == name or left_out not in references:
         return ()
     return tuple(path for stem, path in references.items() if stem != left_out)
