@@ -1,0 +1,160 @@
+"""BandNet: the small network of the `pocket` model.
+
+A spectrogram is cut into bands that widen with frequency; each band becomes a column of features, a small U-Net of
+convolutions mixes them over time and frequency, and each band is given masks for all sources at once. What the sources
+leave of the mix is shared among them, so the estimates sum to the mix. Made for few cores: most of the work is in few,
+dense convolutions on a 64-band grid, and one pass gives all sources.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# Bins of the 4096-point spectrogram: (bands, bins in a band, bins that share a mask). 2048 bins, 10.8 Hz each, in 64 bands.
+BANDS: tuple[tuple[int, int, int], ...] = ((24, 4, 1), (20, 12, 1), (12, 40, 1), (6, 104, 2), (2, 304, 4))
+
+
+def _stage(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class _Residual(nn.Module):
+    """Two convolutions and a mixing of all bands, added to their input [B, C, T, K]."""
+
+    def __init__(self, channels: int, bands: int) -> None:
+        super().__init__()
+        self.first = _stage(channels, channels)
+        self.mix = nn.Linear(bands, bands)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        y = y + torch.einsum("bctk,jk->bctj", y, self.mix.weight) + self.mix.bias
+        return torch.relu(x + self.second(y))
+
+
+class BandNet(nn.Module):
+    """Separates a stereo mix [B, 2, T] into sources [B, S, 2, T], with masks from 64 bands.
+
+    `channels` are the widths of the three levels of the U-Net, `hidden` that of the dilated convolutions over time at
+    its bottom, `depth` the residual blocks at each level, `decoder` the width of the masks' hidden layer, and `segment`
+    the length in seconds that the engine gives it at once."""
+
+    def __init__(
+        self,
+        sources: Sequence[str] = ("drums", "bass", "other", "vocals"),
+        samplerate: int = 44100,
+        segment: float = 8.0,
+        channels: Sequence[int] = (48, 96, 144),
+        hidden: int = 256,
+        depth: Sequence[int] = (1, 1, 1),
+        decoder: int = 96,
+    ) -> None:
+        super().__init__()
+        self.sources = list(sources)
+        self.samplerate = samplerate
+        self.audio_channels = 2
+        self.segment = segment
+        self.size, self.hop = 4096, 1024
+        self.register_buffer("window", torch.hann_window(self.size), persistent=False)
+        low, middle, high = channels
+        bands = sum(count for count, _, _ in BANDS)
+        self.encoders = nn.ModuleList(nn.Conv1d(count * 6 * width, count * low, 1, groups=count) for count, width, _ in BANDS)
+        self.position = nn.Parameter(torch.zeros(1, low, 1, bands))
+        self.enter = nn.Sequential(*[_Residual(low, bands) for _ in range(depth[0])])
+        self.down1 = _stage(low, middle, stride=2)
+        self.level1 = nn.Sequential(*[_Residual(middle, bands // 2) for _ in range(depth[1])])
+        self.down2 = _stage(middle, high, stride=2)
+        self.level2 = nn.Sequential(*[_Residual(high, bands // 4) for _ in range(depth[2])])
+        self.squeeze = nn.Conv1d(high * bands // 4, hidden, 1)
+        self.over_time = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(hidden, hidden, 3, padding=gap, dilation=gap, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)
+            )
+            for gap in (1, 2, 4, 8)
+        )
+        self.expand = nn.Conv1d(hidden, high * bands // 4, 1)
+        self.level2_up = nn.Sequential(*[_Residual(high, bands // 4) for _ in range(depth[2])])
+        self.up1 = nn.ConvTranspose2d(high, middle, 2, stride=2)
+        self.level1_up = nn.Sequential(*[_Residual(middle, bands // 2) for _ in range(depth[1])])
+        self.up2 = nn.ConvTranspose2d(middle, low, 2, stride=2)
+        self.leave = nn.Sequential(*[_Residual(low, bands) for _ in range(depth[0])])
+        outputs = 2 * len(self.sources)  # one mask for each source and channel
+        self.hiddens = nn.ModuleList(nn.Conv1d(count * low, count * decoder, 1, groups=count) for count, _, _ in BANDS)
+        self.masks = nn.ModuleList(
+            nn.Conv1d(count * decoder, count * outputs * width // share, 1, groups=count) for count, width, share in BANDS
+        )
+
+    def valid_length(self, length: int) -> int:
+        """The length of input the network wants for `length` samples: the same, it pads inside."""
+        return length
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """Separates a mix [B, 2, T], normalised by its mean and deviation, into [B, S, 2, T]; the sources sum to it."""
+        batch, channels, length = mix.shape
+        frames = -(-length // self.hop) + 3  # one frame more at each end, so that four windows cover every sample
+        frames += -frames % 4
+        padded = nn.functional.pad(mix.flatten(0, 1), (self.size // 2 + self.hop, (frames - 2) * self.hop + self.size // 2 - length))
+        spectrum = torch.stft(padded, self.size, self.hop, window=self.window, center=False, return_complex=True)
+        spectrum = spectrum.view(batch, channels, -1, frames)
+        features = self._unet(self._encode(spectrum))
+        wave = self._wave(self._masked(features, spectrum))[..., :length].view(batch, -1, channels, length)
+        return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
+
+    def _wave(self, spectra: Tensor) -> Tensor:
+        """The inverse of the spectrogram, [N, F, T] to [N, samples], by shifted sums: faster than torch.istft."""
+        hop, shifts = self.hop, self.size // self.hop
+        blocks = torch.fft.irfft(spectra.transpose(1, 2), self.size) * self.window
+        count = blocks.shape[1]
+        pieces = blocks.unflatten(2, (shifts, hop))
+        total = nn.functional.pad(pieces[:, :, 0], (0, 0, 0, shifts - 1))
+        for i in range(1, shifts):
+            total = total + nn.functional.pad(pieces[:, :, i], (0, 0, i, shifts - 1 - i))
+        # Away from the edges the squared Hann windows sum to 1.5; the edges are cut off or lie in the padding.
+        return (total / 1.5)[:, shifts // 2 + 1 : count + shifts // 2].flatten(1)
+
+    def _encode(self, spectrum: Tensor) -> Tensor:
+        """Complex [B, 2, F, T] to features [B, C, T, K]: compressed magnitudes, and the spectrum compressed with its phase."""
+        parts = torch.view_as_real(spectrum[:, :, :-1]) / self.size**0.5  # the Nyquist bin goes to no band
+        power = parts.square().sum(-1, keepdim=True)
+        magnitude = (power + 1e-8) ** 0.15
+        stack = torch.cat([parts * (power + 1e-8) ** -0.35, magnitude], -1)  # [B, 2, F, T, 3]
+        stack = stack.permute(0, 2, 1, 4, 3).flatten(2, 3)  # [B, F, 6, T]
+        out, at = [], 0
+        for encoder, (count, width, _) in zip(self.encoders, BANDS, strict=True):
+            band = stack[:, at : at + count * width].flatten(1, 2)
+            out.append(encoder(band).view(band.shape[0], count, -1, band.shape[-1]))
+            at += count * width
+        features = torch.cat(out, 1).permute(0, 2, 3, 1) + self.position
+        return torch.relu(features).contiguous(memory_format=torch.channels_last)
+
+    def _unet(self, x: Tensor) -> Tensor:
+        """[B, C, T, K] to the same shape."""
+        x = self.enter(x)
+        y = self.level1(self.down1(x))
+        z = self.level2(self.down2(y))
+        batch, channels, frames, bands = z.shape
+        line = torch.relu(self.squeeze(z.permute(0, 1, 3, 2).flatten(1, 2)))
+        for layer in self.over_time:
+            line = line + layer(line)
+        z = torch.relu(z + self.expand(line).view(batch, channels, bands, frames).permute(0, 1, 3, 2))
+        z = self.level2_up(z.contiguous(memory_format=torch.channels_last))
+        y = self.level1_up(torch.relu(y + self.up1(z)))
+        out: Tensor = self.leave(torch.relu(x + self.up2(y)))
+        return out
+
+    def _masked(self, features: Tensor, spectrum: Tensor) -> Tensor:
+        """Features [B, C, T, K] and the mix's spectrum [B, 2, F, T] to the sources' spectra, complex [B * S * 2, F, T]."""
+        batch, channels, bins, frames = spectrum.shape
+        columns = features.permute(0, 3, 1, 2)  # [B, K, C, T]
+        out, at = [], 0
+        for first, second, (count, width, share) in zip(self.hiddens, self.masks, BANDS, strict=True):
+            band = columns[:, at : at + count].reshape(batch, -1, frames)
+            raw = second(torch.relu(first(band)))
+            raw = raw.view(batch, count, len(self.sources) * channels, width // share, frames).transpose(1, 2).flatten(2, 3)
+            out.append(raw.repeat_interleave(share, 2) if share > 1 else raw)
+            at += count
+        masks = torch.cat([*out, out[-1][:, :, -1:]], 2).unflatten(1, (len(self.sources), channels))
+        return (masks * spectrum[:, None]).flatten(0, 2)

@@ -1,0 +1,70 @@
+"""Training batches: clips of songs, remixed across songs and changed as they go. Batch n of a seed is always the same."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Songs = Sequence[npt.NDArray[np.int16]]
+
+
+def make_batch(songs: Songs, size: int, samples: int, seed: int, step: int) -> torch.Tensor:
+    """Stems float32 [size, 4, 2, samples], each clip normalised by the deviation of its mono mix, as the engine does."""
+    rng = np.random.default_rng([seed, step])
+    batch = torch.from_numpy(np.stack([_clip(songs, samples, rng) for _ in range(size)]))
+    mono = batch.sum(1).mean(1)
+    deviation = mono.std(-1).clamp(min=1e-3)[:, None, None, None]
+    # The engine measures the whole track: a quiet or loud moment within it is normal.
+    level = torch.from_numpy(np.exp(rng.normal(0, 0.3, size)).astype(np.float32))[:, None, None, None]
+    return batch / deviation * level
+
+
+def _clip(songs: Songs, samples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """One clip [4, 2, samples]: half of them from one song at one moment, half with each stem from anywhere."""
+    remix = rng.random() < 0.5
+    song = songs[int(rng.integers(len(songs)))]
+    at = int(rng.integers(song.shape[2] - samples))
+    out = np.zeros((4, 2, samples), np.float32)
+    for stem in range(4):
+        if remix:
+            song, at = _sounding(songs, stem, samples, rng)
+        x = song[stem, :, at : at + samples].astype(np.float32) / 32768
+        out[stem] = _vary(x, rng, remix)
+    return out
+
+
+def _sounding(songs: Songs, stem: int, samples: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int16], int]:
+    """A song and a moment in it where the stem sounds, if three tries find one."""
+    for _ in range(3):
+        song = songs[int(rng.integers(len(songs)))]
+        at = int(rng.integers(song.shape[2] - samples))
+        if np.abs(song[stem, 0, at : at + samples : 37]).max() > 300:
+            break
+    return song, at
+
+
+def _vary(x: npt.NDArray[np.float32], rng: np.random.Generator, remix: bool) -> npt.NDArray[np.float32]:
+    """Another gain, channels swapped, polarity, a tilt of the spectrum, another speed (remixed clips only), or silence."""
+    if rng.random() < 0.04:
+        return np.zeros_like(x)
+    if remix:
+        root_mean_square = float(np.sqrt((x**2).mean()))
+        if root_mean_square > 1e-4:
+            x = x * (0.1 / root_mean_square)
+        if rng.random() < 0.25:
+            x = _other_speed(x, float(rng.uniform(0.92, 1.0)))
+    x = x * float(10 ** (rng.normal(0, 3.0 if remix else 2.0) / 20)) * float(rng.choice([-1, 1]))
+    if rng.random() < 0.5:
+        x = x[::-1]
+    if rng.random() < 0.4:
+        tilted = x.copy()
+        tilted[:, 1:] -= float(rng.uniform(-0.3, 0.3)) * x[:, :-1]
+        x = tilted
+    return x
+
+
+def _other_speed(x: npt.NDArray[np.float32], ratio: float) -> npt.NDArray[np.float32]:
+    """Slower and lower by `ratio` (at most 1), by straight lines between samples; the length stays."""
+    at = np.arange(x.shape[1]) * ratio
+    return np.stack([np.interp(at, np.arange(x.shape[1]), channel) for channel in x]).astype(np.float32)

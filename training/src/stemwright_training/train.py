@@ -1,0 +1,133 @@
+"""The training loop: runs for a budget of seconds, keeps its state on disk, and goes on from there after any kind of end."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .batches import Songs, make_batch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """How long and how to train. `seconds` counts wall-clock seconds of training over all sessions."""
+
+    seconds: float
+    batch: int = 6
+    clip: float = 3.0  # seconds
+    rate: float = 2e-3  # the highest learning rate
+    warmup: float = 0.03  # share of the budget
+    decay: float = 0.998  # of the moving average of the weights
+    seed: int = 1
+    save_every: float = 60.0  # seconds
+
+
+def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
+    """The loss, in dB: error over source energy for each source, [B, S, 2, T] to a number.
+
+    A floor of 25 dB below the mix keeps silent sources finite and stops rewarding what nobody hears."""
+    error = (estimate - target).square().sum((2, 3))
+    energy = target.square().sum((2, 3))
+    floor = 0.003 * target.sum(1).square().sum((1, 2))[:, None] + 1e-6
+    return (10 * torch.log10((error + 0.003 * energy + 0.1 * floor) / (energy + floor))).mean()
+
+
+def learning_rate(progress: float, budget: Budget) -> float:
+    """Warm-up, then a cosine down to a hundredth at the end of the budget; `progress` from 0 to 1."""
+    if progress < budget.warmup:
+        return budget.rate * (0.05 + 0.95 * progress / budget.warmup)
+    share = min(1.0, (progress - budget.warmup) / (1 - budget.warmup))
+    return budget.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
+@dataclass
+class _State:
+    """What a resumed run needs beside network and optimizer."""
+
+    average: dict[str, Tensor]
+    step: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+
+
+def train(
+    network: nn.Module, songs: Callable[[], Songs], budget: Budget, folder: Path, device: str = "cpu", steps: int | None = None
+) -> dict[str, Tensor]:
+    """Trains until the budget is spent (or for `steps` more steps) and returns the averaged weights.
+
+    The state lies in `folder`/state.pt, written aside and renamed, so a kill at any moment costs at most `save_every`
+    seconds. A later call with the same folder goes on: same batches, same averages. `songs` is called once, at the start."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network.to(device).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=budget.rate, weight_decay=1e-3, betas=(0.9, 0.98))
+    state = _restore(network, optimizer, folder, device)
+    loaded = songs()
+    samples = int(budget.clip * 44100)
+    last_step = None if steps is None else state.step + steps
+    saved = logged = now = time.monotonic()
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(make_batch, loaded, budget.batch, samples, budget.seed, state.step)
+        while state.seconds < budget.seconds and state.step != last_step:
+            stems = coming.result().to(device)
+            coming = worker.submit(make_batch, loaded, budget.batch, samples, budget.seed, state.step + 1)
+            _one_step(network, optimizer, stems, learning_rate(state.seconds / budget.seconds, budget), state, budget)
+            then, now = now, time.monotonic()
+            state.seconds += now - then
+            if now - logged > 15:
+                logged = now
+                _log(folder, state)
+            if now - saved > budget.save_every:
+                saved = now
+                _save(network, optimizer, folder, state)
+    _save(network, optimizer, folder, state)
+    return state.average
+
+
+def _one_step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, stems: Tensor, rate: float, state: _State, budget: Budget
+) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = negative_snr(network(stems.sum(1)), stems)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimizer.step()
+    state.step += 1
+    value = float(loss.detach())
+    state.loss = value if state.step == 1 else 0.98 * state.loss + 0.02 * value
+    weight = min(budget.decay, (1 + state.step) / (20 + state.step))
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            state.average[name].lerp_(tensor, 1 - weight)
+        else:
+            state.average[name].copy_(tensor)
+
+
+def _save(network: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, state: _State) -> None:
+    part = folder / f"state.{os.getpid()}.part"
+    torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "state": asdict(state)}, part)
+    part.replace(folder / "state.pt")
+
+
+def _restore(network: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, device: str) -> _State:
+    path = folder / "state.pt"
+    if not path.exists():
+        return _State(average={name: tensor.clone() for name, tensor in network.state_dict().items()})
+    saved = torch.load(path, map_location=device, weights_only=True)
+    network.load_state_dict(saved["network"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return _State(**saved["state"])
+
+
+def _log(folder: Path, state: _State) -> None:
+    line = {"step": state.step, "seconds": round(state.seconds, 1), "cpu": round(time.process_time(), 1), "loss": round(state.loss, 3)}
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
