@@ -20,6 +20,7 @@ KLASSES = frozenset(
         "demucs.demucs.Demucs",
         "demucs.hdemucs.HDemucs",
         "demucs.htdemucs.HTDemucs",
+        "stemwright.models.bandnet.BandNet",
     }
 )
 _LARGEST_HEADER = 16 * 1024 * 1024  # bytes; a real one has some ten thousand

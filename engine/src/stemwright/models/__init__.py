@@ -29,6 +29,10 @@ def build(klass: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Modu
             from demucs.hdemucs import HDemucs as made
         case "demucs.demucs.Demucs":
             from demucs.demucs import Demucs as made
+        case "stemwright.models.bandnet.BandNet":
+            from stemwright.models.bandnet import BandNet
+
+            return BandNet(*args, **kwargs)
         case _:
             raise ValueError(f"{klass!r} is not a network that may be made")
     known = inspect.signature(made).parameters

@@ -58,7 +58,6 @@ class BandNet(nn.Module):
         self.audio_channels = 2
         self.segment = segment
         self.size, self.hop = 4096, 1024
-        self.register_buffer("window", torch.hann_window(self.size), persistent=False)
         low, middle, high = channels
         bands = sum(count for count, _, _ in BANDS)
         self.encoders = nn.ModuleList(nn.Conv1d(count * 6 * width, count * low, 1, groups=count) for count, width, _ in BANDS)
@@ -97,16 +96,20 @@ class BandNet(nn.Module):
         frames = -(-length // self.hop) + 3  # one frame more at each end, so that four windows cover every sample
         frames += -frames % 4
         padded = nn.functional.pad(mix.flatten(0, 1), (self.size // 2 + self.hop, (frames - 2) * self.hop + self.size // 2 - length))
-        spectrum = torch.stft(padded, self.size, self.hop, window=self.window, center=False, return_complex=True)
+        spectrum = torch.stft(padded, self.size, self.hop, window=self._window(mix), center=False, return_complex=True)
         spectrum = spectrum.view(batch, channels, -1, frames)
         features = self._unet(self._encode(spectrum))
         wave = self._wave(self._masked(features, spectrum))[..., :length].view(batch, -1, channels, length)
         return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
 
+    def _window(self, like: Tensor) -> Tensor:
+        return torch.hann_window(self.size, dtype=like.dtype, device=like.device)
+
     def _wave(self, spectra: Tensor) -> Tensor:
         """The inverse of the spectrogram, [N, F, T] to [N, samples], by shifted sums: faster than torch.istft."""
         hop, shifts = self.hop, self.size // self.hop
-        blocks = torch.fft.irfft(spectra.transpose(1, 2), self.size) * self.window
+        blocks = torch.fft.irfft(spectra.transpose(1, 2), self.size)
+        blocks = blocks * self._window(blocks)
         count = blocks.shape[1]
         pieces = blocks.unflatten(2, (shifts, hop))
         total = nn.functional.pad(pieces[:, :, 0], (0, 0, 0, shifts - 1))
