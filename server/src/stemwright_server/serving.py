@@ -151,8 +151,7 @@ class _Service:
     def _worker_died(self, worker: str) -> None:
         self._api.presence.forget(worker)
         shutil.rmtree(self._settings.data_dir / "work" / worker, ignore_errors=True)
-        if not self._stop.is_set():
-            worker_lost(self._api.parts, worker)
+        (worker_left if self._stop.is_set() else worker_lost)(self._api.parts, worker)
 
     async def _sweep(self) -> None:
         while not self._stop.is_set():

@@ -36,7 +36,7 @@ def announce(
         id=track_id,
         owner=caller.subject,
         filename=filename,
-        key=f"uploads/{track_id}",
+        key=_key(track_id),
         created_at=now,
         upload_until=now + parts.limits.upload_seconds,
         request_id=request_id,
@@ -53,26 +53,27 @@ def announce(
 def receive(parts: Parts, track_id: str, *, sha256: str | None = None) -> Track:
     """Look at the uploaded bytes and make the track ready; again for a ready one it changes nothing.
 
-    ``sha256``: of the bytes, where the store computed it while they came in. Raises UnusableInput or TooLarge, the
-    bytes removed and the announcement still open; SongExists, the announcement removed too; Conflict (not_uploaded).
+    ``sha256``: of the bytes, where the store computed it while they came in. Raises UnusableInput, TooLarge or
+    SongExists, the bytes removed and the announcement still open; Conflict (not_uploaded); NotFound.
     """
     track = parts.repository.track(track_id)
-    if track is None:
-        raise NotFound(f"There is no file {track_id}.")
-    if track.state is not TrackState.PENDING:
+    if track is None or track.state is TrackState.EXPIRED:
+        parts.blobs.delete(_key(track_id))  # they came too late
+        raise NotFound(f"There is no file {track_id!r} any more; announce it again.", code="file_not_found")
+    if track.state is TrackState.READY:
         return track
     try:
         ready = _look(parts, track, sha256)
         if parts.repository.confirm_track(ready):
             return ready
-    except (UnusableInput, TooLarge):
+    except (UnusableInput, TooLarge, SongExists):
         parts.blobs.delete(track.key)
-        raise
-    except SongExists:
-        parts.blobs.delete(track.key)
-        parts.repository.drop_track(track.id)
         raise
     return receive(parts, track_id)  # another request was faster: answer as it did
+
+
+def _key(track_id: str) -> str:
+    return f"uploads/{track_id}"
 
 
 def _look(parts: Parts, track: Track, sha256: str | None) -> Track:

@@ -44,6 +44,7 @@ class Control:
         self._send = send
         self._leaving = leaving
         self._pace = pace
+        self._silence = min(pace.heartbeat, task.lease_seconds / 3)  # two reports may be lost and the lease still holds
         self._end_process = end_process
         self._changed = Condition()
         self._progress = Progress(done=0, total=0, stage="starting")
@@ -102,7 +103,7 @@ class Control:
         while not self._closed:
             with self._changed:
                 if not self._fresh and not self._closed:
-                    self._changed.wait(self._pace.heartbeat)
+                    self._changed.wait(self._silence)
                 if self._closed:
                     return
                 self._fresh = False

@@ -66,6 +66,7 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "stemwright_server", stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
+        _log.info("worker_started", worker=worker, device=device, pid=process.pid)
         assert process.stdin is not None
         try:
             with suppress(ConnectionError):

@@ -15,7 +15,12 @@ def sqlite_engine(path: Path) -> Engine:
 
     WAL lets readers go on while one writes. FULL makes an answered request outlive a power cut.
     """
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": 30, "check_same_thread": False},
+        pool_size=40,  # as many as the API has threads
+        max_overflow=0,
+    )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -20,7 +21,7 @@ _NO_LIMIT = 1 << 62  # of the framework: the URL itself says how much it takes
 def blobs_router(blobs: LocalBlobs, received: Callable[[str, str], Track]) -> APIRouter:
     """``received(track_id, sha256)`` is called at the end of an upload and may refuse it."""
     router = APIRouter(prefix="/blobs", tags=["blobs"])
-    refusals = {status: {"model": Problem} for status in (403, 404, 409, 413, 422, 507)}
+    refusals: dict[int | str, dict[str, Any]] = {s: {"model": Problem} for s in (403, 404, 409, 413, 422, 507)}
 
     @router.put("/{key:path}", max_body_size=_NO_LIMIT, responses=refusals)
     async def put_blob(key: str, request: Request) -> Response:

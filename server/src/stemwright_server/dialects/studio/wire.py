@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from stemwright_server.domain.job import Artifact, Job, JobError, JobState
 from stemwright_server.domain.offer import Progress, Variation
@@ -52,6 +53,16 @@ class ProcessRequest(Asked):
     model: Name = Field(examples=["demucs"])
     variation: Name | None = Field(None, description="One of the model's; its default if none, or 'default', is named.")
     params: dict[str, Any] = Field(default_factory=dict, description="As the variation's schema in GET /models says.")
+
+    @field_validator("params")
+    @classmethod
+    def _plain_json(cls, params: dict[str, Any]) -> dict[str, Any]:
+        """Python reads NaN and half characters; no other program has to."""
+        try:
+            json.dumps(params, allow_nan=False, ensure_ascii=False).encode()
+        except ValueError as error:
+            raise ValueError("has a value that JSON does not know") from error
+        return params
 
 
 class ProcessResponse(BaseModel):
