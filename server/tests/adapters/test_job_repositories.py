@@ -1,0 +1,452 @@
+"""The contract of the job repository, over every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwright_server.adapters.jobs.memory import MemoryJobRepository
+from stemwright_server.adapters.jobs.sql import SqlJobRepository
+from stemwright_server.adapters.jobs.sqlite import sqlite_engine
+from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists, Unavailable
+from stemwright_server.domain.job import Job, JobState, Outcome
+from stemwright_server.domain.lifecycle import CancelAsked, Claimed, Event, Policy, Transition, WorkerLost, advance
+from stemwright_server.domain.offer import OutputSpec, Progress
+from stemwright_server.domain.report import Completed, Progressed, UploadedFile
+from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.ports.jobs import IdempotencyKey, JobRepository
+
+POLICY = Policy(lease_seconds=60.0, max_attempts=3, retry_seconds=2.0)
+Repository = JobRepository
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
+    if request.param == "memory":
+        yield MemoryJobRepository()
+        return
+    found = SqlJobRepository(sqlite_engine(tmp_path / "jobs.db"))
+    yield found
+    found.close()
+
+
+def track(name: str = "t", **changes: Any) -> Track:
+    new = Track(
+        id=name,
+        owner="o",
+        filename="a 'song' é.wav",
+        key=f"uploads/{name}",
+        created_at=1.0,
+        upload_until=100.0,
+        request_id="r",
+        declared_size=5,
+        used_at=1.0,
+    )
+    return replace(new, **changes)
+
+
+def ready(repository: Repository, name: str = "t", **changes: Any) -> Track:
+    new = track(name)
+    repository.add_track(new)
+    confirmed = replace(
+        new, state=TrackState.READY, size=5, sha256=f"hash of {name}", media_type="audio/wav", used_at=2.0, **changes
+    )
+    assert repository.confirm_track(confirmed)
+    return confirmed
+
+
+def job(name: str = "j", **changes: Any) -> Job:
+    new = Job(
+        id=name,
+        track_id="t",
+        owner="o",
+        model="m",
+        variation="v",
+        params={"overlap": 0.25, "stems": ["a"], "none": None},
+        outputs=(OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),),
+        work_key=f"work of {name}",
+        created_at=10.0,
+        available_at=10.0,
+        request_id="r",
+    )
+    return replace(new, **changes)
+
+
+def claim(repository: Repository, now: float = 20.0, worker: str = "w", models: tuple[str, ...] = ("m",)) -> Job | None:
+    return repository.claim(worker=worker, models=models, now=now, lease_until=now + 60.0, writable_until=now + 100.0)
+
+
+def change(repository: Repository, event: Event, *, now: float = 30.0, job_id: str = "j") -> Transition:
+    found = repository.change(job_id, lambda job: advance(job, event, now=now, policy=POLICY))
+    assert found is not None
+    return found
+
+
+def done(attempt: int = 1, job_id: str = "j") -> Completed:
+    files = (UploadedFile(name="a", size=3, sha256="0" * 64, duration=1.5),)
+    return Completed(job_id=job_id, attempt=attempt, files=files, report={"sum_db": -100.5, "list": [1]})
+
+
+# Tracks
+
+
+def test_a_track_is_found_as_it_was_added(repository: Repository) -> None:
+    repository.add_track(track())
+    assert repository.track("t") == track()
+    assert repository.track("u") is None
+    assert repository.track_by_hash("o", "hash of t") is None
+
+
+def test_a_confirmed_track_is_found_by_its_hash_and_owner(repository: Repository) -> None:
+    confirmed = ready(repository)
+    assert repository.track("t") == confirmed
+    assert repository.track_by_hash("o", "hash of t") == confirmed
+    assert repository.track_by_hash("p", "hash of t") is None
+
+
+def test_a_track_is_confirmed_once(repository: Repository) -> None:
+    confirmed = ready(repository)
+    assert not repository.confirm_track(replace(confirmed, size=6))
+    assert repository.track("t") == confirmed
+    assert not repository.confirm_track(track("never added"))
+
+
+def test_the_same_bytes_of_one_owner_are_one_track(repository: Repository) -> None:
+    ready(repository)
+    repository.add_track(track("u"))
+    with pytest.raises(SongExists) as caught:
+        repository.confirm_track(track("u", sha256="hash of t"))
+    assert caught.value.context == {"file_id": "t"}
+    other = repository.track("u")
+    assert other is not None
+    assert other.state is TrackState.PENDING
+    repository.add_track(track("p", owner="another"))
+    assert repository.confirm_track(track("p", owner="another", sha256="hash of t"))
+
+
+def test_a_track_with_jobs_is_not_dropped(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    repository.drop_track("t")
+    assert repository.track("t") is not None
+    repository.add_track(track("u"))
+    repository.drop_track("u")
+    assert repository.track("u") is None
+
+
+# Submit
+
+
+def test_a_job_is_found_as_it_was_submitted(repository: Repository) -> None:
+    ready(repository)
+    submission = repository.submit(job(), key=None)
+    assert (submission.created, submission.job) == (True, job())
+    assert repository.job("j") == job()
+    assert repository.job("k") is None
+    assert repository.jobs_of("t") == [job()]
+    found = repository.track("t")
+    assert found is not None
+    assert found.used_at == 10.0
+
+
+def test_jobs_of_a_track_come_oldest_first(repository: Repository) -> None:
+    ready(repository)
+    for name, created in (("b", 12.0), ("a", 11.0), ("c", 11.0)):
+        repository.submit(job(name, created_at=created), key=None)
+    assert [each.id for each in repository.jobs_of("t")] == ["a", "c", "b"]
+
+
+def test_a_track_that_is_not_ready_takes_no_job(repository: Repository) -> None:
+    with pytest.raises(Gone):
+        repository.submit(job(), key=None)
+    repository.add_track(track())
+    with pytest.raises(Gone):
+        repository.submit(job(), key=None)
+    assert repository.job("j") is None
+
+
+def test_equal_work_is_joined_or_found_unless_it_failed(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job("j", work_key="same"), key=None)
+    again = repository.submit(job("k", work_key="same"), key=None)
+    assert (again.created, again.job.id) == (False, "j")
+    claim(repository)
+    change(repository, done())
+    again = repository.submit(job("k", work_key="same"), key=None)
+    assert (again.created, again.job.state) == (False, JobState.COMPLETED)
+
+
+@pytest.mark.parametrize("event", [CancelAsked(), WorkerLost(worker="w")], ids=["canceled", "failed"])
+def test_work_that_did_not_get_done_can_be_asked_for_anew(repository: Repository, event: Event) -> None:
+    ready(repository)
+    repository.submit(job("j", work_key="same", failures=2), key=None)
+    claim(repository)
+    assert change(repository, event).job.state.final
+    assert repository.submit(job("k", work_key="same"), key=None).created
+
+
+def test_an_idempotency_key_stands_for_its_job(repository: Repository) -> None:
+    ready(repository)
+    key = IdempotencyKey(owner="o", key="k", fingerprint="f")
+    assert repository.submit(job("j"), key=key).created
+    again = repository.submit(job("k"), key=key)
+    assert (again.created, again.job.id) == (False, "j")
+    assert repository.submit(job("l"), key=replace(key, owner="another")).created
+    with pytest.raises(InvalidRequest) as caught:
+        repository.submit(job("m"), key=replace(key, fingerprint="g"))
+    assert caught.value.code == "idempotency_key_reused"
+    repository.drop_keys(10.0)
+    assert not repository.submit(job("n"), key=key).created
+    repository.drop_keys(10.5)
+    assert repository.submit(job("n"), key=key).created
+
+
+def test_many_submits_at_once_with_one_key_make_one_job(repository: Repository) -> None:
+    ready(repository)
+    key = IdempotencyKey(owner="o", key="k", fingerprint="f")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: repository.submit(job(f"j{number}"), key=key), range(40)))
+    assert sum(submission.created for submission in found) == 1
+    assert len({submission.job.id for submission in found}) == 1
+
+
+# Claim
+
+
+def test_a_claim_does_what_advance_does(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    expected = advance(job(), Claimed(worker="w"), now=20.0, policy=POLICY).job
+    assert claim(repository) == expected
+    assert repository.job("j") == expected
+    # And so for a second attempt.
+    requeued = change(repository, WorkerLost(worker="w")).job
+    expected = advance(requeued, Claimed(worker="x"), now=40.0, policy=POLICY).job
+    assert claim(repository, now=40.0, worker="x") == expected
+
+
+def test_the_oldest_available_job_of_a_known_model_is_claimed(repository: Repository) -> None:
+    ready(repository)
+    for name, created, available, model in (
+        ("late", 11.0, 11.0, "m"),
+        ("waiting", 9.0, 50.0, "m"),
+        ("other", 8.0, 8.0, "n"),
+        ("first", 10.0, 10.0, "m"),
+    ):
+        repository.submit(job(name, created_at=created, available_at=available, model=model), key=None)
+    assert [found.id for found in iter(lambda: claim(repository), None)] == ["first", "late"]
+    assert claim(repository, models=()) is None
+    assert (found := claim(repository, now=50.0)) is not None
+    assert found.id == "waiting"
+
+
+def test_no_job_is_handed_out_twice(repository: Repository) -> None:
+    ready(repository)
+    for number in range(30):
+        repository.submit(job(f"j{number}"), key=None)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: claim(repository, worker=f"w{number}"), range(40)))
+    claimed = [each.id for each in found if each is not None]
+    assert len(claimed) == len(set(claimed)) == 30
+
+
+# Change
+
+
+def test_a_change_is_kept_whole(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    claim(repository)
+    progress = Progress(done=1, total=3, stage="separating", message="é", eta_seconds=1.5)
+    for event in (Progressed(job_id="j", attempt=1, progress=progress), done()):
+        transition = change(repository, event)
+        assert transition.accepted
+        assert repository.job("j") == transition.job
+    assert repository.change("none", lambda job: Transition(job=job, accepted=True)) is None
+
+
+def test_an_error_is_kept_and_forgotten(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    claim(repository)
+    lost = change(repository, WorkerLost(worker="w")).job
+    assert lost.error is not None
+    assert repository.job("j") == lost
+    claim(repository, now=50.0)
+    change(repository, done(2))
+    found = repository.job("j")
+    assert found is not None
+    assert found.error is None
+
+
+def test_changes_at_once_do_not_lose_one_another(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    claim(repository)
+
+    def progress(number: int) -> None:
+        change(repository, Progressed(job_id="j", attempt=1, progress=Progress(done=number, total=50)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(progress, range(50)))
+    found = repository.job("j")
+    assert found is not None
+    assert found.revision == 51
+
+
+def test_one_of_many_completions_wins(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    claim(repository)
+    events: list[Event] = [done(), CancelAsked(), WorkerLost(worker="w"), done(), CancelAsked()] * 4
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda event: change(repository, event), events))
+    assert sum(transition.outcome is not None for transition in found) == 1
+
+
+def test_counts_and_running_tell_the_states(repository: Repository) -> None:
+    ready(repository)
+    for name in ("j", "k", "l"):
+        repository.submit(job(name), key=None)
+    claim(repository, now=20.0, worker="local-1")
+    claim(repository, now=30.0, worker="loc%-2")
+    change(repository, CancelAsked(), job_id="l")
+    counts = repository.counts()
+    assert counts == dict.fromkeys(JobState, 0) | {JobState.RUNNING: 2, JobState.CANCELED: 1}
+    assert {found.id for found in repository.running()} == {"j", "k"}
+    assert [found.id for found in repository.running(worker_prefix="local-")] == ["j"]
+    assert [found.id for found in repository.running(worker_prefix="loc%")] == ["k"]
+    assert [found.id for found in repository.running(lease_before=80.0)] == ["j"]
+    assert repository.running(lease_before=79.9) == []
+
+
+def test_available_is_about_now(repository: Repository) -> None:
+    ready(repository)
+    assert not repository.available(99.0)
+    repository.submit(job(available_at=50.0), key=None)
+    assert not repository.available(49.9)
+    assert repository.available(50.0)
+    claim(repository, now=50.0)
+    assert not repository.available(99.0)
+
+
+# Upkeep
+
+
+def test_pending_tracks_go_stale(repository: Repository) -> None:
+    repository.add_track(track())
+    ready(repository, "u")
+    assert repository.stale_uploads(99.9) == []
+    assert [found.id for found in repository.stale_uploads(100.0)] == ["t"]
+
+
+def test_an_idle_track_expires_and_its_song_may_come_again(repository: Repository) -> None:
+    ready(repository)
+    repository.expire_tracks(used_before=2.0)
+    assert repository.tracks_to_purge() == []
+    repository.expire_tracks(used_before=2.1)
+    assert [found.id for found in repository.tracks_to_purge()] == ["t"]
+    assert repository.track_by_hash("o", "hash of t") is None
+    repository.add_track(track("u"))
+    assert repository.confirm_track(track("u", sha256="hash of t"))
+    repository.track_purged("t")
+    assert repository.track("t") is None
+
+
+def test_a_track_with_work_to_do_does_not_expire_and_one_with_results_stays_known(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    for step in (lambda: None, lambda: claim(repository)):
+        step()
+        repository.expire_tracks(used_before=1000.0)
+        assert repository.tracks_to_purge() == []
+    change(repository, done())
+    repository.expire_tracks(used_before=1000.0)
+    assert [found.id for found in repository.tracks_to_purge()] == ["t"]
+    repository.track_purged("t")
+    found = repository.track("t")
+    assert found is not None
+    assert (found.state, found.key) == (TrackState.EXPIRED, "")
+    assert repository.tracks_to_purge() == []
+    repository.drop_jobs(finished_before=1000.0)
+    assert [found.id for found in repository.tracks_to_purge()] == ["t"]
+    repository.track_purged("t")
+    assert repository.track("t") is None
+
+
+def test_ended_attempts_are_to_be_cleaned_but_the_winning_one(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(), key=None)
+    claim(repository)
+    assert repository.attempts_to_clean() == []
+    change(repository, WorkerLost(worker="w"))
+    claim(repository, now=50.0)
+    change(repository, done(2), now=60.0)
+    (lost,) = repository.attempts_to_clean()
+    assert (lost.number, lost.outcome, lost.worker, lost.writable_until) == (1, Outcome.LOST, "w", 120.0)
+    assert lost.prefix == "outputs/t/m/v/j-1/"
+    assert lost.ended_at is not None
+    repository.attempt_cleaned(lost)
+    assert repository.attempts_to_clean() == []
+    repository.drop_jobs(finished_before=60.0)
+    assert repository.job("j") is not None
+    repository.drop_jobs(finished_before=60.1)
+    assert repository.job("j") is None
+    assert [(each.number, each.outcome) for each in repository.attempts_to_clean()] == [(2, Outcome.EXPIRED)]
+
+
+def test_metadata_is_due_after_a_completion_until_written(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job("j"), key=None)
+    repository.submit(job("k"), key=None)
+    assert repository.metadata_due() == []
+    claim(repository)
+    change(repository, done())
+    (first,) = repository.metadata_due()
+    claim(repository)
+    change(repository, done(job_id="k"), job_id="k")
+    repository.metadata_written(first)  # as of before the second completion
+    (second,) = repository.metadata_due()
+    repository.metadata_written(second)
+    assert repository.metadata_due() == []
+    repository.metadata_written(first)  # a late one takes nothing back
+    assert repository.metadata_due() == []
+
+
+def test_what_decoding_showed_is_filled_in(repository: Repository) -> None:
+    ready(repository)
+    repository.describe_track("t", duration=2.5, sample_rate=None)
+    repository.describe_track("t", duration=None, sample_rate=44100)
+    repository.describe_track("t", duration=None, sample_rate=None)
+    found = repository.track("t")
+    assert found is not None
+    assert (found.duration, found.sample_rate) == (2.5, 44100)
+
+
+# SQL only
+
+
+def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
+    first = SqlJobRepository(sqlite_engine(tmp_path / "jobs.db"))
+    ready(first)
+    first.submit(job(), key=None)
+    taken = claim(first)
+    first.close()
+    second = SqlJobRepository(sqlite_engine(tmp_path / "jobs.db"))
+    assert second.job("j") == taken
+    second.close()
+
+
+def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path / "jobs.db")
+    SqlJobRepository(engine)
+    with engine.begin() as db:
+        db.exec_driver_sql("UPDATE schema_version SET version = 99")
+    with pytest.raises(Unavailable, match="schema 99"):
+        SqlJobRepository(engine)
+    engine.dispose()

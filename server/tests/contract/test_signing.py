@@ -1,0 +1,88 @@
+"""Signatures: what holds, and everything that does not."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pytest
+
+from stemwright_server.contract.signing import SIGNATURE, TIMESTAMP, Verifier, sign
+from stemwright_server.domain.errors import Forbidden
+
+NOW = 1_700_000_000.5
+
+
+def verifier(*secrets: str, now: float = NOW) -> Verifier:
+    return Verifier(secrets or ("secret",), clock=lambda: now)
+
+
+def test_it_is_hmac_sha256_over_body_bar_timestamp() -> None:
+    mac = hmac.new(b"secret", b'{"a":1}|1700000000', hashlib.sha256).hexdigest()
+    assert sign(b'{"a":1}', secret="secret", now=NOW) == {SIGNATURE: f"sha256={mac}", TIMESTAMP: "1700000000"}
+
+
+def test_what_was_signed_holds_with_either_secret_while_one_is_replaced() -> None:
+    for secret in ("new", "old"):
+        verifier("new", "old").verify(b"body", sign(b"body", secret=secret, now=NOW))
+
+
+def test_a_signature_holds_once() -> None:
+    headers, checks = sign(b"body", secret="secret", now=NOW), verifier()
+    checks.verify(b"body", headers)
+    with pytest.raises(Forbidden) as caught:
+        checks.verify(b"body", headers)
+    assert caught.value.code == "replayed"
+    checks.verify(b"other", sign(b"other", secret="secret", now=NOW))
+
+
+def test_a_seen_signature_is_forgotten_only_when_it_is_too_old_anyway() -> None:
+    now = NOW
+    checks = Verifier(["secret"], clock=lambda: now)
+    headers = sign(b"body", secret="secret", now=NOW + 299)
+    checks.verify(b"body", headers)
+    for now in (NOW + 100, NOW + 598):
+        with pytest.raises(Forbidden) as caught:
+            checks.verify(b"body", headers)
+        assert caught.value.code == "replayed"
+    now = NOW + 601
+    with pytest.raises(Forbidden) as caught:
+        checks.verify(b"body", headers)
+    assert caught.value.code == "bad_timestamp"
+
+
+@pytest.mark.parametrize("off", [-301, 301, 1e9])
+def test_an_old_or_future_timestamp_does_not_hold(off: float) -> None:
+    with pytest.raises(Forbidden) as caught:
+        verifier(now=NOW + off).verify(b"body", sign(b"body", secret="secret", now=NOW))
+    assert caught.value.code == "bad_timestamp"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({SIGNATURE: "sha256=" + "0" * 64}, "bad_signature"),
+        ({SIGNATURE: ""}, "bad_signature"),
+        ({SIGNATURE: "é"}, "bad_signature"),
+        ({TIMESTAMP: "1700000001"}, "bad_signature"),  # the time is signed, too
+        ({TIMESTAMP: ""}, "bad_timestamp"),
+        ({TIMESTAMP: "1e9"}, "bad_timestamp"),
+        ({TIMESTAMP: "١٧٠٠٠٠٠٠٠٠"}, "bad_timestamp"),  # digits to Python, not to HTTP
+        ({TIMESTAMP: "9" * 5000}, "bad_timestamp"),
+    ],
+)
+def test_changed_headers_do_not_hold(changes: dict[str, str], code: str) -> None:
+    with pytest.raises(Forbidden) as caught:
+        verifier().verify(b"body", sign(b"body", secret="secret", now=NOW) | changes)
+    assert caught.value.code == code
+
+
+def test_another_body_or_secret_does_not_hold() -> None:
+    for body, secret in ((b"other", "secret"), (b"body", "other")):
+        with pytest.raises(Forbidden):
+            verifier().verify(body, sign(b"body", secret=secret, now=NOW))
+
+
+def test_no_secret_lets_nobody_in() -> None:
+    with pytest.raises(Forbidden):
+        Verifier(["", ""], clock=lambda: NOW).verify(b"body", sign(b"body", secret="", now=NOW))
