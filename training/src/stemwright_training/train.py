@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from stemwright.models.bandnet import BANDS, BandNet
+
 from .batches import Songs, make_batch
 
 
@@ -27,6 +29,7 @@ class Budget:
     decay: float = 0.998  # of the moving average of the weights
     seed: int = 1
     save_every: float = 60.0  # seconds
+    through_waves: float = 0.15  # the last share of the budget, in which BandNet is trained through the inverse transform
 
 
 def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
@@ -37,6 +40,32 @@ def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
     energy = target.square().sum((2, 3))
     floor = 0.003 * target.sum(1).square().sum((1, 2))[:, None] + 1e-6
     return (10 * torch.log10((error + 0.003 * energy + 0.1 * floor) / (energy + floor))).mean()
+
+
+def spectral_negative_snr(network: BandNet, stems: Tensor) -> Tensor:
+    """The same loss for BandNet, taken in the spectrogram: no inverse transform, and bins that share a mask are summed first.
+
+    With a real mask m, the error energy of a source s in a mix x is the sum of m² |x|² - 2 m Re(x* s) + |s|²."""
+    with torch.no_grad():
+        whole = network.spectrum(stems.sum(1))
+        sources = network.spectrum(stems.flatten(0, 1)).unflatten(0, stems.shape[:2])[..., :-1, :]
+        mix = whole[:, :, :-1]
+        power = mix.real.square() + mix.imag.square()
+        common = mix.real[:, None] * sources.real
+        common.addcmul_(mix.imag[:, None].expand_as(common), sources.imag)
+        energy = torch.linalg.vector_norm(sources, dim=(2, 3, 4)).square()
+        floor = 0.003 * power.sum((1, 2, 3))[:, None] + 1e-3
+    error, at = energy, 0
+    for masks, (count, width, share) in zip(network.masks(whole), BANDS, strict=True):
+        bins = slice(at, at + count * width)
+        own, both = power[:, None, :, bins], common[:, :, :, bins]
+        if share > 1:
+            own, both = own.unflatten(3, (-1, share)).sum(4), both.unflatten(3, (-1, share)).sum(4)
+        masks = masks + (1 - masks.sum(1, keepdim=True)) / masks.shape[1]
+        error = error + (masks * (masks * own - 2 * both)).sum((2, 3, 4))
+        at += count * width
+    ratio = (error.clamp(min=0) + 0.003 * energy + 0.1 * floor) / (energy + floor)
+    return (10 * torch.log10(ratio)).mean()
 
 
 def learning_rate(progress: float, budget: Budget) -> float:
@@ -95,7 +124,10 @@ def _one_step(
 ) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss = negative_snr(network(stems.sum(1)), stems)
+    if isinstance(network, BandNet) and state.seconds < budget.seconds * (1 - budget.through_waves):
+        loss = spectral_negative_snr(network, stems)
+    else:
+        loss = negative_snr(network(stems.sum(1)), stems)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -82,7 +82,7 @@ class BandNet(nn.Module):
         self.leave = nn.Sequential(*[_Residual(low, bands) for _ in range(depth[0])])
         outputs = 2 * len(self.sources)  # one mask for each source and channel
         self.hiddens = nn.ModuleList(nn.Conv1d(count * low, count * decoder, 1, groups=count) for count, _, _ in BANDS)
-        self.masks = nn.ModuleList(
+        self.decoders = nn.ModuleList(
             nn.Conv1d(count * decoder, count * outputs * width // share, 1, groups=count) for count, width, share in BANDS
         )
 
@@ -93,14 +93,38 @@ class BandNet(nn.Module):
     def forward(self, mix: Tensor) -> Tensor:
         """Separates a mix [B, 2, T], normalised by its mean and deviation, into [B, S, 2, T]; the sources sum to it."""
         batch, channels, length = mix.shape
+        spectrum = self.spectrum(mix)
+        whole = [
+            band.repeat_interleave(share, 3) if share > 1 else band
+            for band, (_, _, share) in zip(self.masks(spectrum), BANDS, strict=True)
+        ]
+        masks = torch.cat([*whole, whole[-1][:, :, :, -1:]], 3)  # the Nyquist bin is masked like its neighbour
+        wave = self._wave((masks * spectrum[:, None]).flatten(0, 2))[..., :length].view(batch, -1, channels, length)
+        return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
+
+    def spectrum(self, wave: Tensor) -> Tensor:
+        """The spectrogram of [B, 2, T] as complex [B, 2, F, frames]; frames are a multiple of four."""
+        batch, channels, length = wave.shape
         frames = -(-length // self.hop) + 3  # one frame more at each end, so that four windows cover every sample
         frames += -frames % 4
-        padded = nn.functional.pad(mix.flatten(0, 1), (self.size // 2 + self.hop, (frames - 2) * self.hop + self.size // 2 - length))
-        spectrum = torch.stft(padded, self.size, self.hop, window=self._window(mix), center=False, return_complex=True)
-        spectrum = spectrum.view(batch, channels, -1, frames)
-        features = self._unet(self._encode(spectrum))
-        wave = self._wave(self._masked(features, spectrum))[..., :length].view(batch, -1, channels, length)
-        return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
+        edges = (self.size // 2 + self.hop, (frames - 2) * self.hop + self.size // 2 - length)
+        padded = nn.functional.pad(wave.flatten(0, 1), edges)
+        return torch.stft(
+            padded, self.size, self.hop, window=self._window(wave), center=False, return_complex=True
+        ).view(batch, channels, -1, frames)
+
+    def masks(self, spectrum: Tensor) -> list[Tensor]:
+        """For a mix's spectrogram, the masks of each group of BANDS: real [B, S, 2, bins / shared, frames]."""
+        batch, channels, _, frames = spectrum.shape
+        columns = self._unet(self._encode(spectrum)).permute(0, 3, 1, 2)  # [B, K, C, T]
+        out, at = [], 0
+        for first, second, (count, width, share) in zip(self.hiddens, self.decoders, BANDS, strict=True):
+            band = columns[:, at : at + count].reshape(batch, -1, frames)
+            raw = second(torch.relu(first(band)))
+            raw = raw.view(batch, count, len(self.sources) * channels, width // share, frames).transpose(1, 2)
+            out.append(raw.flatten(2, 3).unflatten(1, (len(self.sources), channels)))
+            at += count
+        return out
 
     def _window(self, like: Tensor) -> Tensor:
         return torch.hann_window(self.size, dtype=like.dtype, device=like.device)
@@ -121,7 +145,7 @@ class BandNet(nn.Module):
     def _encode(self, spectrum: Tensor) -> Tensor:
         """Complex [B, 2, F, T] to features [B, C, T, K]: compressed magnitudes, and the spectrum compressed with its phase."""
         parts = torch.view_as_real(spectrum[:, :, :-1]) / self.size**0.5  # the Nyquist bin goes to no band
-        power = parts.square().sum(-1, keepdim=True)
+        power = (parts[..., 0].square() + parts[..., 1].square()).unsqueeze(-1)
         magnitude = (power + 1e-8) ** 0.15
         stack = torch.cat([parts * (power + 1e-8) ** -0.35, magnitude], -1)  # [B, 2, F, T, 3]
         stack = stack.permute(0, 2, 1, 4, 3).flatten(2, 3)  # [B, F, 6, T]
@@ -147,17 +171,3 @@ class BandNet(nn.Module):
         y = self.level1_up(torch.relu(y + self.up1(z)))
         out: Tensor = self.leave(torch.relu(x + self.up2(y)))
         return out
-
-    def _masked(self, features: Tensor, spectrum: Tensor) -> Tensor:
-        """Features [B, C, T, K] and the mix's spectrum [B, 2, F, T] to the sources' spectra, complex [B * S * 2, F, T]."""
-        batch, channels, bins, frames = spectrum.shape
-        columns = features.permute(0, 3, 1, 2)  # [B, K, C, T]
-        out, at = [], 0
-        for first, second, (count, width, share) in zip(self.hiddens, self.masks, BANDS, strict=True):
-            band = columns[:, at : at + count].reshape(batch, -1, frames)
-            raw = second(torch.relu(first(band)))
-            raw = raw.view(batch, count, len(self.sources) * channels, width // share, frames).transpose(1, 2).flatten(2, 3)
-            out.append(raw.repeat_interleave(share, 2) if share > 1 else raw)
-            at += count
-        masks = torch.cat([*out, out[-1][:, :, -1:]], 2).unflatten(1, (len(self.sources), channels))
-        return (masks * spectrum[:, None]).flatten(0, 2)
