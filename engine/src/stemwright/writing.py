@@ -14,7 +14,7 @@ from typing import IO, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from stemwright.audio import FORMATS, AudioWriter, Resampler, WrittenFile, open_writer
+from stemwright.audio import FORMATS, AudioWriter, Resampler, WrittenFile, open_writer, part_path
 from stemwright.errors import OptionError, OutputError
 from stemwright.options import ClipMode
 
@@ -154,7 +154,14 @@ class StemFiles:
         if self._clipped:
             self.gain = _HEADROOM / peak
             self._encode_again()
-        written = [thread.finish() for thread in self._threads]
+        written: list[WrittenFile] = []
+        try:
+            for thread in self._threads:
+                written.append(thread.finish())
+        except BaseException:
+            for file in written:  # all or nothing
+                file.path.unlink(missing_ok=True)
+            raise
         self._finished = True
         return tuple(
             Artifact(
@@ -173,7 +180,12 @@ class StemFiles:
         if self._options.clip_mode == "rescale" and FORMATS[self._options.format].clips:
             for path in self._paths.values():
                 self._spools.append(tempfile.TemporaryFile(dir=path.parent))  # noqa: SIM115 (closed in __exit__)
-        self._threads = [_EncoderThread(self._open(path), self._resampler()) for path in self._paths.values()]
+        self._open_encoders()
+
+    def _open_encoders(self) -> None:
+        self._threads = []
+        for path in self._paths.values():  # one by one, so that an interrupt in between loses none
+            self._threads.append(_EncoderThread(self._open(path), self._resampler()))
 
     def _open(self, path: Path) -> AudioWriter:
         options = self._options
@@ -194,7 +206,7 @@ class StemFiles:
         return _Exactly(Resampler(self._sample_rate, self._target[0], self._channels), self._target[1])
 
     def _encode_again(self) -> None:
-        self._threads = [_EncoderThread(self._open(path), self._resampler()) for path in self._paths.values()]
+        self._open_encoders()
         bytes_per_block = 4 * self._channels << 18
         for spool in self._spools:
             spool.seek(0)
@@ -213,8 +225,8 @@ class StemFiles:
 
     def _discard(self) -> None:
         self._abort_all()
-        for path in self._paths.values() if self._finished else ():
-            path.unlink(missing_ok=True)
+        for path in self._paths.values():
+            part_path(path).unlink(missing_ok=True)  # of one that an interrupt caught while it was opened
         for folder in reversed(self._made_folders):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

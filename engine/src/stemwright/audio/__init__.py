@@ -5,7 +5,7 @@ from stemwright.audio.info import AudioInfo, InputLimits
 from stemwright.audio.reader import AudioReader, open_audio, probe
 from stemwright.audio.resample import Resampler, resampled_length
 from stemwright.audio.scan import ScanResult, scan
-from stemwright.audio.writer import AudioWriter, WrittenFile, open_writer
+from stemwright.audio.writer import AudioWriter, WrittenFile, open_writer, part_path
 
 __all__ = [
     "FORMATS",
@@ -19,6 +19,7 @@ __all__ = [
     "WrittenFile",
     "open_audio",
     "open_writer",
+    "part_path",
     "probe",
     "resampled_length",
     "scan",

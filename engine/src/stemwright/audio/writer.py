@@ -102,6 +102,11 @@ def _checked(
     )
 
 
+def part_path(path: Path) -> Path:
+    """Where a file grows until it is complete."""
+    return path.with_name(path.name + ".part")
+
+
 class AudioWriter:
     """Writes blocks of float32 [channels, n] to a ``.part`` file, and renames it when it is complete.
 
@@ -114,7 +119,7 @@ class AudioWriter:
         self.written: WrittenFile | None = None
         """The result, once closed."""
         self._encoding = encoding
-        self._part = path.with_name(path.name + ".part")
+        self._part = part_path(path)
         self._samples = 0
         self._done = False
         self._sink: Sink | None = None

@@ -18,13 +18,11 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the file says about itself."""
-    from dataclasses import asdict
-
     from stemwright.audio import probe
 
     info = probe(args.file)
     if args.json:
-        print(json.dumps({"file": str(args.file), **asdict(info), "tags": dict(info.tags)}, indent=2))
+        print(json.dumps({"file": str(args.file), **vars(info), "tags": dict(info.tags)}, indent=2))
         return 0
     length = f"{info.duration:.3f} s" if info.duration is not None else "length not declared"
     rate = f", {info.bit_rate / 1000:.0f} kbit/s" if info.bit_rate else ""

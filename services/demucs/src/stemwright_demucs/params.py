@@ -68,9 +68,10 @@ def separation_options(params: Mapping[str, Any]) -> SeparationOptions:
     """The engine's options out of completed parameters."""
     names = {field.name for field in fields(SeparationOptions)}
     chosen = {name: value for name, value in params.items() if name in names}
-    stems = tuple(chosen.pop("stems")) if params.get("stems") is not None else None
+    if chosen["stems"] is not None:
+        chosen["stems"] = tuple(chosen["stems"])
     try:
-        return SeparationOptions(stems=stems, **chosen)
+        return SeparationOptions(**chosen)
     except OptionError as error:
         raise _bad(str(error)) from None
 

@@ -1,0 +1,160 @@
+"""The separation models as a worker sees them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packed import save_bag, save_safetensors
+from small import SOURCES, music, tiny_htdemucs
+
+from stemwright.audio import open_writer
+from stemwright.errors import InputError, ModelError, OptionError
+from stemwright_demucs import model
+from stemwright_demucs.probe import probe
+from stemwright_server.worker.model import Progress, RunRequest, Stopped
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (folder := tmp_path / "models").mkdir()
+    save_safetensors(tiny_htdemucs(), folder, "abc")
+    save_bag(folder, "tiny", ["abc"])
+    monkeypatch.setenv("DEMUCS_MODELS_PATH", str(folder))
+    return "tiny"
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    with open_writer(tmp_path / "song", format="flac", sample_rate=48000, channels=2) as writer:
+        writer.write(0.5 * music(2, sample_rate=48000).numpy())
+        writer.close()
+    return tmp_path / "song"
+
+
+def request(song: Path, tmp_path: Path, params: Mapping[str, Any]) -> RunRequest:
+    (workdir := tmp_path / "work").mkdir()
+    return RunRequest(input=song, workdir=workdir, variation="tiny", params=params, max_seconds=60)
+
+
+def test_it_is_found_by_its_entry_points() -> None:
+    (entry,) = [each for each in entry_points(group="stemwright.models") if each.name == "demucs"]
+    assert entry.load() is model
+    (entry,) = [each for each in entry_points(group="stemwright.probes") if each.name == "audio"]
+    assert entry.load() is probe
+
+
+def test_every_model_is_a_variation_with_stems_and_licence(tiny: str) -> None:
+    variations = {each.name: each for each in model.variations()}
+    assert variations[tiny].outputs == tuple(SOURCES)
+    assert {"htdemucs", "htdemucs_ft", "mdx_extra_q"} <= set(variations)
+    assert [each.name for each in variations.values() if each.default] == ["htdemucs"]
+    assert all(each.licence for each in variations.values())
+
+
+def test_describing_itself_imports_no_torch() -> None:
+    code = (
+        "import sys; from stemwright_demucs import model; model.variations();"
+        "model.outputs('htdemucs', model.check('htdemucs', {})); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_equal_work_has_equal_params(tiny: str) -> None:
+    full = model.check(tiny, {})
+    assert full["format"] == "wav"
+    assert model.check(tiny, {"shifts": 0, "stems": None}) == full
+    assert model.check(tiny, {"stems": ["vocals", "bass"]}) == model.check(tiny, {"stems": ["bass", "vocals"]})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"stem": "vocals"}, "there is no parameter 'stem'"),
+        ({"stems": "vocals"}, "array or null is meant"),
+        ({"stems": ["piano"]}, "no stem 'piano'"),
+        ({"stems": []}, "no stem was asked for"),
+        ({"two_stems": "piano"}, "no stem 'piano'"),
+        ({"stems": ["bass"], "two_stems": "vocals"}, "exclude each other"),
+        ({"shifts": 1000}, "between 0 and 20"),
+        ({"shifts": True}, "integer is meant"),
+        ({"overlap": "much"}, "number is meant"),
+        ({"segment": 0}, "it must lie between 0 and any"),
+        ({"format": "midi"}, "choose one of wav"),
+        ({"precision": "sloppy"}, "choose one of auto"),
+    ],
+)
+def test_params_that_make_no_sense_are_refused_with_the_reason(tiny: str, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        model.check(tiny, params)
+
+
+def test_an_unknown_variation_is_refused() -> None:
+    with pytest.raises(ModelError) as caught:
+        model.check("nope", {})
+    assert caught.value.code == "unknown_variation"
+
+
+def test_default_means_the_configured_model(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMUCS_DEFAULT_MODEL", tiny)
+    assert [each.name for each in model.variations() if each.default] == [tiny]
+    assert [each.name for each in model.outputs("default", model.check("default", {}))] == SOURCES
+
+
+def test_research_weights_need_to_be_accepted_in_production(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    with pytest.raises(ModelError, match="DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true") as caught:
+        model.check("htdemucs", {})
+    assert caught.value.code == "licence_not_accepted"
+    model.check(tiny, {})
+    monkeypatch.setenv("DEMUCS_WEIGHTS_LICENCE_ACCEPTED", "true")
+    model.check("htdemucs", {})
+
+
+def test_a_run_makes_exactly_the_announced_files(tiny: str, song: Path, tmp_path: Path) -> None:
+    params = model.check(tiny, {"two_stems": "vocals", "format": "flac"})
+    announced = model.outputs(tiny, params)
+    seen: list[Progress] = []
+    result = model.load(tiny, "cpu").run(request(song, tmp_path, params), seen.append)
+    assert [each.name for each in result.files] == [each.name for each in announced] == ["vocals", "no_vocals"]
+    assert [each.path.name for each in result.files] == [each.filename for each in announced]
+    assert all(each.path.is_file() and each.path.parent == tmp_path / "work" for each in result.files)
+    assert seen[-1].percent == 100
+    assert result.sample_rate == 48000
+    assert result.duration == pytest.approx(2, abs=1e-3)
+    assert result.report["model"] == tiny
+
+
+def test_a_stop_passes_through_and_leaves_nothing(tiny: str, song: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.done:
+            raise Stopped("canceled")
+
+    params = model.check(tiny, {})
+    with pytest.raises(Stopped):
+        model.load(tiny, "cpu").run(request(song, tmp_path, params), stop)
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_song_that_is_too_long_is_refused_with_its_code(tiny: str, song: Path, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    short = RunRequest(
+        input=song, workdir=tmp_path / "work", variation=tiny, params=model.check(tiny, {}), max_seconds=1
+    )
+    with pytest.raises(InputError) as caught:
+        model.load(tiny, "cpu").run(short, lambda _: None)
+    assert caught.value.code == "too_long"
+
+
+def test_a_probe_says_what_a_file_is_or_why_it_will_not_do(song: Path, tmp_path: Path) -> None:
+    assert probe(song, max_seconds=None) == {
+        "duration": pytest.approx(2), "sample_rate": 48000, "channels": 2, "codec": "flac"
+    }  # fmt: skip
+    (bad := tmp_path / "bad").write_bytes(b"RIFF")
+    with pytest.raises(InputError):
+        probe(bad, max_seconds=None)

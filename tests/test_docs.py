@@ -1,0 +1,54 @@
+"""What the documentation says is so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")])
+PROJECTS = ["engine", "server", "services/demucs"]
+
+
+def dependencies(project: str) -> list[str]:
+    found = tomllib.loads((ROOT / project / "pyproject.toml").read_text())["project"]["dependencies"]
+    return [re.split(r"[<>=!\[ ]", each)[0] for each in found]
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_every_runtime_dependency_has_its_reason(project: str) -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    missing = [name for name in dependencies(project) if not name.startswith("stemwright") and f"`{name}`" not in page]
+    assert not missing
+
+
+def test_every_runtime_dependency_is_in_the_lock() -> None:
+    locked = {
+        line.split("==")[0] for line in (ROOT / "requirements" / "lock.txt").read_text().splitlines() if "==" in line
+    }
+    wanted = {name for project in PROJECTS for name in dependencies(project) if not name.startswith("stemwright")}
+    assert wanted <= locked
+
+
+def test_torch_is_pinned_to_one_version_everywhere() -> None:
+    lock = (ROOT / "requirements" / "lock.txt").read_text()
+    pin = re.search(r"^torch==\S+$", (ROOT / "requirements" / "torch.txt").read_text(), re.MULTILINE)
+    assert pin is not None
+    assert f"\n{pin.group()}\n" in lock
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_make_target_that_a_page_names_is_there() -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", page.read_text())}
+    assert named <= targets
+    assert {"demo", "serve", "test", "lint"} <= targets
