@@ -46,7 +46,16 @@ def main() -> int:
 @contextlib.contextmanager
 def service(data: Path) -> Iterator[httpx.Client]:
     """A service on a free port, and a client for it; stopped at the end, whatever happens."""
-    command = [Path(sys.executable).with_name("stemwright"), "serve", "--port", "0", "--data-dir", data]
+    command = [
+        Path(sys.executable).with_name("stemwright"),
+        "serve",
+        "--port",
+        "0",
+        "--data-dir",
+        data,
+        "--log-level",
+        "WARNING",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

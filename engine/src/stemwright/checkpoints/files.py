@@ -29,7 +29,7 @@ def load_network(file: Path) -> nn.Module:
     try:
         network = _restored(header, state) if state.get("__quantized") else _assigned(header, state)
     except (RuntimeError, ValueError, TypeError, KeyError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(
             f"the checkpoint {file} does not fit its own description: {reason}", code="model_corrupt"
         ) from None
