@@ -18,8 +18,10 @@ import torch
 from torch import nn
 
 from stemwright import Separator
+from stemwright.audio import open_audio
 from stemwright.checkpoints import find, hub
 from stemwright.errors import MissingExtraError, ModelError
+from stemwright.evaluation import si_sdr
 from stemwright.models import spleeter_package
 
 
@@ -183,3 +185,17 @@ def test_plain_arrays_are_read() -> None:
     assert name == "a"
     assert not none
     assert np.array_equal(tensor.numpy(), weight)
+
+
+def test_both_stems_of_the_example_song_are_closer_to_the_truth_than_the_mix_is() -> None:
+    (folder,) = (Path(__file__).parents[3] / "examples").glob("*/")
+    true = {name: read(folder / f"{name}.flac") for name in ("mix", "drums", "bass", "other", "vocals")}
+    truth = {"vocals": true["vocals"], "accompaniment": true["drums"] + true["bass"] + true["other"]}
+    stems = Separator("spleeter-2stems", device="cpu").separate(true["mix"], 44_100).stems
+    for name, samples in truth.items():
+        assert si_sdr(samples, stems[name]) > si_sdr(samples, true["mix"]) + 1, name
+
+
+def read(file: Path) -> np.ndarray:
+    with open_audio(file, sample_rate=44_100) as reader:
+        return np.concatenate(list(reader), axis=1)
