@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points, version
 
 from stemwright.commands import models, probe, split
+from stemwright.commands.failure import fail
 from stemwright.errors import Canceled, StemwrightError
 from stemwright.evaluation import command as evaluate
 
@@ -31,13 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except StemwrightError as error:
         return fail(str(error))
-
-
-def fail(message: str) -> int:
-    """Say in one line what was wrong; the exit code to return."""
-    line = " ".join(message.split("\n"))
-    print(f"stemwright: error: {line}", file=sys.stderr)
-    return 2
 
 
 class _Parser(argparse.ArgumentParser):

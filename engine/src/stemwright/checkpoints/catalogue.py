@@ -120,7 +120,7 @@ def _bundled_names() -> list[str]:
 
 def _from_folder(name: str, folder: Path, *, origin: Origin, licence: str) -> ModelInfo:
     bag_file = folder / f"{name}.yaml"
-    bag = _read_bag(bag_file) if bag_file.is_file() else {"models": [name]}
+    bag: dict[str, Any] = _read_bag(bag_file) if bag_file.is_file() else {"models": [name]}
     members = tuple(Member(signature=sig, path=_checkpoint_of(sig, folder)) for sig in bag["models"])
     headers = [read_header(member.path) for member in members if member.path is not None]
     sources = headers[0].sources

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemwright.commands.failure import fail
 from stemwright.errors import ModelError, StemwrightError
 
 if TYPE_CHECKING:
@@ -74,8 +75,6 @@ def run_verify(args: argparse.Namespace) -> int:
         try:
             _verify(find(name, args.models_path))
         except StemwrightError as error:
-            from stemwright.cli import fail
-
             code = fail(str(error))
     return code
 

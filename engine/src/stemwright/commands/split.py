@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemwright.commands.failure import fail
 from stemwright.commands.progress import ProgressLine
 from stemwright.errors import InputError, OptionError, OutputError
 
@@ -108,7 +109,6 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Separate every input; one that fails does not keep the others from being done."""
     from stemwright.audio import InputLimits
-    from stemwright.cli import fail
     from stemwright.separator import Separator
 
     options, output = _separation_options(args), _output_options(args)

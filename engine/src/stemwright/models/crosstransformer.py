@@ -30,11 +30,11 @@ class Attention(nn.Module):
         """Attend from ``query`` to ``memory``, or to itself."""
         dim = query.shape[-1]
         if memory is None:
-            q, k, v = F.linear(query, self.in_proj_weight, self.in_proj_bias).split(dim, dim=-1)
+            q, k, v = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         else:
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
-            k, v = F.linear(memory, self.in_proj_weight[dim:], self.in_proj_bias[dim:]).split(dim, dim=-1)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
+            k, v = F.linear(memory, self.in_proj_weight[dim:], self.in_proj_bias[dim:]).chunk(2, dim=-1)
+        q, k, v = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 

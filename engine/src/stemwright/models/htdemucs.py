@@ -203,10 +203,12 @@ class HTDemucs(nn.Module):
 
     def _joined(self, y: Tensor, yt: Tensor, length: int) -> Tensor:
         """Both branches as waves, added: ``[B, sources, channels, length]``."""
+        batch, bins, frames, _ = y.shape
         sources, channels = len(self.sources), self.audio_channels
-        z = y.unflatten(-1, (sources, channels, 2)).permute(0, 3, 4, 1, 2, 5)
+        z = y.reshape(batch, bins, frames, sources, channels, 2).permute(0, 3, 4, 1, 2, 5)
         wave = inverse(torch.view_as_complex(z.contiguous()), length)
-        return wave + yt[:, 0].unflatten(-1, (sources, channels)).permute(0, 2, 3, 1)
+        direct: Tensor = yt[:, 0].reshape(batch, length, sources, channels).permute(0, 2, 3, 1)
+        return wave + direct
 
 
 def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

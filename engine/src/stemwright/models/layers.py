@@ -88,9 +88,10 @@ class DConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for index, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.ModuleDict)
             dilation = 2**index
-            y = layer["0"].conv(x, padding=(0, dilation), dilation=dilation)
-            y = layer["3"].pointwise(F.gelu(layer["1"](y)))
+            y = layer["0"].conv(x, padding=(0, dilation), dilation=dilation)  # type: ignore[operator]
+            y = layer["3"].pointwise(F.gelu(layer["1"](y)))  # type: ignore[operator]
             x = x + layer["6"](F.glu(layer["4"](y), dim=-1))
         return x
 

@@ -47,7 +47,8 @@ def inverse(z: Tensor, length: int) -> Tensor:
     start = nfft // 2 + border
     flat = out.reshape(out.shape[0], -1)[:, start : start + length]
     flat = flat / envelope.reshape(-1)[start : start + length]
-    return flat.reshape(*z.shape[:-2], length)
+    wave: Tensor = flat.reshape(*z.shape[:-2], length)
+    return wave
 
 
 def _reflect(audio: Tensor, left: int, right: int) -> Tensor:
