@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).with_name("support")))
 
-from service import Client, Service, running  # noqa: E402
+from service import Client, Service, running
 
 
 @pytest.fixture(scope="session")

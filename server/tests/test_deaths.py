@@ -250,4 +250,7 @@ def _only_the_winner_is_left(service: Service, job: dict[str, Any], *, besides: 
     outputs = [f"blobs/{output['path']}" for output in job["outputs"]]
     file_id = job["file_id"]
     expected = sorted([*outputs, f"blobs/outputs/{file_id}/metadata.json", f"blobs/uploads/{file_id}"])
-    until(lambda: [name for name in service.files() if besides not in name] == expected, what=f"only {expected} to be left")
+    until(
+        lambda: [name for name in service.files() if besides not in name] == expected,
+        what=f"only {expected} to be left",
+    )

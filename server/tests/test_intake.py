@@ -42,7 +42,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     ],
     ids=["empty", "text", "png", "zip", "m3u8", "dash", "one-byte", "truncated", "no-samples", "too-long", "too-large"],
 )
-def test_what_cannot_be_used_is_refused_and_nothing_is_left(small: Service, data: bytes, status: int, code: str) -> None:
+def test_what_cannot_be_used_is_refused_and_nothing_is_left(
+    small: Service, data: bytes, status: int, code: str
+) -> None:
     announced = small.client.announce("song.wav").json()
     answer = small.client.put(announced["upload_url"], data)
     _is_problem(answer, status, code)
@@ -101,7 +103,12 @@ def test_a_url_that_was_tampered_with_opens_nothing(small: Service, change: str)
 
 
 def test_keys_cannot_climb_out(small: Service) -> None:
-    for path in ("/blobs/../stemwright.db", "/blobs/%2e%2e/url.key", "/blobs/uploads/..%2f..%2furl.key", "/blobs//etc/passwd"):
+    for path in (
+        "/blobs/../stemwright.db",
+        "/blobs/%2e%2e/url.key",
+        "/blobs/uploads/..%2f..%2furl.key",
+        "/blobs//etc/passwd",
+    ):
         assert small.client.http.get(path).status_code in (403, 404)
 
 
@@ -162,7 +169,9 @@ def test_a_put_may_be_repeated_but_not_changed(client: Client, seed: int) -> Non
         ({"file_id": ""}, 422, "invalid_request"),
     ],
 )
-def test_a_wrong_request_is_told_what_is_wrong(client: Client, seed: int, body: dict[str, Any], status: int, code: str) -> None:
+def test_a_wrong_request_is_told_what_is_wrong(
+    client: Client, seed: int, body: dict[str, Any], status: int, code: str
+) -> None:
     file_id = client.upload(wav(seed=seed))
     _is_problem(client.process(**{"file_id": file_id} | body), status, code)
     assert client.status(file_id)["jobs"] == []
@@ -170,7 +179,15 @@ def test_a_wrong_request_is_told_what_is_wrong(client: Client, seed: int, body: 
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"{", b"[]", b"null", b'{"file_id": "x", "model": "gain", "params": {"sleep": NaN}}', b"\xff\xfe", b"[" * 5000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"file_id": "x", "model": "gain", "params": {"sleep": NaN}}',
+        b"\xff\xfe",
+        b"[" * 5000,
+    ],
     ids=["nothing", "cut", "list", "null", "nan", "bytes", "deep"],
 )
 @pytest.mark.parametrize("path", ["/upload", "/process"])

@@ -133,7 +133,9 @@ def test_progress_is_told_as_it_happens(client: Client, seed: int) -> None:
     assert [name for name, _ in _events(client, file_id, until_event="completed")] == ["completed"]
 
 
-@pytest.mark.parametrize(("params", "name"), [({"fail": "not_music"}, "failed"), ({"sleep": 0.3, "segments": 30}, "canceled")])
+@pytest.mark.parametrize(
+    ("params", "name"), [({"fail": "not_music"}, "failed"), ({"sleep": 0.3, "segments": 30}, "canceled")]
+)
 def test_other_ends_are_told_too(client: Client, seed: int, params: dict[str, object], name: str) -> None:
     file_id = client.upload(wav(seed=seed))
     job_id = client.submit(file_id, **params)

@@ -57,7 +57,7 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
         min_free_bytes=settings.min_free_bytes,
     )
     bell, presence = Bell(), Presence()
-    parts = build_parts(settings, repository, blobs, bell, InstalledModels.find())
+    parts = build_parts(settings, repository, blobs, bell, InstalledModels.find(settings.models))
     app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts)
     return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository)
 
@@ -78,7 +78,7 @@ def build_parts(
         broker=EmbeddedBroker(bell),
         notifier=EmbeddedNotifier(bell),
         catalogue=catalogue,
-        probe=InstalledProbe.find(blobs.path, max_seconds=settings.max_duration),
+        probe=InstalledProbe.find(blobs.path, name=settings.probe, max_seconds=settings.max_duration),
         policy=Policy(
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
@@ -140,7 +140,14 @@ def build_app(
             CORSMiddleware,
             allow_origins=list(settings.api_cors_origins),
             allow_methods=["GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", "Content-Digest", "Idempotency-Key", "Range", "X-Request-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Content-Digest",
+                "Idempotency-Key",
+                "Range",
+                "X-Request-ID",
+            ],
             expose_headers=[common.REQUEST_ID, "Content-Disposition", "Content-Range"],
         )
     if hosts:
@@ -181,7 +188,15 @@ def _kept_secret(path: Path) -> bytes:
 
 
 def build_worker(
-    *, api_url: str, secret: str, worker: str, device: str, work_dir: Path, heartbeat: float, stop_seconds: float
+    *,
+    api_url: str,
+    secret: str,
+    worker: str,
+    device: str,
+    work_dir: Path,
+    heartbeat: float,
+    stop_seconds: float,
+    models: Sequence[str] = (),
 ) -> Runtime:
     """The worker: models, and a client of the API. Nothing of the API's half is imported."""
     from stemwright_server.adapters.models.installed import InstalledModels
@@ -191,7 +206,7 @@ def build_worker(
 
     return Runtime(
         ApiClient(api_url, secret),
-        InstalledModels.find(),
+        InstalledModels.find(models),
         Identity(worker=worker, device=device, work_dir=work_dir),
         Pace(heartbeat=heartbeat, grace=stop_seconds),
     )
@@ -209,6 +224,7 @@ def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[
             "work_dir": str(settings.data_dir / "work" / worker),
             "heartbeat": settings.heartbeat_seconds,
             "stop_seconds": settings.stop_seconds,
+            "models": settings.models,
             "log_level": settings.log_level,
         }
 
@@ -223,5 +239,7 @@ def devices(settings: Settings) -> list[str]:
         return [settings.device]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = Path("/proc/driver/nvidia/gpus")  # counted without torch, which is the workers' alone
-    count = len(visible.split(",")) if visible else len(list(gpus.iterdir())) if visible is None and gpus.is_dir() else 0
+    count = (
+        len(visible.split(",")) if visible else len(list(gpus.iterdir())) if visible is None and gpus.is_dir() else 0
+    )
     return [f"cuda:{index}" for index in range(count)] or ["auto"]

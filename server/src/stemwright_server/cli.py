@@ -17,10 +17,14 @@ def add_serve(subparsers: _Subparsers) -> None:
     """Add ``serve``."""
     parser = subparsers.add_parser("serve", help="run the service: HTTP API and workers", description=_serve.__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for a free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="port to listen on, 0 for a free one (default: %(default)s)"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder for jobs, uploads and stems (default: ./data)")
     parser.add_argument("--insecure", action="store_true", help="listen beyond this machine without authentication")
-    parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default: INFO")
+    parser.add_argument(
+        "--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default: INFO"
+    )
     parser.set_defaults(func=_serve)
 
 
@@ -30,8 +34,17 @@ def add_worker(subparsers: _Subparsers) -> None:
     parser.add_argument("--api", required=True, metavar="URL", help="where the service listens")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--work-dir", type=Path, help="folder for files of the task at hand (default: a temporary one)")
-    parser.add_argument("--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default: INFO")
+    parser.add_argument(
+        "--log-level", type=str.upper, choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="default: INFO"
+    )
     parser.set_defaults(func=_worker)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
+    return port
 
 
 def _settings(**given: Any) -> Settings:
@@ -91,6 +104,7 @@ def _worker(args: argparse.Namespace) -> int:
             work_dir=Path(work_dir) / "tasks",
             heartbeat=settings.heartbeat_seconds,
             stop_seconds=settings.stop_seconds,
+            models=settings.models,
         )
         signal.signal(signal.SIGTERM, runtime.leave)
         signal.signal(signal.SIGINT, runtime.leave)

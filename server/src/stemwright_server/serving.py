@@ -91,7 +91,9 @@ def _listening(addresses: list[Any], host: str, port: int) -> Iterator[socket.so
         try:
             listener.bind(address)
         except OSError as error:
-            raise Unavailable(f"Cannot listen on {host} port {port}: {error.strerror}.", code="cannot_listen") from error
+            raise Unavailable(
+                f"Cannot listen on {host} port {port}: {error.strerror}.", code="cannot_listen"
+            ) from error
         listener.listen(2048)
         yield listener
 
@@ -163,5 +165,3 @@ class _Service:
                 _log.exception("sweep_failed")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._settings.sweep_seconds)
-
-

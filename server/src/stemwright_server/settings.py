@@ -24,7 +24,9 @@ class Settings(BaseSettings):
         None, description="Address under which clients reach the API, if a proxy stands before it; else as requested."
     )
     api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), validation_alias="API_CORS_ORIGINS", description="Web origins that may call from a browser, comma-separated."
+        (),
+        validation_alias="API_CORS_ORIGINS",
+        description="Web origins that may call from a browser, comma-separated.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -33,7 +35,9 @@ class Settings(BaseSettings):
     )
 
     jwt_secret: SecretStr | None = Field(
-        None, validation_alias="JWT_SECRET", description="Key of callers' tokens (32 characters at least). Set: required."
+        None,
+        validation_alias="JWT_SECRET",
+        description="Key of callers' tokens (32 characters at least). Set: required.",
     )
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
         "HS256", validation_alias="JWT_ALGORITHM", description="The one algorithm a token may be signed with."
@@ -56,9 +60,17 @@ class Settings(BaseSettings):
     )
     upload_seconds: float = Field(3600.0, gt=0, description="From announcing a file to the end of its upload.")
     url_seconds: float = Field(3600.0, gt=0, description="How long a download URL holds.")
-    upload_retention: float = Field(7 * 86400.0, gt=0, description="Uploads are removed so long after their last use, s.")
-    output_retention: float = Field(30 * 86400.0, gt=0, description="Jobs and outputs are removed so long after the end, s.")
+    upload_retention: float = Field(
+        7 * 86400.0, gt=0, description="Uploads are removed so long after their last use, s."
+    )
+    output_retention: float = Field(
+        30 * 86400.0, gt=0, description="Jobs and outputs are removed so long after the end, s."
+    )
 
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models to offer and to run, comma-separated. Empty: all that are installed."
+    )
+    probe: str = Field("", description="Which installed probe looks into uploads. Empty: the first; `none`: none.")
     workers: int | None = Field(
         None, ge=0, description="Worker processes that `serve` starts. Unset: one for each GPU, or one on the CPU."
     )
@@ -67,11 +79,13 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(15.0, gt=0, description="Longest time between two reports of a worker.")
     job_seconds: float = Field(3600.0, gt=0, description="How long an attempt may take.")
     max_attempts: int = Field(3, ge=1, description="Crashed attempts before a job fails for good.")
-    retry_seconds: float = Field(2.0, ge=0, description="Wait before the second attempt; doubles with each further one.")
+    retry_seconds: float = Field(
+        2.0, ge=0, description="Wait before the second attempt; doubles with each further one."
+    )
     sweep_seconds: float = Field(2.0, gt=0, description="Time between two rounds of cleaning up.")
     stop_seconds: float = Field(10.0, gt=0, description="What a worker gets to end in good order on shutdown.")
 
-    @field_validator("api_cors_origins", "allowed_hosts", mode="before")
+    @field_validator("api_cors_origins", "allowed_hosts", "models", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         """``a,b``, or a JSON list as one document writes it: ``["*"]``."""
@@ -89,7 +103,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Self:
         if self.heartbeat_seconds * 2 > self.lease_seconds:
-            raise ValueError("heartbeat_seconds has to be at most half of lease_seconds, or a lease is lost by one delay")
+            raise ValueError(
+                "heartbeat_seconds has to be at most half of lease_seconds, or a lease is lost by one delay"
+            )
         return self
 
 

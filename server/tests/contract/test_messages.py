@@ -61,7 +61,8 @@ def test_infinite_decibels_become_null_which_every_reader_of_json_knows() -> Non
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b'{"kind":"released"}', b'{"kind":"failed","job_id":1}', b"\xff", b'{"kind":"progress"}']
+    "body",
+    [b"", b"{}", b"[]", b'{"kind":"released"}', b'{"kind":"failed","job_id":1}', b"\xff", b'{"kind":"progress"}'],
 )
 def test_what_is_no_report_is_refused_in_one_line(body: bytes) -> None:
     with pytest.raises(InvalidRequest) as caught:

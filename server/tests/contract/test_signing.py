@@ -41,14 +41,11 @@ def test_a_seen_signature_is_forgotten_only_when_it_is_too_old_anyway() -> None:
     checks = Verifier(["secret"], clock=lambda: now)
     headers = sign(b"body", secret="secret", now=NOW + 299)
     checks.verify(b"body", headers)
-    for now in (NOW + 100, NOW + 598):
+    for later, code in ((100, "replayed"), (598, "replayed"), (601, "bad_timestamp")):
+        now = NOW + later
         with pytest.raises(Forbidden) as caught:
             checks.verify(b"body", headers)
-        assert caught.value.code == "replayed"
-    now = NOW + 601
-    with pytest.raises(Forbidden) as caught:
-        checks.verify(b"body", headers)
-    assert caught.value.code == "bad_timestamp"
+        assert caught.value.code == code
 
 
 @pytest.mark.parametrize("off", [-301, 301, 1e9])
@@ -67,7 +64,7 @@ def test_an_old_or_future_timestamp_does_not_hold(off: float) -> None:
         ({TIMESTAMP: "1700000001"}, "bad_signature"),  # the time is signed, too
         ({TIMESTAMP: ""}, "bad_timestamp"),
         ({TIMESTAMP: "1e9"}, "bad_timestamp"),
-        ({TIMESTAMP: "١٧٠٠٠٠٠٠٠٠"}, "bad_timestamp"),  # digits to Python, not to HTTP
+        ({TIMESTAMP: "\u0661700000000"}, "bad_timestamp"),  # digits to Python, not to HTTP
         ({TIMESTAMP: "9" * 5000}, "bad_timestamp"),
     ],
 )

@@ -19,7 +19,11 @@ from typing import Any, TypeVar
 import httpx2
 
 FAST_MODEL = Path(__file__).with_name("fast_model")
-COMMAND = [sys.executable, "-m", "serve_command"]  # beside this file; the engine's `stemwright` finds the same by entry point
+COMMAND = [
+    sys.executable,
+    "-m",
+    "serve_command",
+]  # beside this file; the engine's `stemwright` finds the same by entry point
 T = TypeVar("T")
 
 
@@ -51,8 +55,15 @@ def environment(state: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """That of a service: the fast model on the path, quick sweeps, nothing inherited that changes it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STEMWRIGHT_", "JWT_"))}
     paths = [str(FAST_MODEL), str(FAST_MODEL.parent)]
+    fast = {"STEMWRIGHT_MODELS": "gain", "STEMWRIGHT_PROBE": "wav", "STEMWRIGHT_DEVICE": "cpu"}  # whatever is installed
     quick = {"STEMWRIGHT_SWEEP_SECONDS": "0.2", "STEMWRIGHT_RETRY_SECONDS": "0.1", "STEMWRIGHT_MIN_FREE_BYTES": "0"}
-    return inherited | quick | {"PYTHONPATH": os.pathsep.join(paths), "FAST_MODEL_STATE": str(state)} | dict(settings)
+    return (
+        inherited
+        | fast
+        | quick
+        | {"PYTHONPATH": os.pathsep.join(paths), "FAST_MODEL_STATE": str(state)}
+        | dict(settings)
+    )
 
 
 class Client:

@@ -24,9 +24,7 @@ _TASK = TypeAdapter(Task)
 _CLAIM = TypeAdapter(ClaimRequest)
 _LEAVE = TypeAdapter(Leave)
 _ANSWER = TypeAdapter(ReportAnswer)
-_REPORT: TypeAdapter[Report] = TypeAdapter(
-    Annotated[Progressed | Completed | Failed, Field(discriminator="kind")]
-)
+_REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Progressed | Completed | Failed, Field(discriminator="kind")])
 
 
 def _load(adapter: TypeAdapter[T], what: str, body: bytes) -> T:

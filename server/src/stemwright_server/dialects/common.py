@@ -60,11 +60,20 @@ def status_of(error: errors.ServiceError) -> int:
 
 
 def problem(
-    status: int, code: str, message: str, context: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    message: str,
+    context: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The answer to a request that failed."""
     document = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=message, code=code, error=message, request_id=request_id()
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=message,
+        code=code,
+        error=message,
+        request_id=request_id(),
     )
     content = dict(context or {}) | document.model_dump()
     return JSONResponse(content, status_code=status, media_type=PROBLEM, headers=dict(headers or {}))

@@ -150,7 +150,9 @@ def _complete(job: Job, report: Completed, now: float, policy: Policy) -> Transi
     files = {file.name: file for file in report.files}
     missing = [spec.name for spec in job.outputs if spec.name not in files]
     if missing:
-        error = JobError(code="artifact_missing", message=f"The worker did not upload {', '.join(missing)}.", retryable=True)
+        error = JobError(
+            code="artifact_missing", message=f"The worker did not upload {', '.join(missing)}.", retryable=True
+        )
         return _fail(job, error, Outcome.FAILED, now, policy)
     artifacts = tuple(
         Artifact(

@@ -14,7 +14,9 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 def plain(name: str, what: str) -> str:
     """``name`` itself if it is safe in a storage key; ValueError names ``what`` otherwise."""
     if PLAIN_NAME.fullmatch(name) is None:
-        raise ValueError(f"{what} {name!r} has to be 1 to 100 letters, digits, '_', '-' and '.', none of the last two first")
+        raise ValueError(
+            f"{what} {name!r} has to be 1 to 100 letters, digits, '_', '-' and '.', none of the last two first"
+        )
     return name
 
 

@@ -50,9 +50,7 @@ class Identity:
 class Runtime:
     """Runs tasks until told to leave."""
 
-    def __init__(
-        self, client: ApiClient, models: Models, identity: Identity, pace: Pace
-    ) -> None:
+    def __init__(self, client: ApiClient, models: Models, identity: Identity, pace: Pace) -> None:
         self._client = client
         self._models = models
         self._identity = identity

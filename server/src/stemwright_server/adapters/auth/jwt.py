@@ -11,7 +11,9 @@ from stemwright_server.ports.auth import Principal
 class JwtAuthenticator:
     """Implements ports.auth.Authenticator: HMAC-signed bearer tokens with ``sub`` and ``exp``."""
 
-    def __init__(self, secret: str, *, algorithm: str = "HS256", audience: str | None = None, issuer: str | None = None) -> None:
+    def __init__(
+        self, secret: str, *, algorithm: str = "HS256", audience: str | None = None, issuer: str | None = None
+    ) -> None:
         self._secret = secret
         self._algorithm = algorithm
         self._audience = audience

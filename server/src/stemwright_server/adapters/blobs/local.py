@@ -209,4 +209,6 @@ class LocalBlobs:
     def check_room(self) -> None:
         free = shutil.disk_usage(self._root).free
         if free < self._min_free_bytes:
-            raise StorageFull(f"Only {free} bytes are free on the disk of the service; it keeps {self._min_free_bytes}.")
+            raise StorageFull(
+                f"Only {free} bytes are free on the disk of the service; it keeps {self._min_free_bytes}."
+            )

@@ -64,7 +64,9 @@ class MemoryJobRepository:
             if track is None or track.state is not TrackState.READY:
                 raise Gone(f"The uploaded bytes of {job.track_id} are not here any more; upload them again.")
             reusable = (*_ACTIVE, JobState.COMPLETED)
-            same = [known for known in self._jobs.values() if known.work_key == job.work_key and known.state in reusable]
+            same = [
+                known for known in self._jobs.values() if known.work_key == job.work_key and known.state in reusable
+            ]
             answer = min(same, key=lambda known: known.created_at) if same else job
             self._jobs.setdefault(answer.id, answer)
             if key is not None:
@@ -96,7 +98,9 @@ class MemoryJobRepository:
             for job in sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id)):
                 if job.model not in models:
                     continue
-                transition = advance(job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now))
+                transition = advance(
+                    job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now)
+                )
                 if transition.accepted:
                     taken = self._jobs[job.id] = transition.job
                     self._attempts[taken.id, taken.attempt] = Attempt(

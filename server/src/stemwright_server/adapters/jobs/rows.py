@@ -25,7 +25,10 @@ def row_track(row: Row[Any]) -> Track:
 
 def job_row(job: Job) -> dict[str, Any]:
     """A row of ``jobs``; nested values become JSON."""
-    return asdict(job) | {"outputs": [asdict(spec) for spec in job.outputs], "artifacts": [asdict(a) for a in job.artifacts]}
+    return asdict(job) | {
+        "outputs": [asdict(spec) for spec in job.outputs],
+        "artifacts": [asdict(a) for a in job.artifacts],
+    }
 
 
 def row_job(row: Row[Any]) -> Job:

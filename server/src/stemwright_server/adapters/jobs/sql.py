@@ -34,7 +34,9 @@ class SqlJobRepository(SqlUpkeep):
             if found is None:
                 db.execute(insert(schema).values(version=VERSION))
             elif found != VERSION:
-                raise Unavailable(f"The job store has schema {found}, this version needs {VERSION}.", code="wrong_schema")
+                raise Unavailable(
+                    f"The job store has schema {found}, this version needs {VERSION}.", code="wrong_schema"
+                )
 
     def close(self) -> None:
         """Give the connections back."""
@@ -205,5 +207,3 @@ class SqlJobRepository(SqlUpkeep):
         query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now).limit(1)
         with self._read() as db:
             return db.execute(query).first() is not None
-
-

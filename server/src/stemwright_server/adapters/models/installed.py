@@ -28,9 +28,9 @@ class InstalledModels(Generic[M]):
         self._models = {plain(model.name, "model"): model for model in models}
 
     @classmethod
-    def find(cls) -> InstalledModels[Any]:
-        """Load the entry points. One that does not load is said in the log and left out."""
-        return cls(_load(MODELS))
+    def find(cls, names: Sequence[str] = ()) -> InstalledModels[Any]:
+        """Load the entry points of these names, or all. One that does not load is said in the log and left out."""
+        return cls(_load(MODELS, names))
 
     def offers(self) -> Sequence[M]:
         return list(self._models.values())
@@ -39,9 +39,11 @@ class InstalledModels(Generic[M]):
         return self._models.get(name)
 
 
-def _load(group: str) -> list[Any]:
+def _load(group: str, names: Sequence[str]) -> list[Any]:
     found = []
     for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+        if names and entry.name not in names:
+            continue
         try:
             found.append(entry.load())
         except Exception:  # a service's own import may fail in any way; the others must still serve
@@ -52,15 +54,17 @@ def _load(group: str) -> list[Any]:
 class InstalledProbe:
     """Implements ports.probe.Probe by a function ``(path, *, max_seconds) -> mapping`` that decodes in a child process."""
 
-    def __init__(self, function: Callable[..., Any], path_of: Callable[[str], Path], *, max_seconds: float | None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], path_of: Callable[[str], Path], *, max_seconds: float | None
+    ) -> None:
         self._function = function
         self._path_of = path_of
         self._max_seconds = max_seconds
 
     @classmethod
-    def find(cls, path_of: Callable[[str], Path], *, max_seconds: float | None) -> InstalledProbe | None:
-        """The first one installed, if any: without one, the worker is the first to decode."""
-        functions = _load(PROBES)
+    def find(cls, path_of: Callable[[str], Path], *, name: str, max_seconds: float | None) -> InstalledProbe | None:
+        """The first one installed, or the one of that name, if any: without one, the worker is the first to decode."""
+        functions = _load(PROBES, [name] if name else [])
         return cls(functions[0], path_of, max_seconds=max_seconds) if functions else None
 
     def probe(self, key: str) -> ProbeResult:

@@ -45,7 +45,8 @@ def blobs_router(blobs: LocalBlobs, received: Callable[[str, str], Track]) -> AP
         answer = {"file_id": track.id, "size": track.size, "sha256": track.sha256, "content_type": track.media_type}
         return JSONResponse(answer, status_code=201)
 
-    @router.api_route("/{key:path}", methods=["GET", "HEAD"], responses={403: {"model": Problem}, 404: {"model": Problem}})
+    @router.head("/{key:path}", include_in_schema=False)
+    @router.get("/{key:path}", responses={403: {"model": Problem}, 404: {"model": Problem}})
     def get_blob(key: str, request: Request) -> FileResponse:
         """Answer a signed download URL; Range requests are honoured."""
         grant = blobs.verify("GET", key, request.query_params)
@@ -88,6 +89,8 @@ def _commit(blobs: LocalBlobs, part: Part, key: str, declared: str | None) -> st
         digest = part.close(durable=False)
         expected = f"sha-256=:{base64.b64encode(bytes.fromhex(digest)).decode()}:"
         if expected not in [each.strip() for each in declared.split(",")]:
-            raise InvalidRequest("The bytes do not have the Content-Digest they were sent with.", code="checksum_mismatch")
+            raise InvalidRequest(
+                "The bytes do not have the Content-Digest they were sent with.", code="checksum_mismatch"
+            )
     # Outputs of an attempt may be sent again after a lost answer; an upload is taken once.
     return blobs.commit(part, key, replace=not key.startswith("uploads/"))

@@ -138,7 +138,9 @@ class JobView(BaseModel):
     finished_at: datetime | None
     outputs: list[OutputView]
     report: dict[str, Any] = Field(description="The fidelity report of a completed job.")
-    error: ErrorView | None = Field(description="Of a failed job; of a queued or running one, why the last attempt failed.")
+    error: ErrorView | None = Field(
+        description="Of a failed job; of a queued or running one, why the last attempt failed."
+    )
     request_id: str
 
     @classmethod

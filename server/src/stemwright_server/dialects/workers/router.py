@@ -46,9 +46,7 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
         deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
         with broker.listen() as bell:
             while not (bell.closed or presence.is_gone(asked.worker) or await request.is_disconnected()):
-                seen = SeenWorker(
-                    worker=asked.worker, device=asked.device, models=asked.models, seen_at=parts.clock()
-                )
+                seen = SeenWorker(worker=asked.worker, device=asked.device, models=asked.models, seen_at=parts.clock())
                 presence.note(seen)
                 task = await run_in_threadpool(claim, parts, asked)
                 if task is not None:

@@ -1,0 +1,182 @@
+"""Starting, refusing to start, and who may connect."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+from service import COMMAND, Client, environment, running, until, wav
+
+SECRET = "s" * 32
+
+
+def serve(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A service that does not start."""
+    return subprocess.run(
+        [*COMMAND, "serve", "--port", "0", "--data-dir", str(tmp_path / "data"), *arguments],
+        env=environment(tmp_path, settings),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+def test_other_machines_are_not_let_in_without_authentication(tmp_path: Path, host: str) -> None:
+    refused = serve(tmp_path, "--host", host)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"stemwright: error: {host} can be reached from other machines")
+    assert "JWT_SECRET" in refused.stderr
+    assert "--insecure" in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_they_are_let_in_when_that_is_said(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {}, "--host", "0.0.0.0", "--insecure") as service:  # noqa: S104
+        assert service.url.startswith("http://127.0.0.1:")
+        file_id = service.client.upload(wav())
+        service.client.wait(file_id, service.client.submit(file_id), "completed")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"JWT_SECRET": "short"}, "JWT_SECRET"),
+        ({"MAX_FILE_SIZE": "many"}, "MAX_FILE_SIZE"),
+        ({"STEMWRIGHT_MAX_ATTEMPTS": "0"}, "STEMWRIGHT_MAX_ATTEMPTS"),
+        ({"STEMWRIGHT_LEASE_SECONDS": "20"}, "heartbeat_seconds"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+    refused = serve(tmp_path, **settings)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("stemwright: error: ")
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "short" not in refused.stderr.replace("at least", "")
+
+
+def test_an_address_or_port_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+    for arguments in (("--host", "203.0.113.1", "--insecure"), ("--host", "no.such.host.invalid"), ("--port", "1" * 6)):
+        refused = serve(tmp_path, *arguments)
+        assert refused.returncode == 2, refused.stderr
+        assert "error: " in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_callers_with_tokens_see_their_own_things_only(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"JWT_SECRET": SECRET}) as service:
+        one, other = (
+            Client(service.url, jwt.encode({"sub": name, "exp": time.time() + 60}, SECRET)) for name in ("one", "other")
+        )
+        file_id = one.upload(wav())
+        job_id = one.submit(file_id, segments=40, sleep=0.1)
+        nobody = service.client.http
+        for client, status in ((nobody, 401), (other.http, 404)):
+            assert client.get(f"/status/{file_id}").status_code == status
+            assert client.get(f"/events/{file_id}").status_code == status
+            assert client.post(f"/jobs/{job_id}/cancel").status_code == status
+            assert client.post("/process", json={"file_id": file_id, "model": "gain"}).status_code == status
+        refused = nobody.post("/upload", json={"filename": "a.wav"})
+        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert other.upload(wav()) != file_id  # no duplicate: another owner's song is none of mine
+        assert one.http.post(f"/jobs/{job_id}/cancel").status_code == 200
+        assert nobody.get("/health").status_code == 200
+
+
+def test_without_authentication_only_loopback_names_are_answered(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
+        port = service.url.rpartition(":")[2]
+        for host, status in ((f"127.0.0.1:{port}", 200), (f"localhost:{port}", 200), (f"rebound.example:{port}", 400)):
+            assert service.client.http.get("/health", headers={"Host": host}).status_code == status
+
+
+def test_loopback_of_ipv6_works_whole(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {}, "--host", "::1") as service:
+        assert service.url.startswith("http://[::1]:")
+        file_id = service.client.upload(wav())
+        service.client.wait(file_id, service.client.submit(file_id), "completed")
+
+
+def test_browsers_of_named_origins_may_call_and_read_the_request_id(tmp_path: Path) -> None:
+    settings = {"API_CORS_ORIGINS": '["https://studio.example"]', "STEMWRIGHT_WORKERS": "0"}
+    with running(tmp_path / "data", settings) as service:
+        asked = {"Origin": "https://studio.example"}
+        answer = service.client.http.get("/models", headers=asked)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://studio.example"
+        assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
+        refused = service.client.http.post("/process", json={}, headers=asked)
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://studio.example"
+        preflight = asked | {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
+        assert service.client.http.options("/blobs/uploads/x", headers=preflight).status_code == 200
+        stranger = service.client.http.get("/models", headers={"Origin": "https://evil.example"})
+        assert "Access-Control-Allow-Origin" not in stranger.headers
+
+
+def test_workers_doors_are_closed_to_others(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
+        for path in ("/worker/claim", "/worker/report", "/worker/leave"):
+            answer = service.client.http.post(path, content=b"{}")
+            assert (answer.status_code, answer.json()["code"]) == (403, "bad_timestamp")
+            forged = {"X-Timestamp": str(int(time.time())), "X-Signature": "sha256=" + "0" * 64}
+            answer = service.client.http.post(path, content=b"{}", headers=forged)
+            assert (answer.status_code, answer.json()["code"]) == (403, "bad_signature")
+
+
+def test_signed_urls_outlive_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
+        announced = service.client.announce().json()
+    key = tmp_path / "data" / "url.key"
+    assert key.stat().st_mode & 0o077 == 0
+    with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
+        path = announced["upload_url"].partition("/blobs/")[2]
+        assert service.client.put(f"{service.url}/blobs/{path}", wav()).status_code == 201
+
+
+def test_retention_removes_uploads_outputs_and_records(tmp_path: Path) -> None:
+    settings = {"STEMWRIGHT_UPLOAD_RETENTION": "0.5", "STEMWRIGHT_OUTPUT_RETENTION": "3"}
+    with running(tmp_path / "data", settings) as service:
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id)
+        client.wait(file_id, job_id, "completed")
+        until(lambda: client.status(file_id)["status"] == "expired", what="the upload to expire")
+        assert client.process(file_id).status_code == 410
+        assert client.upload(wav()) != file_id  # the song may come again
+        until(lambda: client.http.get(f"/status/{file_id}").status_code == 404, what="the record to go")
+        until(lambda: service.files() == [], what="all files to go")
+
+
+def test_the_server_never_imports_torch_nor_the_engine() -> None:
+    """Every module of the package in one process, and what that drags in."""
+    code = (
+        "import importlib, pkgutil, sys, stemwright_server as package\n"
+        "for module in pkgutil.walk_packages(package.__path__, 'stemwright_server.'): importlib.import_module(module.name)\n"
+        "print([name for name in ('torch', 'stemwright', 'demucs', 'numpy') if name in sys.modules], len(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.startswith("[] ")
+
+
+def test_the_worker_process_imports_no_database_and_no_web_framework() -> None:
+    code = (
+        "import sys, pathlib, stemwright_server.__main__\n"
+        "from stemwright_server.bootstrap import build_worker\n"
+        "build_worker(api_url='http://127.0.0.1:1', secret='s', worker='w', device='cpu', work_dir=pathlib.Path('w'),"
+        " heartbeat=1.0, stop_seconds=1.0)\n"
+        "print([name for name in ('torch', 'sqlalchemy', 'fastapi', 'starlette', 'uvicorn') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "[]\n"
+
+
+def test_the_commands_are_light_to_import() -> None:
+    code = "import sys, stemwright_server.cli; print([n for n in ('pydantic', 'fastapi', 'structlog') if n in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "[]\n"

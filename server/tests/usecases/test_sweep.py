@@ -1,0 +1,228 @@
+"""Use cases over a repository in memory and blobs in a folder, with a clock that the test turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwright_server.adapters.blobs.local import LocalBlobs
+from stemwright_server.adapters.jobs.memory import MemoryJobRepository
+from stemwright_server.domain.errors import Conflict, NotFound, StorageFull
+from stemwright_server.domain.job import Job, JobState
+from stemwright_server.domain.lifecycle import Policy
+from stemwright_server.domain.offer import OutputSpec, Variation
+from stemwright_server.domain.report import ClaimRequest, Completed, Task, UploadedFile
+from stemwright_server.ports.auth import Principal
+from stemwright_server.usecases.claim import claim
+from stemwright_server.usecases.parts import Limits, Parts
+from stemwright_server.usecases.record import record
+from stemwright_server.usecases.submit import submit
+from stemwright_server.usecases.sweep import sweep
+from stemwright_server.usecases.upload import announce, receive
+
+CALLER = Principal(subject="o")
+SONG = b"RIFF\x24\x00\x00\x00WAVEfmt "
+
+
+class Offer:
+    name = "m"
+
+    def variations(self) -> Sequence[Variation]:
+        return [Variation(name="v", description="", outputs=("a",), licence="")]
+
+    def check(self, variation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        return params
+
+    def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
+        return (OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),)
+
+
+class Offers:
+    def offers(self) -> Sequence[Offer]:
+        return [Offer()]
+
+    def offer(self, name: str) -> Offer | None:
+        return Offer() if name == "m" else None
+
+
+@dataclass
+class World:
+    parts: Parts
+    root: Path
+    clock: list[float]
+    rung: list[str] = field(default_factory=list)
+    told: list[Job] = field(default_factory=list)
+
+    def ring(self) -> None:
+        self.rung.append("ring")
+
+    def tell(self, job: Job) -> None:
+        self.told.append(job)
+
+    def files(self) -> list[str]:
+        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
+
+    def submitted(self) -> Job:
+        track = announce(self.parts, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
+        self.parts.blobs.write(track.key, SONG)
+        return submit(
+            self.parts, CALLER, track_id=track.id, model="m", variation=None, params={}, key=None, request_id="r"
+        ).job
+
+    def claimed(self) -> Task:
+        task = claim(self.parts, ClaimRequest(worker="w", device="cpu", models=("m",), nonce="n"))
+        assert task is not None
+        return task
+
+    def upload(self, task: Task) -> Completed:
+        key = f"outputs/{task.file_id}/m/v/{task.job_id}-{task.attempt}/a.wav"
+        self.parts.blobs.write(key, b"stem")
+        files = (UploadedFile(name="a", size=4, sha256="0" * 64),)
+        return Completed(job_id=task.job_id, attempt=task.attempt, files=files, duration=1.0, sample_rate=8000)
+
+    def job(self, task: Task) -> Job:
+        found = self.parts.repository.job(task.job_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    clock = [1000.0]
+    blobs = LocalBlobs(tmp_path / "blobs", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0])
+    world = World(parts=None, root=tmp_path / "blobs", clock=clock)  # type: ignore[arg-type]
+    world.parts = Parts(
+        repository=MemoryJobRepository(),
+        blobs=blobs,
+        broker=world,
+        notifier=world,
+        catalogue=Offers(),
+        probe=None,
+        policy=Policy(lease_seconds=60.0, max_attempts=2, retry_seconds=10.0),
+        limits=Limits(max_bytes=100, max_seconds=None, upload_seconds=100.0, job_seconds=500.0),
+        clock=lambda: clock[0],
+    )
+    return world
+
+
+def test_an_upload_whose_end_was_not_seen_is_looked_at_by_process(world: World) -> None:
+    """As after a kill between the last byte and the record of it, and as with a store that tells nobody."""
+    job = world.submitted()
+    track = world.parts.repository.track(job.track_id)
+    assert track is not None
+    assert (track.state, track.size, track.media_type) == ("ready", len(SONG), "audio/wav")
+
+
+def test_silence_is_noticed_and_tried_again_when_due(world: World) -> None:
+    world.submitted()
+    task = world.claimed()
+    world.clock[0] += 59.0
+    sweep(world.parts)
+    assert world.job(task).state is JobState.RUNNING
+    world.clock[0] += 1.0
+    sweep(world.parts)
+    assert world.job(task).state is JobState.QUEUED
+    world.rung.clear()
+    sweep(world.parts)
+    assert world.rung == []  # not due yet
+    world.clock[0] += 10.0
+    sweep(world.parts)
+    assert world.rung == ["ring"]  # a bell that was missed is rung again
+    assert world.claimed().attempt == 2
+
+
+def test_a_late_completion_is_refused_and_its_files_go(world: World) -> None:
+    world.submitted()
+    late = world.claimed()
+    world.clock[0] += 60.0
+    sweep(world.parts)
+    world.clock[0] += 10.0
+    task = world.claimed()
+    report = world.upload(late)
+    answer = record(world.parts, report)
+    assert (answer.accepted, answer.stop) == (False, True)
+    sweep(world.parts)
+    assert not [name for name in world.files() if f"{late.job_id}-1/" in name]
+    assert record(world.parts, world.upload(task)).accepted
+    world.upload(late)  # a zombie, once more; its URLs still hold
+    sweep(world.parts)
+    assert not [name for name in world.files() if f"{late.job_id}-1/" in name]
+    world.clock[0] += 10_000.0
+    sweep(world.parts)
+    assert world.parts.repository.attempts_to_clean() == []  # nothing more can come
+
+
+def test_a_completion_without_its_files_is_not_believed(world: World) -> None:
+    world.submitted()
+    task = world.claimed()
+    report = world.upload(task)
+    assert record(world.parts, replace(report, files=(replace(report.files[0], size=5),))).accepted
+    job = world.job(task)
+    assert job.state is JobState.QUEUED
+    assert job.error is not None
+    assert job.error.code == "artifact_missing"
+
+
+def test_a_completion_may_be_said_again(world: World) -> None:
+    world.submitted()
+    report = world.upload(world.claimed())
+    assert record(world.parts, report).accepted
+    told = len(world.told)
+    assert record(world.parts, report).accepted
+    assert len(world.told) == told
+
+
+def test_metadata_that_was_not_written_is_written_by_the_next_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = world.submitted()
+    report = world.upload(world.claimed())
+
+    def full(key: str, data: bytes) -> None:
+        raise StorageFull("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.parts.blobs, "write", full)
+        assert record(world.parts, report).accepted
+    assert f"outputs/{job.track_id}/metadata.json" not in world.files()
+    sweep(world.parts)
+    assert f"outputs/{job.track_id}/metadata.json" in world.files()
+
+
+def test_an_announcement_that_nobody_used_goes_and_what_came_too_late_with_it(world: World) -> None:
+    track = announce(world.parts, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
+    world.parts.blobs.write(track.key, SONG)  # uploaded, and killed before it was looked at
+    world.clock[0] += 100.0
+    sweep(world.parts)
+    assert world.files() == [track.key]  # an upload that began in time may still end
+    world.clock[0] += 601.0
+    sweep(world.parts)
+    assert world.files() == []
+    assert world.parts.repository.track(track.id) is None
+    world.parts.blobs.write(track.key, SONG)
+    with pytest.raises(NotFound):
+        receive(world.parts, track.id)
+    assert world.files() == []
+
+
+def test_nothing_is_uploaded_yet_is_said(world: World) -> None:
+    track = announce(world.parts, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
+    with pytest.raises(Conflict) as caught:
+        receive(world.parts, track.id)
+    assert caught.value.code == "not_uploaded"
+
+
+def test_what_retention_removes_leaves_no_file(world: World) -> None:
+    world.submitted()
+    record(world.parts, world.upload(world.claimed()))
+    world.clock[0] += 8 * 86400.0
+    sweep(world.parts)
+    assert [name.split("/")[0] for name in world.files()] == ["outputs", "outputs"]
+    world.clock[0] += 30 * 86400.0
+    for _ in range(2):
+        sweep(world.parts)
+    assert world.files() == []
