@@ -29,7 +29,7 @@ class Budget:
     decay: float = 0.998  # of the moving average of the weights
     seed: int = 1
     save_every: float = 60.0  # seconds
-    through_waves: float = 0.15  # the last share of the budget, in which BandNet is trained through the inverse transform
+    through_waves: float = 0.1  # the last share of the budget, in which BandNet is trained through the inverse transform
 
 
 def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
@@ -39,7 +39,16 @@ def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
     error = (estimate - target).square().sum((2, 3))
     energy = target.square().sum((2, 3))
     floor = 0.003 * target.sum(1).square().sum((1, 2))[:, None] + 1e-6
-    return (10 * torch.log10((error + 0.003 * energy + 0.1 * floor) / (energy + floor))).mean()
+    return _in_decibels(error, energy, floor)
+
+
+def _in_decibels(error: Tensor, energy: Tensor, floor: Tensor) -> Tensor:
+    """Mean error over energy, in dB, where a source that is badly separated counts up to three times.
+
+    A dB of error is worth 1 / (1 - error / energy) dB of SI-SDR, if the estimate is as small as its error demands."""
+    ratio = (error + 0.003 * energy + 0.1 * floor) / (energy + floor)
+    worth = 1 / (1 - ratio.detach()).clamp(min=1 / 3)
+    return (worth * 10 * torch.log10(ratio)).sum() / worth.sum()
 
 
 def spectral_negative_snr(network: BandNet, stems: Tensor) -> Tensor:
@@ -64,8 +73,7 @@ def spectral_negative_snr(network: BandNet, stems: Tensor) -> Tensor:
         masks = masks + (1 - masks.sum(1, keepdim=True)) / masks.shape[1]
         error = error + (masks * (masks * own - 2 * both)).sum((2, 3, 4))
         at += count * width
-    ratio = (error.clamp(min=0) + 0.003 * energy + 0.1 * floor) / (energy + floor)
-    return (10 * torch.log10(ratio)).mean()
+    return _in_decibels(error.clamp(min=0), energy, floor)
 
 
 def learning_rate(progress: float, budget: Budget) -> float:
