@@ -9,28 +9,44 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from stemwright.audio import mpeg
 from stemwright.audio.info import shown
-from stemwright.audio.mp4 import mp4_samples
+from stemwright.audio.mp4 import mp4_length
 from stemwright.audio.ogg import ends_inside_page, single_page_samples
 from stemwright.audio.sniff import Kind
 from stemwright.errors import InputError
 
+UNLIMITED = 1 << 62
+_MP3_SLACK = 4608
+"""Samples: a file of four frames more than its tag says was put together of several, and is played to its end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """Samples (of each channel, at the file's rate) that the file declares; None if it does not."""
+    """What a file says of the length of its sound; all in samples of each channel."""
 
     samples: int | None = None
+    """How many there are; None if the file does not say."""
+    rate: int | None = None
+    """The sample rate that they are counted at; None if it can be no other than the decoder's."""
     tolerance: int = 0
     """How many fewer may come out before the file counts as truncated."""
-    cut: bool = False
-    """Whether what comes out beyond `samples` is padding, to be dropped."""
+    slack: int = 0
+    """How many more may come out and be dropped, as padding."""
     single_page: bool = False
     """Whether it is Ogg Vorbis on a single page, which the decoder has to be told (see `decode_child`)."""
+
+    def at(self, rate: int) -> Declared:
+        """The same for what really comes out of the decoder; nothing is declared if the two do not fit."""
+        if self.samples is None or self.rate is None or self.rate == rate:
+            return self
+        if rate % self.rate:
+            return Declared(single_page=self.single_page)
+        times = rate // self.rate  # AAC with spectral band replication comes out at twice the rate of its core
+        return replace(self, samples=self.samples * times, rate=rate, tolerance=self.tolerance * times)
 
 
 def declared(file: BinaryIO, size: int, kind: Kind, name: str) -> Declared:
@@ -47,8 +63,9 @@ def declared(file: BinaryIO, size: int, kind: Kind, name: str) -> Declared:
     elif kind.demuxer == "mp3":
         return _mp3(file, size, kind.start, name)
     elif kind.demuxer == "mov":
-        samples, tolerance = mp4_samples(file, size, name)
-        return Declared(samples=samples, tolerance=tolerance, cut=True)
+        length = mp4_length(file, size, name)
+        if length is not None:
+            return Declared(samples=length.samples, rate=length.rate, tolerance=length.tolerance, slack=UNLIMITED)
     elif kind.demuxer == "ogg":
         return _ogg(file, size, name)
     elif kind.demuxer == "matroska":
@@ -127,14 +144,18 @@ def _mp3(file: BinaryIO, size: int, start: int, name: str) -> Declared:
     if tag is None or not tag.frames:
         return Declared()
     # Some encoders count the frame of the tag itself: one frame less is no sign of a cut.
-    return Declared(samples=tag.frames * header.samples - tag.delay - tag.padding, tolerance=header.samples)
+    return Declared(
+        samples=tag.frames * header.samples - tag.delay - tag.padding,
+        tolerance=header.samples,
+        slack=_MP3_SLACK if tag.padding else 0,
+    )
 
 
 def _ogg(file: BinaryIO, size: int, name: str) -> Declared:
     if ends_inside_page(file, size):
         raise truncated(name, "it ends inside a page")
     samples = single_page_samples(file)
-    return Declared(samples=samples, cut=samples is not None, single_page=samples is not None)
+    return Declared(samples=samples, slack=UNLIMITED, single_page=samples is not None)
 
 
 def _check_segment(file: BinaryIO, size: int, name: str) -> None:

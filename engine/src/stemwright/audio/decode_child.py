@@ -25,16 +25,18 @@ BLOCK = 1 << 16
 _MEMORY = 1 << 30
 _TAGS = 64
 _TAG_LENGTH = 1024
-_NO_TAGS = frozenset(
-    "major_brand minor_version compatible_brands encoder handler_name vendor_id language creation_time duration "
-    "itunsmpb itunnorm".split()  # noqa: SIM905
-)
+# fmt: off
+_NO_TAGS = {
+    "major_brand", "minor_version", "compatible_brands", "encoder", "handler_name", "vendor_id", "language",
+    "creation_time", "duration", "itunsmpb", "itunnorm",
+}
+# fmt: on
 """What FFmpeg reports among the tags and is no tag of the music."""
 _DAMAGED_PART = 20
 """One packet in so many may be damaged before the file is given up."""
 _CODECS = (
     "mp3float,mp3,mp2float,mp2,mp1float,mp1,aac,aac_latm,alac,flac,vorbis,opus,libopus,speex,ac3,eac3,dca,truehd,"
-    "wavpack,ape,tta,wmav1,wmav2,wmapro,wmalossless,amrnb,amrwb,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,gsm_ms,"
+    "wavpack,tta,wmav1,wmav2,wmapro,wmalossless,amrnb,amrwb,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,gsm_ms,"
     "pcm_s8,pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,"
     "pcm_f64be,pcm_alaw,pcm_mulaw,pcm_s8_planar,pcm_s16le_planar,pcm_s16be_planar,pcm_s24le_planar,"
     "pcm_s32le_planar,pcm_dvd,pcm_bluray"
@@ -77,6 +79,10 @@ def main(packages: str, demuxer: str, cpu_seconds: int, single_page: bool) -> in
         _send_json(b"X", {"code": "decode_failed", "detail": "it needs more memory than a decoder may have"})
     except av.error.FFmpegError as error:
         _send_json(b"X", {"code": "decode_failed", "detail": f"the decoder says: {error.strerror}"})
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # the boundary of the process: whatever a stranger's file did to the decoder
+        _send_json(b"X", {"code": "decode_failed", "detail": f"it confuses the decoder ({type(error).__name__})"})
     return 0
 
 
@@ -200,9 +206,10 @@ class _Sender:
         if self._shape is None:
             self._shape = shape
             self._header(frame)
+            self._time_base = frame.time_base
         frame.pts = None
         for same in [frame] if shape == self._shape else self._adapted(frame, shape):
-            same.pts = None
+            same.pts, same.time_base = None, self._time_base
             self._fifo.write(same)
         while self._fifo.samples >= BLOCK:
             self._block(self._fifo.read(BLOCK))
@@ -224,8 +231,11 @@ class _Sender:
 
     def _block(self, frame: Any) -> None:
         self._samples += frame.samples
-        width = frame.format.bytes * frame.samples * (1 if frame.format.is_planar else len(frame.layout.channels))
-        _send(b"B", *(memoryview(plane)[:width] for plane in frame.planes))
+        channels = frame.layout.nb_channels
+        planes, interleaved = (channels, 1) if frame.format.is_planar else (1, channels)
+        width = frame.format.bytes * frame.samples * interleaved
+        # PyAV lists a plane too many of a frame of 8 channels.
+        _send(b"B", *(memoryview(plane)[:width] for plane in frame.planes[:planes]))
 
     def _header(self, frame: Any) -> None:
         stream, container = self._stream, self._container
@@ -260,9 +270,6 @@ def _send(kind: bytes, *parts: memoryview) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        code = main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1")
-    except BrokenPipeError:
-        code = 1
+    code = main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1")
     # Nothing to tidy: the buffers of FFmpeg go with the process, faster than by hand.
     os._exit(code)

@@ -19,10 +19,17 @@ _MOOV_LIMIT = 1 << 28
 """A larger index than this many bytes is not read."""
 
 
-def mp4_samples(file: BinaryIO, size: int, name: str) -> tuple[int | None, int]:
-    """Samples of the first audio track at its own rate, and by how many the figure may be too high.
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """Samples of the first audio track, at `rate`; up to `tolerance` of them may be a matter of rounding."""
 
-    (None, 0) when the file does not say (fragments, several edits, no audio track).
+    samples: int
+    rate: int
+    tolerance: int = 0
+
+
+def mp4_length(file: BinaryIO, size: int, name: str) -> Length | None:
+    """The length of the first audio track, or None if the file does not say (fragments, several edits).
 
     Raises:
         InputError: `truncated` if a part of the file is declared longer than the file.
@@ -46,12 +53,12 @@ def mp4_samples(file: BinaryIO, size: int, name: str) -> tuple[int | None, int]:
                 code="truncated",
             )
         if head[4:8] == b"moof":
-            return None, 0
+            return None
         if head[4:8] == b"moov" and length <= _MOOV_LIMIT:
             file.seek(at + 8)
             moov = file.read(length - 8)
         at += length
-    return _moov_samples(moov)
+    return _moov_length(moov)
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -88,43 +95,36 @@ class _Timing:
         return cls(scale=scale, duration=duration) if scale else None
 
 
-def _moov_samples(moov: bytes) -> tuple[int | None, int]:
+def _moov_length(moov: bytes) -> Length | None:
     movie = _Timing.read(_find(moov, b"mvhd"))
     for kind, trak in _boxes(moov):
         handler = _find(trak, b"mdia", b"hdlr") if kind == b"trak" else None
         if handler is None or handler[8:12] != b"soun":
             continue
         media = _Timing.read(_find(trak, b"mdia", b"mdhd"))
-        rate = _rate(trak)
-        if media is None or movie is None or rate is None or media.scale != rate:
-            return None, 0
-        gapless = re.search(rb" 00000000 ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{16}) ", moov)
+        if media is None or movie is None:
+            return None
+        gapless = re.search(rb" 00000000 [0-9A-F]{8} [0-9A-F]{8} ([0-9A-F]{16}) ", moov)
         if gapless and b"iTunSMPB" in moov:
-            return int(gapless[3], 16), 0
+            return Length(samples=int(gapless[1], 16), rate=media.scale)
         return _edited(_find(trak, b"edts", b"elst"), media, movie)
-    return None, 0
+    return None
 
 
-def _rate(trak: bytes) -> int | None:
-    """The sample rate in the first sample description of the track."""
-    description = _find(trak, b"mdia", b"minf", b"stbl", b"stsd")
-    if description is None or len(description) < 8 + 36:
-        return None
-    return int.from_bytes(description[8 + 32 : 8 + 34], "big") or None
-
-
-def _edited(edits: bytes | None, media: _Timing, movie: _Timing) -> tuple[int | None, int]:
+def _edited(edits: bytes | None, media: _Timing, movie: _Timing) -> Length | None:
     if edits is None or len(edits) < 8:
-        return media.duration, 0
-    if int.from_bytes(edits[4:8], "big") != 1 or edits[0] > 1:
-        return None, 0
+        return Length(samples=media.duration, rate=media.scale)
     width = 8 if edits[0] == 1 else 4
+    if int.from_bytes(edits[4:8], "big") != 1 or edits[0] > 1 or len(edits) < 8 + 2 * width:
+        return None
     length = int.from_bytes(edits[8 : 8 + width], "big")
     start = int.from_bytes(edits[8 + width : 8 + 2 * width], "big", signed=True)
     whole = media.duration - max(start, 0)
-    if movie.scale == media.scale:
-        return min(whole, length) if length else whole, 0
-    # The edit is told in coarser units (often milliseconds): within one such unit the media's own is meant.
-    unit = -(-media.scale // movie.scale)
+    if not length:
+        return Length(samples=whole, rate=media.scale)
+    # The edit is often told in coarser units (milliseconds): within one such unit the media's own end is meant.
+    unit = -(-media.scale // movie.scale) if movie.scale != media.scale else 0
     edit = round(length * media.scale / movie.scale)
-    return (whole, 0) if not length or abs(whole - edit) <= unit else (min(whole, edit), unit)
+    if abs(whole - edit) <= unit:
+        return Length(samples=whole, rate=media.scale)
+    return Length(samples=min(whole, edit), rate=media.scale, tolerance=unit)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.audio.channels import mix_channels, mixing_matrix
-from stemwright.audio.declared import Declared, declared, truncated
+from stemwright.audio.declared import UNLIMITED, Declared, declared, truncated
 from stemwright.audio.info import AudioInfo, InputLimits, shown
 from stemwright.audio.process import DecodeProcess
 from stemwright.audio.resample import Resampler
@@ -70,6 +70,7 @@ def open_audio(
     try:
         _, body = process.record()
         header = json.loads(body)
+        said = said.at(header["sample_rate"])
         info = AudioInfo(
             container=kind.container,
             codec=header["codec"],
@@ -173,11 +174,8 @@ class AudioReader:
     def _decoded(self) -> Iterator[NDArray[np.float32]]:
         """Blocks [file channels, n] at the file's rate: checked, counted and cut to what the file declares."""
         rate, longest = self.info.sample_rate, self._limits.max_seconds
-        end = self._said.samples if self._said.cut else None
         count = 0
-        while (decoded := self._next_block()) is not None:
-            if end is not None:
-                decoded = decoded[:, : end - count]
+        for decoded in self._without_padding():
             count += decoded.shape[1]
             self.native_samples = count
             if longest is not None and count > longest * rate:
@@ -189,11 +187,28 @@ class AudioReader:
                     code="non_finite",
                 )
             yield decoded
-            if end is not None and count >= end:
-                return
         expected = self._said.samples
         if expected is not None and count < expected - self._said.tolerance:
             raise truncated(self._name, f"it declares {expected / rate:.3f} s and holds {count / rate:.3f} s")
+
+    def _without_padding(self) -> Iterator[NDArray[np.float32]]:
+        """The decoder's blocks, without what it gives beyond the declared end: if that is as little as padding is."""
+        left, slack = self._said.samples, self._said.slack
+        beyond: list[NDArray[np.float32]] = []
+        while (decoded := self._next_block()) is not None:
+            if left is None or not slack:
+                yield decoded
+                continue
+            if left:
+                yield decoded[:, :left]
+            if decoded.shape[1] > left:
+                beyond.append(decoded[:, left:])
+            left = max(0, left - decoded.shape[1])
+            if not left and slack == UNLIMITED:
+                return
+            if sum(block.shape[1] for block in beyond) > slack:
+                yield from beyond
+                left, beyond = None, []
 
     def _next_block(self) -> NDArray[np.float32] | None:
         kind, body = self._process.record()

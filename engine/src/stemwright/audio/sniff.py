@@ -43,10 +43,8 @@ _AUDIO: tuple[tuple[int, bytes, str, str], ...] = (
     (4, b"wide", "mov", "mov"),
     (0, b"caff", "caf", "caf"),
     (0, b".snd", "au", "au"),
-    (0, b"riff\x2e\x91\xcf\x11", "w64", "w64"),
     (0, b"wvpk", "wavpack", "wv"),
     (0, b"TTA1", "tta", "tta"),
-    (0, b"MAC ", "ape", "ape"),
     (0, b"FLV\x01", "flv", "flv"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf", "asf"),
     (0, b"\x00\x00\x01\xba", "mpeg", "mpeg"),
@@ -124,7 +122,7 @@ def _by_magic(head: bytes, start: int) -> Kind | None:
             continue
         if offset == 8 and head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM"):
             continue
-        if start and demuxer not in ("flac", "tta", "ape"):
+        if start and demuxer not in ("flac", "tta"):
             continue  # nobody else puts an ID3v2 tag first
         if demuxer == "mov":
             container = {b"M4A ": "m4a", b"M4B ": "m4a", b"qt  ": "mov"}.get(head[8:12], container)

@@ -1,0 +1,79 @@
+"""Sounds, and files of every kind made of them, by PyAV alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from stemwright.audio import open_audio
+
+LAYOUTS = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}
+
+
+def sound(rate: int, samples: int, channels: int = 2, seed: int = 0) -> NDArray[np.float32]:
+    """Tones that rise, differently in each channel, over a little noise: [channels, samples], peak below 0.6."""
+    time = np.arange(samples) / rate
+    chance = np.random.default_rng(seed)
+    rows = [0.45 * np.sin(2 * np.pi * (220 * (i + 1) + 300 * time) * time + 0.5) for i in range(channels)]
+    return (np.stack(rows) + 0.01 * chance.standard_normal((channels, samples))).astype(np.float32)
+
+
+def read(path: Path, **choices: int) -> NDArray[np.float32]:
+    """The whole file."""
+    with open_audio(path, **choices) as reader:  # type: ignore[arg-type]
+        return np.concatenate(list(reader), axis=1)
+
+
+def encode(
+    path: Path,
+    samples: NDArray[np.float32],
+    rate: int,
+    *,
+    codec: str,
+    muxer: str,
+    layout: str | None = None,
+    video: bool = False,
+    subtitles: bool = False,
+    tags: dict[str, str] | None = None,
+    muxer_options: dict[str, str] | None = None,
+    bit_rate: int = 192_000,
+) -> Path:
+    """Write samples [channels, n] with any codec into any container, with a picture beside them if wanted."""
+    with av.open(str(path), "w", format=muxer, options=muxer_options or {}) as container:
+        container.metadata.update(tags or {})
+        picture = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p") if video else None
+        stream = container.add_stream(codec, rate=rate, layout=layout or LAYOUTS[len(samples)])
+        stream.bit_rate = bit_rate
+        stream.time_base = Fraction(1, rate)
+        if picture is not None:
+            for index in range(3):
+                image = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 80 * index, np.uint8), format="rgb24")
+                container.mux(picture.encode(image))
+            container.mux(picture.encode(None))
+        for at in range(0, samples.shape[1], 4000):
+            packed = np.ascontiguousarray(samples[:, at : at + 4000].T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=stream.layout.name)
+            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def similarity(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Signal-to-noise ratio in dB of `got` against `wanted`: high only if equal in level and without any lag."""
+    assert got.shape == wanted.shape
+    noise = float(np.square(got.astype(np.float64) - wanted).sum())
+    return 10 * float(np.log10(float(np.square(wanted.astype(np.float64)).sum()) / max(noise, 1e-30)))
+
+
+def lag(got: NDArray[np.float32], wanted: NDArray[np.float32], longest: int = 2000) -> int:
+    """By how many samples `got` comes later than `wanted`, by cross-correlation of the first channel."""
+    size = 1 << (max(got.shape[1], wanted.shape[1]) * 2 - 1).bit_length()
+    product = np.fft.rfft(got[0], size) * np.conj(np.fft.rfft(wanted[0], size))
+    correlation = np.fft.irfft(product, size)
+    around = np.concatenate([correlation[-longest:], correlation[: longest + 1]])
+    return int(np.argmax(around)) - longest
