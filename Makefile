@@ -58,4 +58,5 @@ $(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) $(PYPROJECTS)
 $(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh
 	scripts/install_test_tools.sh
 	$(PIP) -r requirements/test.txt
+	$(PIP) --no-deps -r requirements/test-only-files.txt
 	touch $@

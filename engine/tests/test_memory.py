@@ -49,5 +49,5 @@ def peak_megabytes(minutes: float, shifts: int) -> int:
 
 @pytest.mark.parametrize("shifts", [0, 2])
 def test_a_song_twenty_times_as_long_needs_no_more_memory(shifts: int) -> None:
-    # Ten minutes of four stereo stems are 850 MB; a tenth of that would be noticed here.
-    assert peak_megabytes(10, shifts) - peak_megabytes(0.5, shifts) < 48
+    # Six minutes of four stereo stems are 510 MB; a tenth of that would be noticed here.
+    assert peak_megabytes(6, shifts) - peak_megabytes(0.3, shifts) < 48

@@ -107,7 +107,8 @@ def test_a_model_is_fetched_once_checked_and_found_again(
     model, told = find("htdemucs"), []
     file = hub.obtain(model, model.members[0], told.append)
     assert file.read_bytes() == checkpoint.read_bytes()
-    assert "955717e8.safetensors" in told[0]
+    assert "for research use" in told[0]
+    assert "955717e8.safetensors" in told[1]
     assert hub.obtain(model, model.members[0]) == file
     assert served.fetched == [HUB_PATH]
 

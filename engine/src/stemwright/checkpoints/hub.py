@@ -41,6 +41,7 @@ def obtain(model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) ->
     if model.repository is None:
         raise ModelError(f"the model {model.name} has no file and no place to fetch it from", code="model_unavailable")
     tell = on_fetch or (lambda _line: None)
+    tell(f"{model.name}: {model.licence}")
     failures = []
     for fetch in (_from_hub, _from_legacy):
         try:

@@ -59,7 +59,6 @@ def run_pull(args: argparse.Namespace) -> int:
 
     for name in args.names:
         model = find(name, args.models_path)
-        print(f"{name}: licence: {model.licence}", file=sys.stderr)
         files = [hub.obtain(model, each, lambda line: print(line, file=sys.stderr)) for each in model.members]
         for file in files:
             print(file)
