@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from packed import save_safetensors, save_th
+from packed import save_bag, save_safetensors, save_th
 from small import tiny_htdemucs
 
 from stemwright.checkpoints import find, hub, manifest
@@ -173,3 +173,14 @@ def test_a_changed_file_in_the_cache_is_refused_when_it_is_loaded(
     file.resolve().write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(ModelError, match="is not what was published"):
         Separator("htdemucs").load()
+
+
+def test_a_bag_may_pin_the_hashes_of_its_networks(tmp_path: Path) -> None:
+    (folder := tmp_path / "models").mkdir()
+    file = save_safetensors(tiny_htdemucs(), folder, "abc")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    save_bag(folder, "good", ["abc"], sha256={"abc": digest})
+    save_bag(folder, "bad", ["abc"], sha256={"abc": "0" * 64})
+    Separator("good", models_path=folder, device="cpu").load()
+    with pytest.raises(ModelError, match="is not what was published"):
+        Separator("bad", models_path=folder, device="cpu").load()

@@ -28,6 +28,7 @@ class Member:
 
     signature: str
     path: Path | None  # where its file lies; None: on the hub, maybe in its cache
+    sha256: str | None = None  # that the file must have, where its bag says so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,10 @@ def _bundled_names() -> list[str]:
 def _from_folder(name: str, folder: Path, *, origin: Origin, licence: str) -> ModelInfo:
     bag_file = folder / f"{name}.yaml"
     bag: dict[str, Any] = _read_bag(bag_file) if bag_file.is_file() else {"models": [name]}
-    members = tuple(Member(signature=sig, path=_checkpoint_of(sig, folder)) for sig in bag["models"])
+    pins = bag.get("sha256") or {}
+    members = tuple(
+        Member(signature=sig, path=_checkpoint_of(sig, folder), sha256=pins.get(sig)) for sig in bag["models"]
+    )
     headers = [read_header(member.path) for member in members if member.path is not None]
     sources = headers[0].sources
     if any(header.sources != sources for header in headers):
@@ -182,6 +186,8 @@ def _read_bag(file: Path) -> dict[str, Any]:
         raise ModelError(
             f"the bag {file} has a segment of {segment!r}: seconds above 0 are meant", code="model_corrupt"
         )
+    if not isinstance(bag.get("sha256", {}), dict):
+        raise ModelError(f"the bag {file} must give sha256 by network, as in 'sha256: {{abc: 0f...}}'", code="model_corrupt")
     return dict(bag)
 
 

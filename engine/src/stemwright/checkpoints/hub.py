@@ -74,9 +74,9 @@ def cached(model: ModelInfo, member: Member) -> Path | None:
 
 
 def expected_sha256(member: Member, file: Path) -> str | None:
-    """The hash that a file from the hub must have, or how it must begin; None where nothing was published."""
+    """The hash that a file must have, or how it must begin; None where nothing was published."""
     if member.path is not None:
-        return None
+        return member.sha256
     if file.suffix == ".th":
         return file.stem.rsplit("-", 1)[1]
     return manifest.SAFETENSORS_SHA256.get(member.signature)
@@ -91,8 +91,7 @@ def check(member: Member, file: Path, actual: str) -> None:
     expected = expected_sha256(member, file)
     if expected is not None and not actual.startswith(expected):
         raise ModelError(
-            f"the checkpoint {file} is not what was published: its sha256 is {actual}, not {expected}; delete it and run "
-            "`stemwright models pull`",
+            f"the checkpoint {file} is not what was published: its sha256 is {actual}, not {expected}; get it again",
             code="model_corrupt",
         )
 
