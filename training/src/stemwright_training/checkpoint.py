@@ -16,7 +16,9 @@ HTDEMUCS = "demucs.htdemucs.HTDemucs"
 LICENCE = "MIT, ours: trained on songs that Stemwright composes itself"
 
 
-def write_model(folder: Path, name: str, klass: str, kwargs: Mapping[str, Any], state: Mapping[str, Tensor], *, description: str) -> Path:
+def write_model(
+    folder: Path, name: str, klass: str, kwargs: Mapping[str, Any], state: Mapping[str, Tensor], *, description: str
+) -> Path:
     """Writes `<signature>.safetensors` (half precision) and `<name>.yaml` into `folder`; returns the checkpoint's path.
 
     The signature is the start of the weights' own sha256, so a new training has a new file name; the

@@ -98,7 +98,12 @@ def _frame(style: Style, seconds: float, rng: np.random.Generator) -> Frame:
 
 
 def _play(
-    frame: Frame, rng: np.random.Generator, who: str, bar_of: Callable[[int, float], list[Beat]], *, loose: float = 0.007
+    frame: Frame,
+    rng: np.random.Generator,
+    who: str,
+    bar_of: Callable[[int, float], list[Beat]],
+    *,
+    loose: float = 0.007,
 ) -> tuple[Note, ...]:
     """Plays `bar_of(bar, intensity)` for each bar whose section has one of `who`; `loose` is the hand's spread in seconds."""
     notes = []
@@ -197,7 +202,13 @@ def _melodies(frame: Frame, rng: np.random.Generator) -> list[Part]:
     backing = rng.random()
     if backing < 0.35:  # a second voice, a scale third above where the section has one
         third = tuple(
-            Note(start=n.start + 0.01, duration=n.duration, pitch=_third_above(frame, n.pitch), velocity=n.velocity, syllable=n.syllable)
+            Note(
+                start=n.start + 0.01,
+                duration=n.duration,
+                pitch=_third_above(frame, n.pitch),
+                velocity=n.velocity,
+                syllable=n.syllable,
+            )
             for n in sung
             if "v" in frame.section(min(frame.bars - 1, int(n.start * frame.tempo / 60 / frame.beats)))[0]
         )

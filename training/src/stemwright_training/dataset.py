@@ -1,6 +1,7 @@
 """Renders songs into a folder, one int16 array [4, 2, samples] a song, and says which seeds and fonts are for what.
 
-Files appear whole or not at all (written aside, then renamed), and what is there is not rendered again: stop and go on at will."""
+Files appear whole or not at all (written aside, then renamed), and what is there is not rendered again: stop and go
+on at will."""
 
 import os
 from collections.abc import Iterator

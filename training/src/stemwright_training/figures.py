@@ -1,4 +1,4 @@
-"""Measures a model on held-out songs: SI-SDR of each stem over clips of eight seconds, through the real engine."""
+"""Measures a model on held-out songs: SI-SDR of each stem, over whole songs and over clips, through the real engine."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ from .score import SAMPLE_RATE, STEMS
 Audio = npt.NDArray[np.float32]
 Separate = Callable[[Audio], Mapping[str, Audio]]
 CLIP = 8 * SAMPLE_RATE
+WHOLE = -1
 QUIETEST = 25.0  # dB below the mix: a clip counts for a stem that is louder than this in it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipFigure:
-    """SI-SDR of one stem in one clip of one song."""
+    """SI-SDR of one stem in one clip of one song, or in the whole song (clip WHOLE)."""
 
     song: str
     clip: int
@@ -45,8 +46,8 @@ def measure(song: str, stems: npt.NDArray[np.int16], separate: Separate) -> list
     mix = true.sum(axis=0)
     estimates = separate(mix)
     out = []
-    for clip in range(mix.shape[1] // CLIP):
-        part = slice(clip * CLIP, (clip + 1) * CLIP)
+    for clip in (WHOLE, *range(mix.shape[1] // CLIP)):
+        part = slice(None) if clip == WHOLE else slice(clip * CLIP, (clip + 1) * CLIP)
         floor = float((mix[:, part] ** 2).sum()) * 10 ** (-QUIETEST / 10)
         for i, stem in enumerate(STEMS):
             if float((true[i, :, part] ** 2).sum()) > max(floor, 1e-6):
@@ -55,8 +56,8 @@ def measure(song: str, stems: npt.NDArray[np.int16], separate: Separate) -> list
     return out
 
 
-def quartiles(figures: Iterable[ClipFigure], stem: str) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile of a stem over all clips, in dB."""
-    values = [figure.si_sdr for figure in figures if figure.stem == stem]
+def quartiles(figures: Iterable[ClipFigure], stem: str, *, whole: bool) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile of a stem in dB, over whole songs or over clips."""
+    values = [figure.si_sdr for figure in figures if figure.stem == stem and (figure.clip == WHOLE) == whole]
     low, middle, high = np.percentile(values, [25, 50, 75])
     return float(low), float(middle), float(high)

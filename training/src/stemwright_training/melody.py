@@ -40,7 +40,9 @@ def make_phrase(beats: float, density: float, vowels_only: bool, rng: np.random.
         at = chosen[int(rng.integers(len(chosen)))]
         chosen = sorted({*chosen, at + 0.25})
     ends = [*chosen[1:], min(beats - breath / 2, chosen[-1] + float(rng.choice([1.0, 2.0])))]
-    lengths = [max(0.2, (end - start) * float(rng.choice([0.95, 0.95, 0.7]))) for start, end in zip(chosen, ends, strict=True)]
+    lengths = [
+        max(0.2, (end - start) * float(rng.choice([0.95, 0.95, 0.7]))) for start, end in zip(chosen, ends, strict=True)
+    ]
     steps = rng.choice([-3, -2, -1, -1, 0, 0, 1, 1, 2, 4], size=len(chosen))
     pool = VOWELS if vowels_only else WORDS
     words = [str(rng.choice(pool if rng.random() < 0.9 else VOWELS)) for _ in chosen]
@@ -48,7 +50,14 @@ def make_phrase(beats: float, density: float, vowels_only: bool, rng: np.random.
 
 
 def sing_phrase(
-    phrase: Phrase, chord_at: list[tuple[int, ...]], beats_per_bar: float, tonic: int, mode: str, low: int, high: int, start: int
+    phrase: Phrase,
+    chord_at: list[tuple[int, ...]],
+    beats_per_bar: float,
+    tonic: int,
+    mode: str,
+    low: int,
+    high: int,
+    start: int,
 ) -> tuple[list[Beat], int]:
     """Gives a phrase its pitches: chord tones on the beat, scale tones between. `chord_at` holds one chord a bar.
 

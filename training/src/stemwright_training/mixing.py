@@ -107,7 +107,12 @@ def random_chain(x: Audio, rng: np.random.Generator) -> Audio:
         return x
     x = to_level(x, -18)
     for _ in range(2):
-        x = peak_filter(x, float(np.exp(rng.uniform(np.log(80), np.log(9000)))), float(rng.uniform(-5, 5)), float(rng.uniform(0.5, 1.5)))
+        x = peak_filter(
+            x,
+            float(np.exp(rng.uniform(np.log(80), np.log(9000)))),
+            float(rng.uniform(-5, 5)),
+            float(rng.uniform(0.5, 1.5)),
+        )
     if rng.random() < 0.5:
         x = compress(x, float(rng.uniform(-28, -18)), float(rng.uniform(1.5, 5)))
     if rng.random() < 0.35:

@@ -62,7 +62,10 @@ def _play(part: Part, font: str, samples: int, impulse: Audio, rng: np.random.Ge
 def _master(stems: Audio, rng: np.random.Generator) -> Audio:
     """Bus compression and a gain to the song's loudness: both computed from the mix, both applied to each stem alike."""
     if rng.random() < 0.5:
-        stems = (stems * mixing.compression_gain(stems.sum(axis=0), float(rng.uniform(-16, -10)), float(rng.uniform(1.3, 2.5)))).astype(np.float32)
+        stems = (
+            stems
+            * mixing.compression_gain(stems.sum(axis=0), float(rng.uniform(-16, -10)), float(rng.uniform(1.3, 2.5)))
+        ).astype(np.float32)
     peak = max(float(np.abs(stems.sum(axis=0)).max()), float(np.abs(stems).max()), 1e-6)
     return (stems * (10 ** (rng.uniform(-7, -0.3) / 20) / peak)).astype(np.float32)
 

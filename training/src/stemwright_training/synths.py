@@ -30,12 +30,19 @@ def _envelope(n: int, attack: float, release: float) -> npt.NDArray[np.float64]:
     return out
 
 
-def _filtered(x: npt.NDArray[np.float64], kind: str, hertz: float | tuple[float, float], order: int = 2) -> npt.NDArray[np.float64]:
+def _filtered(
+    x: npt.NDArray[np.float64], kind: str, hertz: float | tuple[float, float], order: int = 2
+) -> npt.NDArray[np.float64]:
     out: npt.NDArray[np.float64] = sosfilt(butter(order, hertz, kind, fs=SAMPLE_RATE, output="sos"), x)
     return out
 
 
-def _harmonics(frequency: float, t: npt.NDArray[np.float64], amplitudes: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]], top: float) -> npt.NDArray[np.float64]:
+def _harmonics(
+    frequency: float,
+    t: npt.NDArray[np.float64],
+    amplitudes: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    top: float,
+) -> npt.NDArray[np.float64]:
     """A band-limited wave: the sum of harmonics below `top` Hz, each with its amplitude."""
     count = int(np.clip(min(top, 18000) / frequency, 1, 60))
     numbers = np.arange(1, count + 1)
@@ -66,7 +73,9 @@ def drum_machine(name: str, rng: np.random.Generator) -> dict[str, Mono]:
         pitch = rng.uniform(160, 230)
         tone = np.sin(2 * np.pi * pitch * t + 2 * np.exp(-60 * t)) + 0.6 * np.sin(2 * np.pi * pitch * 1.6 * t)
         rattle = _filtered(noise[: t.size], "bandpass", (rng.uniform(900, 1800), 11000))
-        return tone * np.exp(-t * rng.uniform(18, 35)) * 0.5 + rattle * np.exp(-t * rng.uniform(12, 25)) * rng.uniform(0.5, 1)
+        return tone * np.exp(-t * rng.uniform(18, 35)) * 0.5 + rattle * np.exp(-t * rng.uniform(12, 25)) * rng.uniform(
+            0.5, 1
+        )
 
     def metal(decay: float, low: float) -> npt.NDArray[np.float64]:
         t = _time(min(1.8, 6 / decay))
@@ -123,15 +132,24 @@ def _bass_patch(name: str, rng: np.random.Generator) -> Patch:
             x = np.tanh(drive * 0.5 * np.sin(2 * np.pi * frequency * t))
         elif name == "808bass":
             glide = 1 + 0.5 * np.exp(-60 * t)
-            x = np.tanh(drive * np.sin(2 * np.pi * np.cumsum(frequency * glide) / SAMPLE_RATE)) * np.exp(-t * decay * 0.3)
+            x = np.tanh(drive * np.sin(2 * np.pi * np.cumsum(frequency * glide) / SAMPLE_RATE)) * np.exp(
+                -t * decay * 0.3
+            )
         elif name == "fmbass":
-            x = np.sin(2 * np.pi * frequency * t + index * np.exp(-decay * t) * np.sin(2 * np.pi * frequency * ratio * t))
+            x = np.sin(
+                2 * np.pi * frequency * t + index * np.exp(-decay * t) * np.sin(2 * np.pi * frequency * ratio * t)
+            )
         elif name == "pickbass":
             x = _harmonics(frequency, t, lambda n: np.abs(np.sin(n * 0.45)) / n, bright * 2)
             x = np.tanh(drive * x * np.exp(-t * decay * 0.4))
         else:
             odd = name == "squarebass"
-            x = _harmonics(frequency, t, lambda n: np.where(odd & (n % 2 == 0), 0, 1 / n) / (1 + (n * frequency / bright) ** 2), bright * 5)
+            x = _harmonics(
+                frequency,
+                t,
+                lambda n: np.where(odd & (n % 2 == 0), 0, 1 / n) / (1 + (n * frequency / bright) ** 2),
+                bright * 5,
+            )
             x = x * (0.5 + 0.5 * np.exp(-t * decay))
         return (x * _envelope(t.size, 0.004, 0.04)).astype(np.float32)
 
@@ -148,14 +166,21 @@ def _key_patch(name: str, rng: np.random.Generator) -> Patch:
     def play(frequency: float, seconds: float) -> Mono:
         t = _time(seconds + release)
         if name == "fmkeys":
-            x = np.sin(2 * np.pi * frequency * t + index * np.exp(-decay * t) * np.sin(2 * np.pi * frequency * ratio * t))
+            x = np.sin(
+                2 * np.pi * frequency * t + index * np.exp(-decay * t) * np.sin(2 * np.pi * frequency * ratio * t)
+            )
         elif name == "distorted":  # with the fifth of a power chord, through a valve and a loudspeaker
             x = sum(_harmonics(f, t, lambda n: 1 / n, 6000) for f in (frequency / 2, frequency * 0.749))
             x = _filtered(np.tanh(8 * x), "bandpass", (90, 4500))
         else:
             odd = name == "square"
             x = sum(
-                _harmonics(frequency * d, t, lambda n: np.where(odd & (n % 2 == 0), 0, 1 / n) / (1 + (n * frequency / bright) ** 2), bright * 3)
+                _harmonics(
+                    frequency * d,
+                    t,
+                    lambda n: np.where(odd & (n % 2 == 0), 0, 1 / n) / (1 + (n * frequency / bright) ** 2),
+                    bright * 3,
+                )
                 for d in (1 - detune, 1, 1 + detune)
             )
         return (0.5 * x * np.exp(-t * decay) * _envelope(t.size, attack, release)).astype(np.float32)

@@ -29,7 +29,9 @@ class Budget:
     decay: float = 0.998  # of the moving average of the weights
     seed: int = 1
     save_every: float = 60.0  # seconds
-    through_waves: float = 0.1  # the last share of the budget, in which BandNet is trained through the inverse transform
+    through_waves: float = (
+        0.1  # the last share of the budget, in which BandNet is trained through the inverse transform
+    )
 
 
 def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
@@ -95,7 +97,12 @@ class _State:
 
 
 def train(
-    network: nn.Module, songs: Callable[[], Songs], budget: Budget, folder: Path, device: str = "cpu", steps: int | None = None
+    network: nn.Module,
+    songs: Callable[[], Songs],
+    budget: Budget,
+    folder: Path,
+    device: str = "cpu",
+    steps: int | None = None,
 ) -> dict[str, Tensor]:
     """Trains until the budget is spent (or for `steps` more steps) and returns the averaged weights.
 
@@ -168,6 +175,11 @@ def _restore(network: nn.Module, optimizer: torch.optim.Optimizer, folder: Path,
 
 
 def _log(folder: Path, state: _State) -> None:
-    line = {"step": state.step, "seconds": round(state.seconds, 1), "cpu": round(time.process_time(), 1), "loss": round(state.loss, 3)}
+    line = {
+        "step": state.step,
+        "seconds": round(state.seconds, 1),
+        "cpu": round(time.process_time(), 1),
+        "loss": round(state.loss, 3),
+    }
     with (folder / "log.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")

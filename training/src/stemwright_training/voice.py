@@ -1,4 +1,4 @@
-"""A singer: espeak-ng says each syllable once, WORLD takes it apart, and the parts are stretched and re-pitched onto the melody."""
+"""A singer: espeak-ng says each syllable once, WORLD takes it apart, and the parts are put onto the melody."""
 
 import io
 import subprocess
@@ -38,7 +38,7 @@ SPEAKERS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Syllable:
-    """WORLD's parts of a spoken syllable: `voiced` [frames], `envelope` and `aperiodicity` [frames, bins], and the vowel's frames."""
+    """WORLD's parts of a spoken syllable: `voiced` [frames], `envelope` and `aperiodicity` [frames, bins]; where its vowel is."""
 
     voiced: npt.NDArray[np.bool_]
     envelope: Array
@@ -64,7 +64,12 @@ def say(speaker: str, text: str) -> Syllable:
     strong = np.flatnonzero(power > 0.25 * power.max()) if voiced.any() else np.arange(len(f0))
     first, last = int(strong[0]), int(strong[-1]) + 1
     third = max(1, (last - first) // 4)
-    return Syllable(voiced=voiced, envelope=envelope, aperiodicity=aperiodicity, vowel=(first + third, max(first + third + 1, last - third)))
+    return Syllable(
+        voiced=voiced,
+        envelope=envelope,
+        aperiodicity=aperiodicity,
+        vowel=(first + third, max(first + third + 1, last - third)),
+    )
 
 
 def sing(speaker: int, notes: Sequence[Note], samples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
