@@ -8,7 +8,7 @@ from .players import Beat
 from .theory import MODES, nearest_pitch
 
 # One-syllable words of nobody's song, and sung vowels.
-WORDS = (
+WORDS = (  # noqa: SIM905
     "night light love time day way heart start home road rain sun moon sea sky fire high low long gone stay play "
     "run fall call all you me we go know show slow blue true through new down town sound round ground dream stream "
     "wait late great free feel real deep sleep keep hold gold cold old hand stand land wind mind find shine mine line "
@@ -16,7 +16,7 @@ WORDS = (
     "what that said dead red bed need lead more door floor soul whole hope float boat stone bone phone just trust dust "
     "kiss miss this lips skin thin breathe leave please peace chance dance france street beat heat sweet song strong"
 ).split()
-VOWELS = "ah oh ooh eh la na da hey yeah whoa ay mm doo wah ho".split()
+VOWELS = "ah oh ooh eh la na da hey yeah whoa ay mm doo wah ho".split()  # noqa: SIM905
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
