@@ -145,7 +145,7 @@ def test_a_file_that_names_another_does_not_open_it(tmp_path: Path) -> None:
     data = path.read_bytes()
     alias = struct.pack(">I4sI", 12 + 80, b"alis", 0) + bytes(8) + str(outside).encode()[:72].ljust(72, b"\0")
     at = data.index(b"url ") - 4
-    (tmp_path / "x.mov").write_bytes(data[:at] + alias[: 12] + data[at + 12 :])
+    (tmp_path / "x.mov").write_bytes(data[:at] + alias[:12] + data[at + 12 :])
     try:
         heard = np.abs(read(path)).max()
     except InputError as error:
@@ -226,7 +226,9 @@ def test_damage_in_the_middle_is_refused_where_it_can_be_known(tmp_path: Path) -
     assert refused(path).code in ("truncated", "decode_failed")
 
 
-@pytest.mark.parametrize(("codec", "muxer"), [("libmp3lame", "mp3"), ("aac", "mp4"), ("libopus", "ogg"), ("flac", "matroska")])
+@pytest.mark.parametrize(
+    ("codec", "muxer"), [("libmp3lame", "mp3"), ("aac", "mp4"), ("libopus", "ogg"), ("flac", "matroska")]
+)
 def test_random_damage_never_brings_anything_but_an_input_error(tmp_path: Path, codec: str, muxer: str) -> None:
     whole = encode(tmp_path / "whole", sound(48000, 30_000), 48000, codec=codec, muxer=muxer).read_bytes()
     chance = np.random.default_rng(11)
@@ -246,7 +248,7 @@ def test_a_small_file_that_holds_hours_is_stopped_at_the_limit(tmp_path: Path) -
     with open_writer(path, format="flac", sample_rate=8000, channels=1) as writer:
         for _ in range(60):
             writer.write(np.zeros((1, 480_000), np.float32))
-    assert path.stat().st_size < 200_000
+    assert path.stat().st_size < 28_800_000 / 40  # bytes, for samples
     assert refused(path, limits=InputLimits(max_seconds=600)).code == "too_long"
     # The same when it does not say how long it is: the limit holds for what comes out.
     data = bytearray(path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -61,6 +62,7 @@ def test_the_process_is_gone_after_reading_closing_and_failing(song: Path, tmp_p
     reader = open_audio(song)
     pid = reader.child_pid
     del reader
+    gc.collect()
     assert is_gone(pid)
     probe(song)
     (tmp_path / "x.mp3").write_bytes(b"\xff\xfb\x90\x64" + os.urandom(100))
@@ -95,7 +97,9 @@ def test_a_decoder_that_dies_is_an_input_error(song: Path, number: signal.Signal
     assert f"signal {number}" in str(caught.value)
 
 
-def test_a_decoder_that_writes_nonsense_is_an_input_error(song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_writes_nonsense_is_an_input_error(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = tmp_path / "child.py"
     monkeypatch.setattr(process.decode_child, "__file__", str(script))
     for code in ("print('Segmentation fault' * 10)", "raise SystemExit(3)", "import os; os.write(1, b'H')"):

@@ -88,10 +88,10 @@ def sniff(file: BinaryIO, name: str) -> Kind:
     start = _after_id3(file)
     file.seek(start)
     head = file.read(HEAD)
-    kind = _by_magic(head, start) or _by_frames(head, start)
+    text = _as_text(head)
+    kind = _by_magic(head, start) or (_by_frames(head, start) if text is None else None)
     if kind is not None:
         return kind
-    text = _as_text(head)
     if text is not None and _PLAYLIST.search(text):
         raise InputError(
             f"{shown(name)} is a playlist: it names other files and holds no audio; give the audio file itself",
@@ -151,10 +151,11 @@ def _by_frames(head: bytes, start: int) -> Kind | None:
 
 def _as_text(head: bytes) -> str | None:
     """The head as text, or None if it is binary."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return head[: len(head) & ~1].decode("utf-16", errors="replace")
-    if b"\0" in head:
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))  # the marks of UTF-16; an MPEG frame may begin like one
+    if not wide and b"\0" in head:
         return None
-    text = head.decode("utf-8", errors="replace")
+    text = head[: len(head) & ~1].decode("utf-16", errors="replace") if wide else head.decode("utf-8", errors="replace")
+    if wide and sum(character.isascii() for character in text) * 2 < len(text):
+        return None
     strange = sum(character == "\ufffd" or (character < " " and character not in "\t\r\n\f") for character in text)
     return text.lstrip("\ufeff") if strange * 10 <= len(text) else None
