@@ -187,7 +187,9 @@ def _read_bag(file: Path) -> dict[str, Any]:
             f"the bag {file} has a segment of {segment!r}: seconds above 0 are meant", code="model_corrupt"
         )
     if not isinstance(bag.get("sha256", {}), dict):
-        raise ModelError(f"the bag {file} must give sha256 by network, as in 'sha256: {{abc: 0f...}}'", code="model_corrupt")
+        raise ModelError(
+            f"the bag {file} must give sha256 by network, as in 'sha256: {{abc: 0f...}}'", code="model_corrupt"
+        )
     return dict(bag)
 
 
