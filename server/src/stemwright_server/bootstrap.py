@@ -129,12 +129,12 @@ def build_app(
         title="Stemwright",
         version=version("stemwright-server"),
         description="Takes a mix apart into stems.",
-        max_body_size=common.MAX_JSON_BYTES,
     )
     common.add_error_handlers(app)
     app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
     app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
+    app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=("/blobs/",))
     if settings.api_cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -157,7 +157,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestLife.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
 def running(**changes: Any) -> Job:

@@ -72,7 +72,7 @@ class ApiClient:
         headers = sign(body, secret=self._secret, now=time.time()) | {"Content-Type": "application/json"}
         try:
             response = self._http.post(self._api + path, content=body, headers=headers, timeout=timeout)
-        except httpx2.TransportError as error:
+        except httpx2.HTTPError as error:
             raise Unavailable(f"The API at {self._api} does not answer: {error}.") from error
         if response.status_code not in (200, 204):
             raise Unavailable(f"The API answered {response.status_code} to {path}: {response.text[:300]}")
@@ -127,7 +127,7 @@ def _try(once: Callable[[], None], check: Callable[[], None]) -> None:
         try:
             once()
             return
-        except (httpx2.TransportError, TransferFailed) as error:
+        except (httpx2.HTTPError, TransferFailed) as error:
             if tried == _TRIES:
                 raise TransferFailed(f"Gave up after {tried} tries: {error}") from error
             check()

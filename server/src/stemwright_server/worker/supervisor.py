@@ -64,7 +64,12 @@ class Supervisor:
         """One worker process from start to end; its exit status."""
         # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "stemwright_server", stdin=asyncio.subprocess.PIPE, start_new_session=True
+            sys.executable,
+            "-m",
+            "stemwright_server",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=sys.stderr.fileno(),  # what a model prints is no output of the service
+            start_new_session=True,
         )
         _log.info("worker_started", worker=worker, device=device, pid=process.pid)
         assert process.stdin is not None

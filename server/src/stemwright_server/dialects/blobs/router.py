@@ -15,7 +15,6 @@ from stemwright_server.domain.errors import InvalidRequest, NotFound, TooLarge, 
 from stemwright_server.domain.track import Track
 
 _BUFFER = 1 << 20  # bytes gathered before a write goes to a thread
-_NO_LIMIT = 1 << 62  # of the framework: the URL itself says how much it takes
 
 
 def blobs_router(blobs: LocalBlobs, received: Callable[[str, str], Track]) -> APIRouter:
@@ -23,7 +22,7 @@ def blobs_router(blobs: LocalBlobs, received: Callable[[str, str], Track]) -> AP
     router = APIRouter(prefix="/blobs", tags=["blobs"])
     refusals: dict[int | str, dict[str, Any]] = {s: {"model": Problem} for s in (403, 404, 409, 413, 422, 507)}
 
-    @router.put("/{key:path}", max_body_size=_NO_LIMIT, responses=refusals)
+    @router.put("/{key:path}", responses=refusals)
     async def put_blob(key: str, request: Request) -> Response:
         """Take the bytes of a signed upload URL.
 
