@@ -149,9 +149,7 @@ def whole_run(
             train_network(places, name, f"compare-{name}", compare_minutes * 60, device)
             for name in ("htdemucs", "bandnet")
         ]
-        comparison = compare(
-            places, runs[0], runs[1], min(12, held_out), compare_minutes * 60 * torch.get_num_threads()
-        )
+        comparison = compare(places, runs[0], runs[1], min(12, held_out))
     run = train_network(places, "bandnet", "pocket", minutes * 60, device)
     write_bundled(places, run)
     write_figures(places, run, held_out, comparison)
