@@ -151,6 +151,7 @@ def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_not(tmp_path: Path)
         assert (unlucky["attempt"], unlucky["error"]) == (3, None)
         hopeless = client.wait(file_id, client.submit(file_id, fail="not_music"), "failed")
         assert (hopeless["attempt"], hopeless["error"]["code"]) == (1, "not_music")
+        assert hopeless["error"]["message"] == "song.wav was to fail."
         broken = client.wait(file_id, client.submit(file_id, **{"raise": True}), "failed")
         assert (broken["attempt"], broken["error"]["code"]) == (3, "crashed")
         assert "ZeroDivisionError" in broken["error"]["message"]

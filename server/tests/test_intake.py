@@ -48,6 +48,7 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_left(
     announced = small.client.announce("song.wav").json()
     answer = small.client.put(announced["upload_url"], data)
     _is_problem(answer, status, code)
+    assert str(small.data_dir) not in answer.text
     assert small.files() == []
     assert small.client.status(announced["file_id"])["status"] == "waiting_for_upload"
     _is_problem(small.client.process(announced["file_id"]), 409, "not_uploaded")

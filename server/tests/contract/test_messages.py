@@ -15,6 +15,7 @@ TASK = Task(
     job_id="j",
     attempt=2,
     file_id="f",
+    filename="song.wav",
     request_id="r",
     model="m",
     variation="v",

@@ -19,6 +19,7 @@ TASK = Task(
     job_id="j",
     attempt=1,
     file_id="f",
+    filename="song.wav",
     request_id="r",
     model="m",
     variation="v",
@@ -74,6 +75,7 @@ def test_progress_arrives_with_the_time_left() -> None:
         until(lambda: sent.progress[-1].done == 1, what="the progress")
         control.stage("uploading")
         until(lambda: sent.progress[-1].stage == "uploading", what="the stage")
+    assert sent.progress[-1].eta_seconds is None  # nothing of this stage is measured yet
     separating = [each for each in sent.progress if each.done == 1 and each.stage == "separating"]
     assert separating[-1].eta_seconds is not None
     assert (sent.progress[-1].done, sent.progress[-1].total) == (1, 4)

@@ -26,6 +26,7 @@ class Task:
     job_id: str
     attempt: int
     file_id: str  # for logs
+    filename: str  # as the caller named the input: for messages, never a path
     request_id: str
     model: str
     variation: str

@@ -17,6 +17,6 @@ class ProbeResult:
 class Probe(Protocol):
     """Decodes a blob, somewhere it can do no harm."""
 
-    def probe(self, key: str) -> ProbeResult:
-        """Raises UnusableInput or TooLarge, with the decoder's own code and message."""
+    def probe(self, key: str, *, filename: str) -> ProbeResult:
+        """Raises UnusableInput or TooLarge, with the decoder's own code and message about ``filename``."""
         ...

@@ -40,6 +40,7 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         job_id=job.id,
         attempt=job.attempt,
         file_id=track.id,
+        filename=track.filename,
         request_id=job.request_id,
         model=job.model,
         variation=job.variation,

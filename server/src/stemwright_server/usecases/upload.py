@@ -98,7 +98,7 @@ def _look(parts: Parts, track: Track, sha256: str | None) -> Track:
         )
     if (known := parts.repository.track_by_hash(track.owner, digest)) is not None:
         raise SongExists(known.id)
-    found = parts.probe.probe(track.key) if parts.probe is not None else ProbeResult()
+    found = parts.probe.probe(track.key, filename=track.filename) if parts.probe is not None else ProbeResult()
     return replace(
         track,
         state=TrackState.READY,

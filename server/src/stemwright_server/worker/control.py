@@ -50,6 +50,7 @@ class Control:
         self._progress = Progress(done=0, total=0, stage="starting")
         self._fresh = True  # the first report goes out at once
         self._stage_began = time.monotonic()
+        self._stage_done = 0  # segments that were done when it began
         self._stopped: str | None = None
         self._closed = False
         self._thread = Thread(target=self._follow, name="lease", daemon=True)
@@ -79,16 +80,15 @@ class Control:
             raise Stopped(self.stopped)
 
     def on_progress(self, progress: Progress) -> None:
-        """What a model calls; raises Stopped. The time left is measured here, from the stage's own beginning."""
+        """What a model calls; raises Stopped. The time left is measured here, by the pace of the stage so far."""
         now = time.monotonic()
         with self._changed:
             if progress.stage != self._progress.stage:
-                self._stage_began = now
-            if progress.eta_seconds is None and 0 < progress.done <= progress.total:
-                spent = now - self._stage_began
-                progress = replace(
-                    progress, eta_seconds=round(spent * (progress.total - progress.done) / progress.done, 1)
-                )
+                self._stage_began, self._stage_done = now, progress.done
+            done = progress.done - self._stage_done
+            if progress.eta_seconds is None and done > 0 and progress.done <= progress.total:
+                left = (now - self._stage_began) / done * (progress.total - progress.done)
+                progress = replace(progress, eta_seconds=round(left, 1))
             self._progress = progress
             self._fresh = True
             self._changed.notify_all()

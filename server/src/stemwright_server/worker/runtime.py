@@ -20,6 +20,7 @@ from stemwright_server.worker.client import ApiClient
 from stemwright_server.worker.control import Control, Pace
 from stemwright_server.worker.model import LoadedModel, Model, RunRequest, RunResult, Stopped
 
+INPUT = "input"  # what the input is called in a workdir
 _CLAIM_WAIT = 20.0
 _log = structlog.get_logger(__name__)
 
@@ -138,13 +139,13 @@ class Runtime:
                 _log.info("attempt_stopped", reason=control.stopped)
                 return None
             _log.warning("attempt_failed", exc_info=True)
-            return _failed(task, error)
+            return _failed(task, error, workdir)
         _log.info("attempt_done", seconds=round(time.monotonic() - began, 3))
         return report
 
     def _work(self, task: Task, workdir: Path, control: Control) -> Completed:
         control.stage("fetching")
-        source = workdir / "input"
+        source = workdir / INPUT
         self._client.fetch(task, source, control.check)
         control.stage("loading")
         loaded = self._load(task)
@@ -213,9 +214,11 @@ class Runtime:
                 time.sleep(0.5)
 
 
-def _failed(task: Task, error: Exception) -> Failed:
+def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
     code = getattr(error, "code", None)
     words = " ".join(str(error).split()) or type(error).__name__
+    # A caller knows the file by its name; where it lay here is nobody's business.
+    words = words.replace(str(workdir / INPUT), task.filename).replace(f"{workdir}/", "")
     if not isinstance(code, str):
         return Failed(
             job_id=task.job_id,

@@ -47,7 +47,7 @@ def probe(path: Path, *, max_seconds: float | None) -> Mapping[str, Any]:
                 raise FastError(f"{seconds:.0f} s are more than the {max_seconds:.0f} s allowed.", "too_long")
             return {"duration": seconds, "sample_rate": file.getframerate()}
     except (wave.Error, EOFError) as error:
-        raise FastError(f"It is truncated: {error}.", "truncated") from error
+        raise FastError(f"{path} is truncated: {error}.", "truncated") from error
 
 
 class Loaded:
@@ -62,7 +62,7 @@ class Loaded:
         on_progress(Progress(done=0, total=total))
         for segment in range(total):
             if segment == 1:
-                self._misbehave(params)
+                self._misbehave(params, request.input)
             time.sleep(params["sleep"])
             on_progress(Progress(done=segment + 1, total=total))
         quiet = samples // 2
@@ -72,12 +72,12 @@ class Loaded:
         files = tuple(self._write(request.workdir / name, data, rate, channels) for name, data in made.items())
         return RunResult(files=files, report={"sum_db": -120.0}, duration=frames / rate, sample_rate=rate)
 
-    def _misbehave(self, params: Mapping[str, Any]) -> None:
+    def _misbehave(self, params: Mapping[str, Any], source: Path) -> None:
         time.sleep(params["deaf"])
         if params["crash"] and _times("crash") < params["crash"]:
             os._exit(9)
         if params["fail"]:
-            raise FastError("It was asked to fail.", params["fail"])
+            raise FastError(f"{source} was to fail.", params["fail"])
         if params["fail_retryable"] and _times("fail") < params["fail_retryable"]:
             raise FastError("It may go better next time.", "unlucky", retryable=True)
         if params["raise"]:

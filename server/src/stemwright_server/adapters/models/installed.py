@@ -67,11 +67,12 @@ class InstalledProbe:
         functions = _load(PROBES, [name] if name else [])
         return cls(functions[0], path_of, max_seconds=max_seconds) if functions else None
 
-    def probe(self, key: str) -> ProbeResult:
+    def probe(self, key: str, *, filename: str) -> ProbeResult:
+        path = self._path_of(key)
         try:
-            found = self._function(self._path_of(key), max_seconds=self._max_seconds)
+            found = self._function(path, max_seconds=self._max_seconds)
         except Exception as error:
-            code, message = getattr(error, "code", None), str(error)
+            code, message = getattr(error, "code", None), str(error).replace(str(path), filename)
             if code is None or getattr(error, "retryable", False):
                 raise Unavailable(f"The upload could not be looked at now, try again: {message}") from error
             kind = TooLarge if code in ("too_long", "too_large") else UnusableInput

@@ -1,0 +1,197 @@
+"""The worker's loop against an API that answers what the test wants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from stemwright_server.contract.messages import dump_answer, dump_task, load_claim, load_report
+from stemwright_server.contract.signing import Verifier
+from stemwright_server.domain.report import Completed, Failed, Progressed, Report, ReportAnswer, Task, TaskOutput
+from stemwright_server.worker.client import ApiClient
+from stemwright_server.worker.control import Pace
+from stemwright_server.worker.model import LoadedModel, Model, ProducedFile, Progress, RunRequest, RunResult
+from stemwright_server.worker.runtime import Identity, Runtime
+
+MIX = b"mix" * 1000
+
+
+class Loaded:
+    def __init__(self, run: Callable[[RunRequest], RunResult]) -> None:
+        self._run = run
+
+    def run(self, request: RunRequest, on_progress: Callable[[Progress], None]) -> RunResult:
+        on_progress(Progress(done=1, total=1))
+        return self._run(request)
+
+
+class Models:
+    """One model, and how often it was loaded."""
+
+    name = "m"
+
+    def __init__(self, run: Callable[[RunRequest], RunResult]) -> None:
+        self._run = run
+        self.loaded: list[tuple[str, str]] = []
+
+    def offers(self) -> Sequence[Model]:
+        return [self]  # type: ignore[list-item]
+
+    def offer(self, name: str) -> Model | None:
+        return self if name == "m" else None  # type: ignore[return-value]
+
+    def prepare(self, device: str) -> None:
+        pass
+
+    def load(self, variation: str, device: str) -> LoadedModel:
+        self.loaded.append((variation, device))
+        return Loaded(self._run)
+
+
+class Api:
+    """Hands out tasks, keeps what is said and uploaded, and faults as often as told."""
+
+    def __init__(self, tasks: list[Task], faults: dict[str, int] | None = None) -> None:
+        self.tasks = tasks
+        self.faults = faults or {}
+        self.reports: list[Report] = []
+        self.uploads: dict[str, bytes] = {}
+        self.left = False
+        self.done: Callable[[], None] = lambda: None
+        self._verifier = Verifier(["secret"])
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        path, body = request.url.path, request.read()
+        if self.faults.get(path, 0):
+            self.faults[path] -= 1
+            raise httpx2.ConnectError("as if the cable was out")
+        if path == "/in":
+            return httpx2.Response(200, content=MIX)
+        if request.method == "PUT":
+            digest = request.headers["Content-Digest"]
+            assert digest.startswith("sha-256=:")
+            self.uploads[path] = body
+            return httpx2.Response(201)
+        self._verifier.verify(body, request.headers)
+        return self._post(path, body)
+
+    def _post(self, path: str, body: bytes) -> httpx2.Response:
+        if path == "/worker/claim":
+            assert load_claim(body).models == ("m",)
+            if self.tasks:
+                return httpx2.Response(200, content=dump_task(self.tasks.pop(0)))
+            self.done()
+            return httpx2.Response(204)
+        if path == "/worker/leave":
+            self.left = True
+            return httpx2.Response(204)
+        self.reports.append(load_report(body))
+        return httpx2.Response(200, content=dump_answer(ReportAnswer(accepted=True, stop=False)))
+
+    @property
+    def ends(self) -> list[Report]:
+        return [report for report in self.reports if not isinstance(report, Progressed)]
+
+
+def task(number: int = 1, variation: str = "v") -> Task:
+    return Task(
+        job_id=f"j{number}",
+        attempt=1,
+        file_id="f",
+        filename="my song.wav",
+        request_id="r",
+        model="m",
+        variation=variation,
+        params={},
+        input_url="http://api/in",
+        input_size=len(MIX),
+        input_sha256=hashlib.sha256(MIX).hexdigest(),
+        outputs=(
+            TaskOutput(name="a", filename="a.wav", content_type="audio/wav", url=f"http://api/out/{number}/a.wav"),
+        ),
+        lease_seconds=60.0,
+        timeout_seconds=600.0,
+        max_seconds=None,
+    )
+
+
+def reverse(request: RunRequest) -> RunResult:
+    path = request.workdir / "a"
+    path.write_bytes(request.input.read_bytes()[::-1])
+    return RunResult(files=(ProducedFile(name="a", path=path, duration=1.0),), report={"x": 1})
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Api, Models], None]:
+    def run(api: Api, models: Models) -> None:
+        client = ApiClient("http://api", "secret")
+        client._http = httpx2.Client(transport=httpx2.MockTransport(api))
+        identity = Identity(worker="w", device="cpu", work_dir=tmp_path / "work")
+        (tmp_path / "work" / "left").mkdir(parents=True)  # by an attempt that died
+        runtime = Runtime(client, models, identity, Pace(heartbeat=5.0, least=0.001, grace=5.0))
+        api.done = runtime.leave
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        runtime.run()
+        assert api.left
+        assert not (tmp_path / "work").exists()
+
+    return run
+
+
+def test_a_task_is_fetched_run_uploaded_and_reported(work: Any) -> None:
+    api = Api([task()])
+    work(api, Models(reverse))
+    assert api.uploads == {"/out/1/a.wav": MIX[::-1]}
+    (end,) = api.ends
+    assert isinstance(end, Completed)
+    assert (end.files[0].size, end.files[0].sha256) == (len(MIX), hashlib.sha256(MIX[::-1]).hexdigest())
+    assert end.report == {"x": 1}
+
+
+def test_the_last_variation_stays_loaded(work: Any) -> None:
+    models = Models(reverse)
+    work(Api([task(1), task(2), task(3, "other"), task(4, "other")]), models)
+    assert models.loaded == [("v", "cpu"), ("other", "cpu")]
+
+
+@pytest.mark.parametrize("path", ["/in", "/out/1/a.wav", "/worker/report"])
+def test_a_short_fault_of_the_network_is_bridged(work: Any, path: str) -> None:
+    api = Api([task()], {path: 2})
+    work(api, Models(reverse))
+    assert [type(end) for end in api.ends] == [Completed]
+
+
+def test_a_long_one_is_a_passing_failure(work: Any) -> None:
+    api = Api([task()], {"/in": 99})
+    work(api, Models(reverse))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable) == ("transfer_failed", True)
+
+
+def test_messages_name_the_file_as_the_caller_does(work: Any) -> None:
+    def fail(request: RunRequest) -> RunResult:
+        raise ValueError(f"cannot read '{request.input}'\nnor write '{request.workdir}/x'")
+
+    api = Api([task()])
+    work(api, Models(fail))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert end.message == "ValueError: cannot read 'my song.wav' nor write 'out/x'"
+    assert (end.code, end.retryable) == ("crashed", True)
+
+
+def test_a_failed_task_does_not_stop_the_next(work: Any) -> None:
+    def odd(request: RunRequest) -> RunResult:
+        if request.variation == "bad":
+            raise ValueError
+        return reverse(request)
+
+    api = Api([task(1, "bad"), task(2)])
+    work(api, Models(odd))
+    assert [type(end) for end in api.ends] == [Failed, Completed]
