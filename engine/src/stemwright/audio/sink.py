@@ -4,72 +4,81 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 from pathlib import Path
 
 
 class Sink:
-    """A file for FFmpeg and libsndfile to write to, which remembers the first error.
+    """A file for FFmpeg and libsndfile to write to, whose errors are kept for the writer to look at.
 
-    Both libraries call back into Python to write, and what is raised there may be lost on its way or come
-    back as something else; `error` keeps it. After an error, or after `discard`, writes go nowhere.
+    Both libraries call back into Python to write. What is raised there gets lost on its way, comes back as
+    something else, or ends the process (a muxer whose writes fail in its trailer). So nothing is raised: the
+    first error is kept in `error`, and from then on, or after `discard`, writes go nowhere and seem to succeed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.error: OSError | None = None
-        self._discarded = False
-        self._file: io.BufferedRandom = path.open("w+b")
+        self._lost = False
+        self._at = self._size = 0  # where we seem to be, once what is written is lost
+        self._file = path.open("w+b", buffering=1 << 18)
 
     def write(self, data: bytes) -> int:
-        """Write bytes at the position; all of them, or raise."""
-        if self._discarded:
-            return len(data)
-        if self.error is not None:
-            raise self.error
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
+        """Write all of the bytes at the position."""
+        self._at += len(data)
+        self._size = max(self._size, self._at)
+        if not self._lost:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._lose(error)
+        return len(data)
 
     def read(self, size: int = -1) -> bytes:
         """Read bytes from the position."""
-        return b"" if self._discarded else self._file.read(size)
+        if self._lost:
+            return b""
+        data = self._file.read(size)
+        self._at += len(data)
+        return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the position."""
-        if self._discarded:
-            return 0
-        try:
-            return self._file.seek(offset, whence)
-        except OSError as error:  # what was buffered is written first
-            self.error = self.error or error
-            raise
+        """Move the position, and say where it is."""
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if not self._lost:
+            try:
+                self._file.seek(self._at)
+            except OSError as error:  # what was buffered is written first
+                self._lose(error)
+        return self._at
 
     def tell(self) -> int:
         """The position."""
-        return 0 if self._discarded else self._file.tell()
+        return self._at
 
     def finish(self) -> tuple[str, int]:
         """Close the file; give its sha256 (hexadecimal) and its size in bytes.
 
         Raises:
-            OSError: also one that came up earlier and was lost by the library in between.
+            OSError: the first error there was.
         """
         if self.error is not None:
             raise self.error
         self._file.flush()
-        size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
-        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while data := self._file.read(1 << 20):
+            digest.update(data)
         self._file.close()
-        return digest, size
+        return digest.hexdigest(), self._size
 
     def discard(self) -> None:
         """Close and remove the file."""
-        self._discarded = True
-        with contextlib.suppress(OSError):  # a full disk once more: what is buffered cannot be written
-            self._file.close()
+        self._lose(None)
         self.path.unlink(missing_ok=True)
+
+    def _lose(self, error: OSError | None) -> None:
+        if not self._lost:
+            self._lost, self.error = True, error
+            with contextlib.suppress(OSError):  # a full disk once more: what is buffered cannot be written
+                self._file.close()

@@ -214,6 +214,8 @@ class AudioWriter:
         """Turn what the system or an encoder raises into OutputError, with nothing left on disk."""
         try:
             yield
+            if self._sink is not None and self._sink.error is not None:
+                raise self._sink.error
         except StemwrightError:
             self.abort()
             raise
