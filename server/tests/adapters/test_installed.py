@@ -1,0 +1,78 @@
+"""Models and probes as they are found by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwright_server.adapters.models import installed
+from stemwright_server.adapters.models.installed import InstalledModels, InstalledProbe
+from stemwright_server.domain.errors import TooLarge, Unavailable, UnusableInput
+
+
+class Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+one, other = Named("one"), Named("other")
+
+
+class Trouble(Exception):
+    def __init__(self, code: str, *, retryable: bool = False) -> None:
+        super().__init__("/secret/place/uploads/x is bad")
+        self.code = code
+        self.retryable = retryable
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        __import__("sys").modules, "installed_here", __import__("types").SimpleNamespace(one=one, other=other)
+    )
+    entries = [
+        EntryPoint(name, f"installed_here:{value}", "stemwright.models")
+        for name, value in (("other", "other"), ("one", "one"), ("broken", "missing"))
+    ]
+    monkeypatch.setattr(installed, "entry_points", lambda group: entries if group == "stemwright.models" else [])
+
+
+def test_what_does_not_load_is_left_out_and_the_rest_serves() -> None:
+    assert [offer.name for offer in InstalledModels.find().offers()] == ["one", "other"]
+
+
+def test_only_what_was_asked_for_is_loaded() -> None:
+    models = InstalledModels.find(["one"])
+    assert models.offers() == [one]
+    assert models.offer("one") is one
+    assert models.offer("other") is None
+
+
+def test_without_a_probe_there_is_none() -> None:
+    assert InstalledProbe.find(Path, name="", max_seconds=None) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "code"),
+    [
+        (Trouble("truncated"), UnusableInput, "truncated"),
+        (Trouble("too_long"), TooLarge, "too_long"),
+        (Trouble("busy", retryable=True), Unavailable, "unavailable"),
+        (OSError("/secret/place/uploads/x is bad"), Unavailable, "unavailable"),
+    ],
+)
+def test_a_probes_error_becomes_the_services_and_names_the_song(
+    error: Exception, raised: type[Exception], code: str
+) -> None:
+    def fail(path: Path, *, max_seconds: float | None) -> Mapping[str, Any]:
+        raise error
+
+    probe = InstalledProbe(fail, lambda key: Path("/secret/place") / key, max_seconds=1.0)
+    with pytest.raises(raised, match=r"song\.wav is bad") as caught:
+        probe.probe("uploads/x", filename="song.wav")
+    assert getattr(caught.value, "code", None) == code
+    assert "/secret" not in str(caught.value)

@@ -1,0 +1,25 @@
+"""Which workers a service starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from stemwright_server.bootstrap import devices
+from stemwright_server.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "visible", "expected"),
+    [
+        ({}, "0,3", ["cuda:0", "cuda:1"]),  # renumbered, as torch sees them
+        ({}, "", ["auto"]),  # all hidden
+        ({"device": "cpu"}, "0,1", ["cpu"]),
+        ({"workers": 3, "device": "cpu"}, "0", ["cpu"] * 3),
+        ({"workers": 0}, "0", []),
+    ],
+)
+def test_one_worker_for_each_device(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], visible: str, expected: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices(Settings.model_construct(**settings)) == expected
