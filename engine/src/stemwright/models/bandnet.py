@@ -60,7 +60,9 @@ class BandNet(nn.Module):
         self.size, self.hop = 4096, 1024
         low, middle, high = channels
         bands = sum(count for count, _, _ in BANDS)
-        self.encoders = nn.ModuleList(nn.Conv1d(count * 6 * width, count * low, 1, groups=count) for count, width, _ in BANDS)
+        self.encoders = nn.ModuleList(
+            nn.Conv1d(count * 6 * width, count * low, 1, groups=count) for count, width, _ in BANDS
+        )
         self.position = nn.Parameter(torch.zeros(1, low, 1, bands))
         self.enter = nn.Sequential(*[_Residual(low, bands) for _ in range(depth[0])])
         self.down1 = _stage(low, middle, stride=2)
@@ -70,7 +72,9 @@ class BandNet(nn.Module):
         self.squeeze = nn.Conv1d(high * bands // 4, hidden, 1)
         self.over_time = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(hidden, hidden, 3, padding=gap, dilation=gap, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)
+                nn.Conv1d(hidden, hidden, 3, padding=gap, dilation=gap, bias=False),
+                nn.BatchNorm1d(hidden),
+                nn.ReLU(inplace=True),
             )
             for gap in (1, 2, 4, 8)
         )
@@ -83,7 +87,8 @@ class BandNet(nn.Module):
         outputs = 2 * len(self.sources)  # one mask for each source and channel
         self.hiddens = nn.ModuleList(nn.Conv1d(count * low, count * decoder, 1, groups=count) for count, _, _ in BANDS)
         self.decoders = nn.ModuleList(
-            nn.Conv1d(count * decoder, count * outputs * width // share, 1, groups=count) for count, width, share in BANDS
+            nn.Conv1d(count * decoder, count * outputs * width // share, 1, groups=count)
+            for count, width, share in BANDS
         )
 
     def valid_length(self, length: int) -> int:
