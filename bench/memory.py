@@ -34,7 +34,9 @@ def main() -> None:
     for minutes in args.minutes:
         command = [sys.executable, __file__, "--model", args.model, "--one", str(minutes)]
         command += ["--models-path", args.models_path] if args.models_path else []
-        peaks[minutes] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["peak_mb"]
+        peaks[minutes] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)[
+            "peak_mb"
+        ]
         print(f"{minutes:6g} min  peak {peaks[minutes]:7.1f} MB")
     first, last = min(peaks), max(peaks)
     print(f"growth from {first:g} to {last:g} minutes: {peaks[last] - peaks[first]:+.1f} MB")

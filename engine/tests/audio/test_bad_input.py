@@ -237,7 +237,7 @@ def test_a_small_file_that_holds_hours_is_stopped_at_the_limit(tmp_path: Path) -
     with open_writer(path, format="flac", sample_rate=8000, channels=1) as writer:
         for _ in range(15):
             writer.write(np.zeros((1, 480_000), np.float32))
-    assert path.stat().st_size < 7_200_000 * 2 / 60  
+    assert path.stat().st_size < 7_200_000 * 2 / 60
     assert refused(path, limits=InputLimits(max_seconds=300)).code == "too_long"
     # The same when it does not say how long it is: the limit holds for what comes out.
     data = bytearray(path.read_bytes())
