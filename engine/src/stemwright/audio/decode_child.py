@@ -51,20 +51,20 @@ class Refused(Exception):
         self.code = code
 
 
-def main(packages: str, demuxer: str, cpu_seconds: int, single_page: bool) -> int:
-    """Decode standard input.
+def main(job: dict[str, Any]) -> int:
+    """Decode standard input as `job` says.
 
-    Args:
-        packages: the folder that PyAV is installed in.
-        demuxer: FFmpeg's name of the one demuxer that may be used.
-        cpu_seconds: seconds of processor time after which the system ends this process.
-        single_page: the input is Ogg Vorbis on a single page. FFmpeg cannot tell its beginning from its end
-            and would cut the wrong one: it is told to cut nothing, and the first frame, which Vorbis
-            decodes only to prepare the next, is left out here.
+    packages: the folder that PyAV is installed in.
+    demuxer: FFmpeg's name of the one demuxer that may be used.
+    skip_bytes: garbage before the first byte that the demuxer is to see.
+    cpu_seconds: seconds of processor time after which the system ends this process.
+    single_page: the input is Ogg Vorbis on a single page. FFmpeg cannot tell its beginning from its end and would
+        cut the wrong one: it is told to cut nothing, and the first frame, which Vorbis decodes only to prepare the
+        next, is left out here.
     """
     _ignore_interrupt()
-    _limit(cpu_seconds)
-    sys.path.append(packages)
+    _limit(job["cpu_seconds"])
+    sys.path.append(job["packages"])
     import av
     import av.error
     import av.subtitles.stream  # PyAV imports it when it meets subtitles, and by then no file can be opened
@@ -72,7 +72,7 @@ def main(packages: str, demuxer: str, cpu_seconds: int, single_page: bool) -> in
     _die_with_parent()
     _close_the_door()
     try:
-        _decode(av, demuxer, single_page)
+        _decode(av, job)
     except Refused as error:
         _send_json(b"X", {"code": error.code, "detail": str(error)})
     except MemoryError:
@@ -146,15 +146,16 @@ def _close_the_door() -> None:
     _set_limit(resource, "RLIMIT_NOFILE", 4)
 
 
-def _decode(av: Any, demuxer: str, single_page: bool) -> None:
+def _decode(av: Any, job: dict[str, Any]) -> None:
     options = {
         "fd": "0",
         "protocol_whitelist": "fd",
-        "format_whitelist": demuxer,
+        "format_whitelist": job["demuxer"],
+        "skip_initial_bytes": str(job["skip_bytes"]),
         "codec_whitelist": _CODECS,
     }
     try:
-        container = av.open("fd:", format=demuxer, options=options, metadata_errors="replace")
+        container = av.open("fd:", format=job["demuxer"], options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise Refused("decode_failed", f"it is damaged or cut short ({_reason(error)})") from error
     stream = container.streams.best("audio")
@@ -163,9 +164,9 @@ def _decode(av: Any, demuxer: str, single_page: bool) -> None:
     if stream.codec_context is None or stream.codec_context.name not in _CODECS.split(","):
         raise Refused("decode_failed", "its audio codec is not supported")
     stream.codec_context.thread_count = 1
-    if single_page:
+    if job["single_page"]:
         stream.codec_context.flags2 |= int(av.codec.context.Flags2.skip_manual)
-    sender = _Sender(av, container, stream, skip=int(single_page))
+    sender = _Sender(av, container, stream, skip=int(job["single_page"]))
     packets = damaged = 0
     for packet in container.demux(stream):
         packets += 1
@@ -270,6 +271,6 @@ def _send(kind: bytes, *parts: memoryview) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1")
+    code = main(json.loads(sys.argv[1]))
     # Nothing to tidy: the buffers of FFmpeg go with the process, faster than by hand.
     os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
@@ -14,6 +15,7 @@ _KBITS = {
     (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+_Parse = Callable[[bytes, int], "FrameHeader | None"]
 _RUN = 3
 """Frames in a row that make a stream; fewer only when the data ends with the last one."""
 
@@ -73,8 +75,7 @@ def find_frames(data: bytes, *, adts: bool, ends: bool) -> int | None:
     return None
 
 
-def _is_run(data: bytes, at: int, *, parse: object, ends: bool) -> bool:
-    assert callable(parse)
+def _is_run(data: bytes, at: int, *, parse: _Parse, ends: bool) -> bool:
     position, first = at, parse(data, at)
     if first is None:
         return False

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from stemwright.audio import decode_child
 from stemwright.audio.info import shown
+from stemwright.audio.sniff import Kind
 from stemwright.errors import InputError, MissingExtraError
 
 _CPU_BASE = 120
@@ -25,12 +26,18 @@ _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_P
 class DecodeProcess:
     """One decoding process for one open file; see `decode_child` for what it writes."""
 
-    def __init__(self, file: BinaryIO, demuxer: str, size: int, name: str, *, single_page: bool) -> None:
+    def __init__(self, file: BinaryIO, kind: Kind, size: int, name: str, *, single_page: bool) -> None:
         self._name = name
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # seek() of a buffered file may leave the descriptor where it is
-        command = [sys.executable, "-I", "-S", str(Path(decode_child.__file__)), _packages(), demuxer]
+        job = {
+            "packages": _packages(),
+            "demuxer": kind.demuxer,
+            "skip_bytes": kind.start if kind.garbage else 0,
+            "cpu_seconds": _CPU_BASE + _CPU_PER_MEGABYTE * (size >> 20),
+            "single_page": single_page,
+        }
         self._process = subprocess.Popen(
-            [*command, str(_CPU_BASE + _CPU_PER_MEGABYTE * (size >> 20)), str(int(single_page))],
+            [sys.executable, "-I", "-S", str(Path(decode_child.__file__)), json.dumps(job)],
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

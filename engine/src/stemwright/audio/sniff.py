@@ -26,6 +26,8 @@ class Kind:
     container: str
     demuxer: str
     start: int = 0
+    garbage: bool = False
+    """Whether bytes that mean nothing lie before it: the demuxer is to begin at `start`."""
 
 
 # (offset, magic, container, demuxer)
@@ -146,7 +148,7 @@ def _by_frames(head: bytes, start: int) -> Kind | None:
         return None
     # The bytes of one kind of frame can look like headers of the other; the stream itself begins earlier.
     at, container = min(found)
-    return Kind(container=container, demuxer=container, start=start + at)
+    return Kind(container=container, demuxer=container, start=start + at, garbage=at > 0)
 
 
 def _as_text(head: bytes) -> str | None:
