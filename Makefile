@@ -34,6 +34,7 @@ lint: $(VENV)/.tested ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache --config server/pyproject.toml
 
 format: $(VENV)/.tested ## Put the code into shape
 	$(BIN)/ruff check --fix .

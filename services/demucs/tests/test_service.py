@@ -100,6 +100,18 @@ def test_an_unknown_variation_is_refused() -> None:
     assert caught.value.code == "unknown_variation"
 
 
+def test_other_weights_under_the_same_name_are_other_work(tiny: str, tmp_path: Path) -> None:
+    before = model.check(tiny, {})
+    assert model.check(tiny, {}) == before
+    save_safetensors(tiny_htdemucs(seed=1), tmp_path / "models", "abc")
+    assert model.check(tiny, {})["weights"] != before["weights"]
+
+
+def test_a_model_whose_name_cannot_be_part_of_a_url_is_not_offered(tiny: str, tmp_path: Path) -> None:
+    save_bag(tmp_path / "models", "my model", ["abc"])
+    assert "my model" not in {each.name for each in model.variations()}
+
+
 def test_default_means_the_configured_model(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMUCS_DEFAULT_MODEL", tiny)
     assert [each.name for each in model.variations() if each.default] == [tiny]

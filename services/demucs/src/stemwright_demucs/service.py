@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemwright.audio import FORMATS, InputLimits
@@ -11,6 +14,7 @@ from stemwright.checkpoints import ModelInfo, catalogue, find
 from stemwright.errors import ModelError
 from stemwright.outputs import choose_outputs
 from stemwright_demucs import params as parameters
+from stemwright_server.domain.offer import PLAIN_NAME
 from stemwright_server.worker.model import (
     OutputSpec,
     ProducedFile,
@@ -33,7 +37,10 @@ class Demucs:
     name = "demucs"
 
     def variations(self) -> Sequence[Variation]:
-        """One for each model, whether its weights are on this machine yet or not."""
+        """One for each model, whether its weights are on this machine yet or not.
+
+        A model of the user's own whose name has spaces or the like is left out: names become parts of URLs.
+        """
         return [
             Variation(
                 name=model.name,
@@ -44,6 +51,7 @@ class Demucs:
                 default=model.name == _default(),
             )
             for model in catalogue()
+            if PLAIN_NAME.fullmatch(model.name)
         ]
 
     def check(self, variation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,7 +65,8 @@ class Demucs:
         _check_licence(model)
         complete = parameters.complete(params, model.sources)
         choose_outputs(model.sources, parameters.separation_options(complete))
-        return complete
+        # Part of the work's identity: other weights under the same name are other work.
+        return {**complete, "weights": _fingerprint(model)}
 
     def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
         """A file for each stem asked for."""
@@ -114,6 +123,24 @@ class LoadedDemucs:
 
 def _default() -> str:
     return os.environ.get("DEMUCS_DEFAULT_MODEL") or "htdemucs"
+
+
+def _fingerprint(model: ModelInfo) -> str:
+    """Which weights these are: hashes of the files that lie here, signatures of those that are fetched and checked."""
+    parts = []
+    for member in model.members:
+        if member.path is not None and member.path.is_file():
+            stat = member.path.stat()
+            parts.append(_sha256(member.path, stat.st_mtime_ns, stat.st_size))
+        else:
+            parts.append(member.signature)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(file: Path, _changed: int, _size: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _model(variation: str) -> ModelInfo:
