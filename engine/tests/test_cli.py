@@ -316,6 +316,8 @@ def test_an_interrupt_leaves_nothing_half_written(models: Path, tmp_path: Path) 
     process = subprocess.Popen(
         [*COMMAND, "split", str(song), "-o", str(tmp_path / "out"), "-n", "tiny"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "DEMUCS_MODELS_PATH": str(models)},
+        # A shell that starts the tests in the background has interrupts ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (tmp_path / "out" / "long").exists() and time.monotonic() < deadline:

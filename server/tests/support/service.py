@@ -40,7 +40,7 @@ def wav(seconds: float = 0.5, *, seed: int = 0, rate: int = 8000) -> bytes:
     return data.getvalue()
 
 
-def until(condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition") -> T:
+def until(condition: Callable[[], T], *, seconds: float = 60.0, what: str = "the condition") -> T:
     """The first truthy value of ``condition``; AssertionError if none comes."""
     deadline = time.monotonic() + seconds
     while True:
@@ -164,7 +164,8 @@ class Service:
     def files(self) -> list[str]:
         """Every file below the blobs and work folders, less parts of what is there on purpose."""
         roots = [self.data_dir / "blobs", self.data_dir / "work"]
-        found = [path for root in roots for path in root.rglob("*") if path.is_file()]
+        # os.walk does not mind a folder that is removed while it looks.
+        found = [Path(folder, name) for root in roots for folder, _, names in os.walk(root) for name in names]
         return sorted(str(path.relative_to(self.data_dir)) for path in found)
 
     def logged(self) -> list[dict[str, Any]]:

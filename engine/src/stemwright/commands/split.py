@@ -85,7 +85,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     depth.add_argument("--float32", action="store_true", help="same as --format wav-float")
     group.add_argument("--mp3-bitrate", type=int, default=320, metavar="KBPS", help="(default: 320)")
     group.add_argument(
-        "--mp3-preset", type=int, choices=range(2, 8), default=2, help="2: best, 7: fastest (default: 2)"
+        "--mp3-preset", type=int, choices=range(2, 8), default=5, help="2: best, 7: fastest (default: 5)"
     )
     group.add_argument("--mp3-vbr", type=int, choices=range(10), help="variable bit rate instead: 0 best, 9 smallest")
     group.add_argument("--bitrate", type=int, metavar="KBPS", help="of m4a, ogg and opus (default: the format's own)")
@@ -173,7 +173,7 @@ def _output_options(args: argparse.Namespace) -> OutputOptions:
         format=format_,
         bitrate=kilobits * 1000 if kilobits is not None else None,
         vbr_quality=args.mp3_vbr if mp3 else None,
-        preset=args.mp3_preset if mp3 else None,
+        preset=args.mp3_preset,
         clip_mode=args.clip_mode,
         filename=args.filename,
         keep_rate=args.keep_rate,
