@@ -92,8 +92,9 @@ def separate(client: httpx.Client, mix: Path, model: str) -> dict[str, Any]:
     while time.monotonic() < deadline:
         status = checked(client.get(f"/status/{uploaded['file_id']}"))
         job: dict[str, Any] = next(each for each in status["jobs"] if each["job_id"] == job_id)
-        bar("separating", job["progress"]["percent"] / 100)
-        if job["status"] == "completed":
+        if job["status"] != "completed":
+            bar("separating", min(0.99, job["progress"]["percent"] / 100))
+        else:
             bar("separating", 1)
             print()
             return job

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from stemwright.errors import OptionError
 from stemwright.options import SeparationOptions
+
+if TYPE_CHECKING:  # who only asks for names needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ def needed_sources(sources: Sequence[str], outputs: Sequence[Output]) -> tuple[s
 
 def compose(outputs: Sequence[Output], mix: NDArray[np.float32], sources: NDArray[np.float32]) -> NDArray[np.float32]:
     """``[sources, channels, n]`` and the mix ``[channels, n]`` to ``[outputs, channels, n]``."""
+    import numpy as np
+
     made = []
     for output in outputs:
         parts = [sources[i] if gain == 1 else gain * sources[i] for i, gain in enumerate(output.gains) if gain]

@@ -1,11 +1,20 @@
-"""Audio in and out: files of strangers to samples, samples to files, to the sample and in constant memory."""
+"""Audio in and out: files of strangers to samples, samples to files, to the sample and in constant memory.
 
-from stemwright.audio.formats import FORMATS, AudioFormat
-from stemwright.audio.info import AudioInfo, InputLimits
-from stemwright.audio.reader import AudioReader, open_audio, probe
-from stemwright.audio.resample import Resampler, resampled_length
-from stemwright.audio.scan import ScanResult, scan
-from stemwright.audio.writer import AudioWriter, WrittenFile, open_writer, part_path
+Names are loaded when they are first used, so that who only wants to know the formats does not import numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stemwright.audio.formats import FORMATS, AudioFormat
+    from stemwright.audio.info import AudioInfo, InputLimits
+    from stemwright.audio.moments import ScanResult, scan
+    from stemwright.audio.reader import AudioReader, open_audio, probe
+    from stemwright.audio.resample import Resampler, resampled_length
+    from stemwright.audio.writer import AudioWriter, WrittenFile, open_writer, part_path
 
 __all__ = [
     "FORMATS",
@@ -24,3 +33,19 @@ __all__ = [
     "resampled_length",
     "scan",
 ]
+
+_HOMES = {
+    "formats": ("FORMATS", "AudioFormat"),
+    "info": ("AudioInfo", "InputLimits"),
+    "reader": ("AudioReader", "open_audio", "probe"),
+    "moments": ("ScanResult", "scan"),
+    "resample": ("Resampler", "resampled_length"),
+    "writer": ("AudioWriter", "WrittenFile", "open_writer", "part_path"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"stemwright.audio.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'stemwright.audio' has no attribute {name!r}")
