@@ -15,7 +15,7 @@ from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.adapters.models.installed import InstalledModels
 from stemwright_server.bootstrap import build_app, build_parts
-from stemwright_server.settings import Settings, environment_name
+from stemwright_server.settings import SECTIONS, Settings, environment_name
 from stemwright_server.usecases.workers import Presence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _HEAD = """# Settings of the service
 
 Read from the environment by `stemwright serve` and `stemwright worker`; an option on the command line wins. Written by
-`server/scripts/write_docs.py` from `server/src/stemwright_server/settings.py`: change it there.
+`server/scripts/write_docs.py` from `server/src/stemwright_server/settings/`: change it there.
+"""
+
+_TABLE = """
+## {title}
 
 | variable | default | meaning |
 | --- | --- | --- |
@@ -32,11 +36,14 @@ Read from the environment by `stemwright serve` and `stemwright worker`; an opti
 
 def settings_page() -> str:
     """docs/settings.md."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else f"`{field.default}`"
-        rows.append(f"| `{environment_name(name)}` | {default} | {field.description} |\n")
-    return _HEAD + "".join(rows)
+    page = _HEAD
+    for section in SECTIONS:
+        page += _TABLE.format(title=(section.__doc__ or "").rstrip("."))
+        for name in section.__annotations__:
+            if (field := Settings.model_fields.get(name)) is not None:
+                default = "" if field.default in (None, ()) else f"`{field.default}`"
+                page += f"| `{environment_name(name)}` | {default} | {field.description} |\n"
+    return page
 
 
 def app() -> FastAPI:

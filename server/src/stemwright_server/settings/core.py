@@ -1,20 +1,19 @@
-"""Every setting: name, default, meaning. Read by bootstrap and the command line only; documented in docs/settings.md."""
+"""The settings of the service itself: address, callers, caps, workers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stemwright_server.settings.section import Names, Section
 
 _MIN_SECRET = 32  # characters: shorter ones can be guessed from one signature
 
 
-class Settings(BaseSettings):
-    """Read from the environment. A name without the prefix STEMWRIGHT_ is one that other tools use for the same thing."""
-
-    model_config = SettingsConfigDict(env_prefix="STEMWRIGHT_", extra="ignore", frozen=True, populate_by_name=True)
+class CoreSettings(Section):
+    """The service."""
 
     data_dir: Path = Field(Path("data"), description="Folder of the job store, the uploads and the outputs.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -23,12 +22,12 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="Address under which clients reach the API, if a proxy stands before it; else as requested."
     )
-    api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    api_cors_origins: Names = Field(
         (),
         validation_alias="API_CORS_ORIGINS",
         description="Web origins that may call from a browser, comma-separated.",
     )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: Names = Field(
         (),
         description="Host names that requests may be addressed to, comma-separated. Empty: any; only those of "
         "loopback while nobody has to authenticate.",
@@ -67,7 +66,7 @@ class Settings(BaseSettings):
         30 * 86400.0, gt=0, description="Jobs and outputs are removed so long after the end, s."
     )
 
-    models: Annotated[tuple[str, ...], NoDecode] = Field(
+    models: Names = Field(
         (), description="Models to offer and to run, comma-separated. Empty: all that are installed."
     )
     probe: str = Field("", description="Which installed probe looks into uploads. Empty: the first; `none`: none.")
@@ -85,14 +84,6 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(2.0, gt=0, description="Time between two rounds of cleaning up.")
     stop_seconds: float = Field(10.0, gt=0, description="What a worker gets to end in good order on shutdown.")
 
-    @field_validator("api_cors_origins", "allowed_hosts", "models", mode="before")
-    @classmethod
-    def _comma_separated(cls, value: object) -> object:
-        """``a,b``, or a JSON list as one document writes it: ``["*"]``."""
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip(" \"'") for part in value.strip("[] ").split(",") if part.strip(" \"'"))
-
     @field_validator("jwt_secret", "worker_secret", "worker_secret_previous")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -107,9 +98,3 @@ class Settings(BaseSettings):
                 "heartbeat_seconds has to be at most half of lease_seconds, or a lease is lost by one delay"
             )
         return self
-
-
-def environment_name(field: str) -> str:
-    """The environment variable of a setting."""
-    alias = Settings.model_fields[field].validation_alias
-    return alias if isinstance(alias, str) else f"STEMWRIGHT_{field.upper()}"
