@@ -14,8 +14,17 @@ from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists, Unavailable
-from stemwright_server.domain.job import Job, JobState, Outcome
-from stemwright_server.domain.lifecycle import CancelAsked, Claimed, Event, Policy, Transition, WorkerLost, advance
+from stemwright_server.domain.job import Extras, Job, JobState, Outcome, Webhook
+from stemwright_server.domain.lifecycle import (
+    CancelAsked,
+    Claimed,
+    Event,
+    Expire,
+    Policy,
+    Transition,
+    WorkerLost,
+    advance,
+)
 from stemwright_server.domain.offer import OutputSpec, Progress
 from stemwright_server.domain.report import Completed, Progressed, UploadedFile
 from stemwright_server.domain.track import Track, TrackState
@@ -373,7 +382,7 @@ def test_a_track_with_work_to_do_does_not_expire_and_one_with_results_stays_know
     assert found is not None
     assert (found.state, found.key) == (TrackState.EXPIRED, "")
     assert repository.tracks_to_purge() == []
-    repository.drop_jobs(finished_before=1000.0)
+    repository.drop_jobs(0.0, finished_before=1000.0)
     assert [found.id for found in repository.tracks_to_purge()] == ["t"]
     repository.track_purged("t")
     assert repository.track("t") is None
@@ -393,9 +402,9 @@ def test_ended_attempts_are_to_be_cleaned_but_the_winning_one(repository: Reposi
     assert lost.ended_at is not None
     repository.attempt_cleaned(lost)
     assert repository.attempts_to_clean() == []
-    repository.drop_jobs(finished_before=60.0)
+    repository.drop_jobs(0.0, finished_before=60.0)
     assert repository.job("j") is not None
-    repository.drop_jobs(finished_before=60.1)
+    repository.drop_jobs(0.0, finished_before=60.1)
     assert repository.job("j") is None
     assert [(each.number, each.outcome) for each in repository.attempts_to_clean()] == [(2, Outcome.EXPIRED)]
 
@@ -450,3 +459,66 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="schema 99"):
         SqlJobRepository(engine)
     engine.dispose()
+
+
+# What a caller may ask beside the work
+
+
+def test_a_higher_priority_is_claimed_first(repository: Repository) -> None:
+    ready(repository)
+    for name, created, priority in (("low", 10.0, 1), ("old", 11.0, 5), ("new", 12.0, 5), ("high", 13.0, 9)):
+        repository.submit(job(name, created_at=created, extras=Extras(priority=priority)), key=None)
+    claimed = [claim(repository) for _ in range(4)]
+    assert [found.id for found in claimed if found] == ["high", "old", "new", "low"]
+
+
+def test_extras_are_kept_as_they_were(repository: Repository) -> None:
+    ready(repository)
+    extras = Extras(
+        dialect="split",
+        private=True,
+        keep_seconds=5.0,
+        webhook=Webhook(url="https://a/b", kind="split"),
+        upload_urls={"a": "https://c/d?signature=e"},
+        labels={"versionId": "v", "list": [1, None]},
+        correlation_id="c",
+        traceparent="00-1-2-01",
+    )
+    repository.submit(job(extras=extras), key=None)
+    found = repository.job("j")
+    assert found is not None
+    assert found.extras == extras
+
+
+def test_a_remote_track_comes_with_its_job(repository: Repository) -> None:
+    key = IdempotencyKey(owner="o", key="k", fingerprint="f")
+    link = track(state=TrackState.REMOTE, key="", source="http", source_url="https://a/b.wav")
+    assert repository.submit(job(), key=key, track=link).created
+    assert repository.track("t") == replace(link, used_at=10.0)
+    again = repository.submit(job("k", track_id="u"), key=key, track=replace(link, id="u"))
+    assert (again.job.id, again.created) == ("j", False)
+    assert repository.track("u") is None  # nothing is left of a request that was known already
+
+
+def test_a_remote_track_goes_with_its_last_job(repository: Repository) -> None:
+    link = track(state=TrackState.REMOTE, key="", source="http", source_url="https://a/b.wav")
+    repository.submit(job(), key=None, track=link)
+    repository.expire_tracks(1000.0)
+    assert repository.tracks_to_purge() == []  # the job waits
+    change(repository, CancelAsked())
+    repository.expire_tracks(1000.0)
+    repository.drop_jobs(0.0, finished_before=1000.0)
+    assert [found.id for found in repository.tracks_to_purge()] == ["t"]
+    repository.track_purged("t")
+    assert repository.track("t") is None
+
+
+def test_a_job_with_an_expiry_of_its_own_goes_by_that_alone(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(extras=Extras(keep_seconds=100.0)), key=None)
+    change(repository, CancelAsked(), now=50.0)
+    repository.drop_jobs(149.0, finished_before=1000.0)
+    assert repository.job("j") is not None
+    change(repository, Expire(at=120.0))
+    repository.drop_jobs(120.0, finished_before=0.0)
+    assert repository.job("j") is None

@@ -26,6 +26,7 @@ TASK = Task(
     outputs=(TaskOutput(name="a", filename="a.wav", content_type="audio/wav", url="http://127.0.0.1/a"),),
     lease_seconds=60.0,
     timeout_seconds=3600.0,
+    max_bytes=1 << 20,
     max_seconds=None,
 )
 

@@ -10,11 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from stemwright_server.domain.job import Job, JobState, Outcome
+from stemwright_server.domain.job import Extras, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import (
     CancelAsked,
     Claimed,
     Event,
+    Expire,
     LeaseExpired,
     Policy,
     Transition,
@@ -204,3 +205,15 @@ def test_a_report_for_another_job_changes_nothing() -> None:
 def test_what_is_over_cannot_be_canceled(state: JobState) -> None:
     job = new_job(state=state)
     assert advance(job, CancelAsked(), now=2.0, policy=POLICY) == Transition(job=job, accepted=False)
+
+
+def test_only_an_ended_job_expires_and_never_later_than_said() -> None:
+    waiting = new_job()
+    assert not advance(waiting, Expire(at=5.0), now=1.0, policy=POLICY).accepted
+    ended = advance(replace(waiting, extras=Extras(keep_seconds=10.0)), CancelAsked(), now=1.0, policy=POLICY).job
+    assert ended.expires_at == 11.0
+    sooner = advance(ended, Expire(at=5.0), now=2.0, policy=POLICY).job
+    assert sooner.expires_at == 5.0
+    later = advance(sooner, Expire(at=8.0), now=3.0, policy=POLICY)
+    assert later.accepted
+    assert later.job is sooner

@@ -12,7 +12,7 @@ import pytest
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.domain.errors import Conflict, NotFound, StorageFull
-from stemwright_server.domain.job import Job, JobState
+from stemwright_server.domain.job import Extras, Job, JobState
 from stemwright_server.domain.lifecycle import Policy
 from stemwright_server.domain.offer import OutputSpec, Variation
 from stemwright_server.domain.report import ClaimRequest, Completed, Task, UploadedFile
@@ -226,3 +226,13 @@ def test_what_retention_removes_leaves_no_file(world: World) -> None:
     for _ in range(2):
         sweep(world.parts)
     assert world.files() == []
+
+
+def test_private_work_is_never_shared(world: World) -> None:
+    shared = world.submitted()
+    asked: dict[str, Any] = {"track_id": shared.track_id, "model": "m", "variation": None, "params": {}}
+    asked |= {"key": None, "request_id": "r"}
+    assert not submit(world.parts, CALLER, **asked).created
+    private = submit(world.parts, CALLER, **asked, extras=Extras(private=True))
+    assert private.created
+    assert private.job.id != shared.id

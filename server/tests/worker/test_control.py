@@ -30,6 +30,7 @@ TASK = Task(
     outputs=(),
     lease_seconds=0.3,
     timeout_seconds=600.0,
+    max_bytes=1 << 20,
     max_seconds=None,
 )
 PACE = Pace(heartbeat=0.05, least=0.01, grace=0.1)

@@ -116,6 +116,7 @@ def task(number: int = 1, variation: str = "v") -> Task:
         ),
         lease_seconds=60.0,
         timeout_seconds=600.0,
+        max_bytes=1 << 20,
         max_seconds=None,
     )
 

@@ -36,6 +36,29 @@ class Outcome(StrEnum):
     EXPIRED = "expired"  # was completed; retention removed the job
 
 
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """Who is to be told of a job's end."""
+
+    url: str
+    kind: str  # which body it gets: the name of the dialect that asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What a caller may ask beside the work itself. None of it changes what is made."""
+
+    dialect: str = "studio"  # the API the job came by
+    priority: int = 5  # 0 to 9; a higher one is claimed first
+    private: bool = False  # never the answer to another submit of the same work, nor answered by one
+    keep_seconds: float | None = None  # how long job and outputs stay after the end; None: as the settings say
+    webhook: Webhook | None = None
+    upload_urls: Mapping[str, str] = field(default_factory=dict)  # presigned PUT URLs of the caller's own, by output
+    labels: Mapping[str, Any] = field(default_factory=dict)  # what the dialect wants to find again, JSON values
+    correlation_id: str | None = None
+    traceparent: str | None = None  # W3C trace context of the request
+
+
 WAITING = Progress(done=0, total=0, stage="queued")
 
 
@@ -88,6 +111,7 @@ class Job:
     work_key: str  # hash of track, model, variation and params: equal for equal work
     created_at: float
     request_id: str
+    extras: Extras = Extras()
     available_at: float = 0.0  # not claimed before; retries wait here
     state: JobState = JobState.QUEUED
     attempt: int = 0  # number of the last attempt; grows with every claim, never shrinks
@@ -96,6 +120,7 @@ class Job:
     lease_until: float | None = None  # taken from the worker if not renewed before; set while running
     started_at: float | None = None  # of the first attempt
     finished_at: float | None = None
+    expires_at: float | None = None  # removed then; None: when the settings say
     progress: Progress = WAITING
     artifacts: tuple[Artifact, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)  # the fidelity report of the completed run

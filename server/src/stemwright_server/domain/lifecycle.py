@@ -6,6 +6,8 @@
        |                  |  '---WorkerLeft----> queued, not charged
        '---CancelAsked----'-----> canceled
 
+    An ended job keeps its state; Expire says when it is removed.
+
 A report carries the number of its attempt. If that is not the running one, nothing changes: the number is a fence.
 """
 
@@ -64,7 +66,14 @@ class CancelAsked:
     """The caller does not want the job any more."""
 
 
-Event = Report | Claimed | LeaseExpired | WorkerLost | WorkerLeft | CancelAsked
+@dataclass(frozen=True, kw_only=True)
+class Expire:
+    """An ended job and its outputs are to be removed at ``at``, unless that is so earlier already."""
+
+    at: float
+
+
+Event = Report | Claimed | LeaseExpired | WorkerLost | WorkerLeft | CancelAsked | Expire
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +92,8 @@ def advance(job: Job, event: Event, *, now: float, policy: Policy) -> Transition
             return _claim(job, worker, now, policy)
         case CancelAsked():
             return _cancel(job, now)
+        case Expire(at=at):
+            return _expire(job, at)
         case Completed() if job.state is JobState.COMPLETED and job.attempt == event.attempt:
             return Transition(job=job, accepted=True)  # its first report arrived, our answer did not
     if not _holds(job, event, now):
@@ -203,4 +214,21 @@ def _requeue(job: Job, available_at: float) -> Job:
 
 
 def _end(job: Job, state: JobState, now: float) -> Job:
-    return replace(job, state=state, worker=None, lease_until=None, finished_at=now, revision=job.revision + 1)
+    keep = job.extras.keep_seconds
+    return replace(
+        job,
+        state=state,
+        worker=None,
+        lease_until=None,
+        finished_at=now,
+        expires_at=None if keep is None else now + keep,
+        revision=job.revision + 1,
+    )
+
+
+def _expire(job: Job, at: float) -> Transition:
+    if not job.state.final:
+        return Transition(job=job, accepted=False)
+    if job.expires_at is not None and job.expires_at <= at:
+        return Transition(job=job, accepted=True)
+    return Transition(job=replace(job, expires_at=at, revision=job.revision + 1), accepted=True)

@@ -17,6 +17,7 @@ class TaskOutput:
     filename: str
     content_type: str
     url: str
+    external: bool = False  # the caller's own URL: the worker asks leave before it PUTs there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +32,17 @@ class Task:
     model: str
     variation: str
     params: Mapping[str, Any]
-    input_url: str  # GET
-    input_size: int  # bytes; the worker checks both
-    input_sha256: str  # hex
+    input_url: str  # GET; of the blob store, or a stranger's if there is a source
+    input_size: int | None  # bytes; the worker checks both, where they are known
+    input_sha256: str | None  # hex
     outputs: tuple[TaskOutput, ...]
     lease_seconds: float  # how long the API waits between two reports
     timeout_seconds: float  # how long the attempt may take in all
     max_seconds: float | None  # cap on decoded audio
+    max_bytes: int  # cap on the input
+    source: str = ""  # which source fetches the input; "": it lies in the blob store
+    correlation_id: str | None = None
+    traceparent: str | None = None  # W3C trace context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A track: an uploaded file, identified to its owner by the sha256 of its bytes."""
+"""A track: an uploaded file, identified to its owner by the sha256 of its bytes; or a link to one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ class TrackState(StrEnum):
 
     PENDING = "pending"  # announced; the upload has not ended, or was refused and may be tried again
     READY = "ready"  # complete, looked at, and usable
+    REMOTE = "remote"  # at a stranger's address: the worker fetches them for each attempt, nothing is kept here
     EXPIRED = "expired"  # removed after the retention time; what was made of them may still be there
 
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """An uploaded file. Times are unix seconds."""
+    """An uploaded file, or a link to one. Times are unix seconds."""
 
     id: str  # the file_id of the API
     owner: str  # subject of the caller; another caller never sees the track
@@ -25,6 +26,8 @@ class Track:
     created_at: float
     upload_until: float  # a pending track is removed after this
     request_id: str
+    source: str = ""  # of a remote track: who fetches it, "http" or the name of another source
+    source_url: str = ""  # of a remote track; may hold a signature: never logged whole
     state: TrackState = TrackState.PENDING
     declared_size: int | None = None  # what the caller said before the upload; checked at its end
     declared_sha256: str | None = None

@@ -54,8 +54,10 @@ class Tracks(Protocol):
 class Jobs(Protocol):
     """Jobs, and the one way to hand them out and to change them."""
 
-    def submit(self, job: Job, *, key: IdempotencyKey | None) -> Submission:
+    def submit(self, job: Job, *, key: IdempotencyKey | None, track: Track | None = None) -> Submission:
         """Add a queued job; or find the one that the key, or equal work that is not failed or canceled, stands for.
+
+        ``track``: a remote one to add with a new job.
 
         Raises InvalidRequest (code "idempotency_key_reused"), or Gone if the track's bytes were removed meanwhile.
         """
@@ -70,7 +72,10 @@ class Jobs(Protocol):
     def claim(
         self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
     ) -> Job | None:
-        """Take the oldest available queued job of these models: running, attempt + 1. Never handed out twice."""
+        """Take an available queued job of these models: running, attempt + 1. Never handed out twice.
+
+        The highest priority comes first; of those, the oldest.
+        """
         ...
 
     def change(self, job_id: str, step: Callable[[Job], Transition]) -> Transition | None:
@@ -101,7 +106,7 @@ class Upkeep(Protocol):
         ...
 
     def expire_tracks(self, used_before: float) -> None:
-        """Ready tracks not used since, without a queued or running job: EXPIRED, their hash free for a new upload."""
+        """Ready and remote tracks not used since, without a queued or running job: EXPIRED, the hash free again."""
         ...
 
     def tracks_to_purge(self) -> Sequence[Track]:
@@ -112,8 +117,8 @@ class Upkeep(Protocol):
         """The bytes are gone; the track goes with them, unless it has jobs."""
         ...
 
-    def drop_jobs(self, finished_before: float) -> None:
-        """Forget jobs that ended before; the completed attempts among theirs become EXPIRED."""
+    def drop_jobs(self, now: float, *, finished_before: float) -> None:
+        """Forget ended jobs that expired, or say nothing of it and ended before; their completed attempts: EXPIRED."""
         ...
 
     def attempts_to_clean(self) -> Sequence[Attempt]:

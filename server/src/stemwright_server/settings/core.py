@@ -66,9 +66,7 @@ class CoreSettings(Section):
         30 * 86400.0, gt=0, description="Jobs and outputs are removed so long after the end, s."
     )
 
-    models: Names = Field(
-        (), description="Models to offer and to run, comma-separated. Empty: all that are installed."
-    )
+    models: Names = Field((), description="Models to offer and to run, comma-separated. Empty: all that are installed.")
     probe: str = Field("", description="Which installed probe looks into uploads. Empty: the first; `none`: none.")
     workers: int | None = Field(
         None, ge=0, description="Worker processes that `serve` starts. Unset: one for each GPU, or one on the CPU."

@@ -23,7 +23,7 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         return None
     parts.notifier.tell(job)
     track = parts.repository.track(job.track_id)
-    if track is None or track.size is None or track.sha256 is None:
+    if track is None or (track.sha256 is None and not track.source):
         raise RuntimeError(f"job {job.id} was queued for a track without bytes")  # submit and expire_tracks forbid it
     prefix = job.prefix(job.attempt)
     max_bytes = 64 * max(parts.limits.max_bytes, 1 << 20)  # stems are larger than the mix, but not without end
@@ -32,7 +32,9 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
             name=spec.name,
             filename=spec.filename,
             content_type=spec.content_type,
-            url=parts.blobs.put_url(prefix + spec.filename, expires_at=writable_until, max_bytes=max_bytes),
+            url=job.extras.upload_urls.get(spec.name)
+            or parts.blobs.put_url(prefix + spec.filename, expires_at=writable_until, max_bytes=max_bytes),
+            external=spec.name in job.extras.upload_urls,
         )
         for spec in job.outputs
     )
@@ -45,11 +47,16 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         model=job.model,
         variation=job.variation,
         params=job.params,
-        input_url=parts.blobs.get_url(track.key, expires_at=writable_until, content_type="", filename=""),
+        input_url=track.source_url
+        or parts.blobs.get_url(track.key, expires_at=writable_until, content_type="", filename=""),
         input_size=track.size,
         input_sha256=track.sha256,
         outputs=outputs,
         lease_seconds=parts.policy.lease_seconds,
         timeout_seconds=parts.limits.job_seconds,
         max_seconds=parts.limits.max_seconds,
+        max_bytes=parts.limits.max_bytes,
+        source=track.source,
+        correlation_id=job.extras.correlation_id,
+        traceparent=job.extras.traceparent,
     )

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from stemwright_server.domain.errors import Gone, InvalidRequest, ServiceError
-from stemwright_server.domain.job import Job
-from stemwright_server.domain.track import TrackState
+from stemwright_server.domain.job import Extras, Job
+from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.catalogue import Offer
 from stemwright_server.ports.jobs import IdempotencyKey, Submission
@@ -31,8 +31,11 @@ def submit(
     params: Mapping[str, Any],
     key: str | None,
     request_id: str,
+    extras: Extras | None = None,
 ) -> Submission:
     """Queue a job, or find the one that does or did the same work, or that the idempotency key stands for.
+
+    A private job (see ``Extras``) is always a new one, but for the key.
 
     Raises NotFound, Conflict (not uploaded yet), Gone, UnusableInput, InvalidRequest, StorageFull.
     """
@@ -41,6 +44,81 @@ def submit(
         track = receive(parts, track.id)
     if track.state is TrackState.EXPIRED:
         raise Gone(f"The bytes of {track.filename!r} were removed after their retention time; upload the song again.")
+    return _queue(
+        parts,
+        caller,
+        track,
+        model=model,
+        variation=variation,
+        params=params,
+        key=key,
+        fingerprint=_hash([track_id, model, variation, params]),
+        request_id=request_id,
+        extras=extras or Extras(),
+    )
+
+
+def submit_link(
+    parts: Parts,
+    caller: Principal,
+    *,
+    url: str,
+    source: str,
+    filename: str,
+    model: str,
+    variation: str | None,
+    params: Mapping[str, Any],
+    key: str | None,
+    fingerprint: str,
+    request_id: str,
+    extras: Extras,
+) -> Submission:
+    """Queue a job on a file that its worker fetches with ``source`` from ``url``; nothing of it is kept here.
+
+    ``fingerprint`` stands for the request where the idempotency key comes again: links are often signed anew. Raises
+    InvalidRequest, StorageFull.
+    """
+    now = parts.clock()
+    track = Track(
+        id=uuid.uuid4().hex,
+        owner=caller.subject,
+        filename=filename,
+        key="",
+        created_at=now,
+        upload_until=now,
+        request_id=request_id,
+        source=source,
+        source_url=url,
+        state=TrackState.REMOTE,
+        used_at=now,
+    )
+    return _queue(
+        parts,
+        caller,
+        track,
+        model=model,
+        variation=variation,
+        params=params,
+        key=key,
+        fingerprint=fingerprint,
+        request_id=request_id,
+        extras=extras,
+    )
+
+
+def _queue(
+    parts: Parts,
+    caller: Principal,
+    track: Track,
+    *,
+    model: str,
+    variation: str | None,
+    params: Mapping[str, Any],
+    key: str | None,
+    fingerprint: str,
+    request_id: str,
+    extras: Extras,
+) -> Submission:
     offer = _offer(parts, model)
     chosen = _default(offer) if variation in (None, "", DEFAULT_VARIATION) else str(variation)
     complete = _checked(offer, chosen, params)
@@ -55,14 +133,16 @@ def submit(
         variation=chosen,
         params=complete,
         outputs=outputs,
-        work_key=_hash([track.id, offer.name, chosen, complete]),
+        work_key=_hash([track.id, offer.name, chosen, complete, uuid.uuid4().hex if extras.private else ""]),
         created_at=now,
         available_at=now,
         request_id=request_id,
+        extras=extras,
     )
-    fingerprint = _hash([track_id, model, variation, params])
     idempotency = IdempotencyKey(owner=caller.subject, key=key, fingerprint=fingerprint) if key else None
-    submission = parts.repository.submit(job, key=idempotency)
+    submission = parts.repository.submit(
+        job, key=idempotency, track=track if track.state is TrackState.REMOTE else None
+    )
     if submission.created:
         parts.broker.ring()
         parts.notifier.tell(submission.job)

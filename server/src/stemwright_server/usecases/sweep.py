@@ -25,7 +25,7 @@ def sweep(parts: Parts) -> None:
 
 
 def _clean_attempts(parts: Parts, now: float) -> None:
-    parts.repository.drop_jobs(now - parts.limits.output_retention)
+    parts.repository.drop_jobs(now, finished_before=now - parts.limits.output_retention)
     for attempt in parts.repository.attempts_to_clean():
         parts.blobs.delete_prefix(attempt.prefix)
         if attempt.writable_until < now:  # until then its URLs hold and a zombie may upload once more

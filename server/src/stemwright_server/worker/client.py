@@ -90,7 +90,10 @@ class ApiClient:
                     digest.update(chunk)
                     size += len(chunk)
                     file.write(chunk)
-            if (size, digest.hexdigest()) != (task.input_size, task.input_sha256):
+            if (size, digest.hexdigest()) != (
+                task.input_size,
+                task.input_sha256,
+            ):  # both known of what lies in the store
                 raise TransferFailed(f"The input came with {size} bytes, not whole as the {task.input_size} uploaded.")
 
         _try(once, check)

@@ -56,12 +56,14 @@ class MemoryJobRepository:
 
     # Jobs
 
-    def submit(self, job: Job, *, key: IdempotencyKey | None) -> Submission:
+    def submit(self, job: Job, *, key: IdempotencyKey | None, track: Track | None = None) -> Submission:
         with self._lock:
             if key is not None and (entry := self._keys.get((key.owner, key.key))) is not None:
                 return Submission(job=self._known(key, *entry[:2]), created=False)
+            if track is not None:
+                self._tracks[track.id] = track
             track = self._tracks.get(job.track_id)
-            if track is None or track.state is not TrackState.READY:
+            if track is None or track.state not in (TrackState.READY, TrackState.REMOTE):
                 raise Gone(f"The uploaded bytes of {job.track_id} are not here any more; upload them again.")
             reusable = (*_ACTIVE, JobState.COMPLETED)
             same = [
@@ -95,7 +97,7 @@ class MemoryJobRepository:
         self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
     ) -> Job | None:
         with self._lock:
-            for job in sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id)):
+            for job in sorted(self._jobs.values(), key=lambda job: (-job.extras.priority, job.created_at, job.id)):
                 if job.model not in models:
                     continue
                 transition = advance(
@@ -155,7 +157,7 @@ class MemoryJobRepository:
     def expire_tracks(self, used_before: float) -> None:
         with self._lock:
             for track in list(self._tracks.values()):
-                idle = track.state is TrackState.READY and track.used_at < used_before
+                idle = track.state in (TrackState.READY, TrackState.REMOTE) and track.used_at < used_before
                 if idle and not any(job.state in _ACTIVE for job in self.jobs_of(track.id)):
                     self._tracks[track.id] = replace(track, state=TrackState.EXPIRED, sha256=None)
 
@@ -169,10 +171,12 @@ class MemoryJobRepository:
                 self._tracks[track_id] = replace(self._tracks[track_id], key="")
                 self.drop_track(track_id)
 
-    def drop_jobs(self, finished_before: float) -> None:
+    def drop_jobs(self, now: float, *, finished_before: float) -> None:
         with self._lock:
             for job in list(self._jobs.values()):
-                if job.state.final and (job.finished_at or 0.0) < finished_before:
+                ended = job.finished_at or 0.0
+                over = ended < finished_before if job.expires_at is None else job.expires_at <= now
+                if job.state.final and over:
                     del self._jobs[job.id]
                     for number, attempt in self._attempts.items():
                         if attempt.job_id == job.id and attempt.outcome is Outcome.COMPLETED:

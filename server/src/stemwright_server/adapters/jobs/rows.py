@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from stemwright_server.domain.job import Artifact, Attempt, Job, JobError, JobState, Outcome
+from stemwright_server.domain.job import Artifact, Attempt, Extras, Job, JobError, JobState, Outcome, Webhook
 from stemwright_server.domain.offer import OutputSpec, Progress
 from stemwright_server.domain.track import Track, TrackState
 
@@ -26,6 +26,8 @@ def row_track(row: Row[Any]) -> Track:
 def job_row(job: Job) -> dict[str, Any]:
     """A row of ``jobs``; nested values become JSON."""
     return asdict(job) | {
+        "priority": job.extras.priority,
+        "dialect": job.extras.dialect,
         "outputs": [asdict(spec) for spec in job.outputs],
         "artifacts": [asdict(a) for a in job.artifacts],
     }
@@ -34,10 +36,13 @@ def job_row(job: Job) -> dict[str, Any]:
 def row_job(row: Row[Any]) -> Job:
     """A job of a row."""
     values = {field.name: row._mapping[field.name] for field in fields(Job)}
+    extras = dict(values["extras"])
+    webhook = Webhook(**extras["webhook"]) if extras["webhook"] else None
     return Job(
         **values
         | {
             "state": JobState(values["state"]),
+            "extras": Extras(**extras | {"webhook": webhook}),
             "outputs": tuple(OutputSpec(**spec) for spec in values["outputs"]),
             "artifacts": tuple(Artifact(**artifact) for artifact in values["artifacts"]),
             "progress": Progress(**values["progress"]),

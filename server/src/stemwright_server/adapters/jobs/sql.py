@@ -92,13 +92,17 @@ class SqlJobRepository(SqlUpkeep):
 
     # Jobs
 
-    def submit(self, job: Job, *, key: IdempotencyKey | None) -> Submission:
+    def submit(self, job: Job, *, key: IdempotencyKey | None, track: Track | None = None) -> Submission:
         with self._write() as db:
+            if track is not None and (known := self._known(db, key)) is not None:
+                return Submission(job=known, created=False)
+            if track is not None:
+                db.execute(insert(tracks).values(track_row(track)))
             # The lock on the track lets no two submits for it pass each other.
-            track = db.execute(select(tracks).where(tracks.c.id == job.track_id).with_for_update()).one_or_none()
+            row = db.execute(select(tracks).where(tracks.c.id == job.track_id).with_for_update()).one_or_none()
             if (known := self._known(db, key)) is not None:
                 return Submission(job=known, created=False)
-            if track is None or track.state != TrackState.READY:
+            if row is None or row.state not in (TrackState.READY, TrackState.REMOTE):
                 raise Gone(f"The uploaded bytes of {job.track_id} are not here any more; upload them again.")
             same = select(jobs).where(jobs.c.work_key == job.work_key, jobs.c.state.in_(_REUSABLE))
             row = db.execute(same.order_by(jobs.c.created_at).limit(1)).one_or_none()
@@ -141,7 +145,9 @@ class SqlJobRepository(SqlUpkeep):
         self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
     ) -> Job | None:
         queued = (jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now, jobs.c.model.in_(models))
-        oldest = select(jobs.c.id).where(*queued).order_by(jobs.c.created_at, jobs.c.id).limit(1)
+        oldest = (
+            select(jobs.c.id).where(*queued).order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(1)
+        )
         # lifecycle.Claimed, written as one statement so that no two workers can get the same job. The contract
         # suite checks that it does what ``advance`` does.
         take = (

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, case, delete, exists, select, update
 
 from stemwright_server.adapters.jobs.rows import row_attempt, row_track
 from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, tracks
@@ -37,7 +37,7 @@ class SqlUpkeep(ABC):
 
     def expire_tracks(self, used_before: float) -> None:
         active = exists().where(jobs.c.track_id == tracks.c.id, jobs.c.state.in_(_ACTIVE))
-        idle = (tracks.c.state == TrackState.READY, tracks.c.used_at < used_before, ~active)
+        idle = (tracks.c.state.in_((TrackState.READY, TrackState.REMOTE)), tracks.c.used_at < used_before, ~active)
         with self._write() as db:
             db.execute(update(tracks).where(*idle).values(state=TrackState.EXPIRED, sha256=None))
 
@@ -52,8 +52,9 @@ class SqlUpkeep(ABC):
             db.execute(update(tracks).where(tracks.c.id == track_id).values(key=""))
             self._drop_track(db, track_id)
 
-    def drop_jobs(self, finished_before: float) -> None:
-        old = (jobs.c.state.in_(_FINAL), jobs.c.finished_at < finished_before)
+    def drop_jobs(self, now: float, *, finished_before: float) -> None:
+        over = case((jobs.c.expires_at.is_(None), jobs.c.finished_at < finished_before), else_=jobs.c.expires_at <= now)
+        old = (jobs.c.state.in_(_FINAL), over)
         with self._write() as db:
             theirs = attempts.c.job_id.in_(select(jobs.c.id).where(*old))
             completed = attempts.c.outcome == Outcome.COMPLETED

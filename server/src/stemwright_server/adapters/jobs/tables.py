@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 1  # of this schema; a store of another version is refused, not guessed at
+VERSION = 2  # of this schema; a store of another version is refused, not guessed at
 
 metadata = MetaData()
 
@@ -20,6 +20,8 @@ tracks = Table(
     Column("created_at", Double, nullable=False),
     Column("upload_until", Double, nullable=False),
     Column("request_id", String(128), nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("source_url", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("declared_size", BigInteger),
     Column("declared_sha256", String(64)),
@@ -48,6 +50,9 @@ jobs = Table(
     Column("work_key", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("request_id", String(128), nullable=False),
+    Column("extras", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),  # these two of the extras, for the queries
+    Column("dialect", String(32), nullable=False),
     Column("available_at", Double, nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -56,12 +61,13 @@ jobs = Table(
     Column("lease_until", Double),
     Column("started_at", Double),
     Column("finished_at", Double),
+    Column("expires_at", Double),
     Column("progress", JSON, nullable=False),
     Column("artifacts", JSON, nullable=False),
     Column("report", JSON, nullable=False),
     Column("error", JSON(none_as_null=True)),
     Column("revision", Integer, nullable=False),
-    Index("jobs_queue", "state", "available_at"),
+    Index("jobs_queue", "state", "priority", "created_at"),
     Index("jobs_track", "track_id"),
     Index("jobs_work", "work_key"),
 )
