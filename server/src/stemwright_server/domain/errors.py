@@ -2,7 +2,7 @@
 
     ServiceError
     +-- InvalidRequest      what was asked makes no sense: unknown model, wrong params, another body under an old key
-    +-- UnusableInput       the bytes that were uploaded cannot be used
+    +-- UnusableInput       the bytes that were uploaded cannot be used, or a link's not be had (ports/sources.py)
     +-- TooLarge            over a cap
     +-- NotFound            no such file or job, or not the caller's
     +-- Conflict            not possible in the state things are in
