@@ -59,6 +59,31 @@ def status_of(error: errors.ServiceError) -> int:
     return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
 
 
+Shape = Callable[[int, str, str, Mapping[str, Any]], Mapping[str, Any]]
+"""An error's JSON body, of its status, code, message and context."""
+
+
+def shape_errors(app: FastAPI, prefix: str, shape: Shape) -> None:
+    """Give errors on paths that begin with ``prefix`` the shape of the dialect that lives there."""
+    app.state.error_shapes = (*getattr(app.state, "error_shapes", ()), (prefix, shape))
+
+
+def refusal(
+    scope: Scope,
+    status: int,
+    code: str,
+    message: str,
+    context: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The answer to a request that failed, in the shape of the dialect that it was for."""
+    for prefix, shape in getattr(scope["app"].state, "error_shapes", ()):
+        if scope["path"].startswith(prefix):
+            body = shape(status, code, message, context or {})
+            return JSONResponse(body, status_code=status, headers=dict(headers or {}))
+    return problem(status, code, message, context, headers)
+
+
 def problem(
     status: int,
     code: str,
@@ -66,7 +91,7 @@ def problem(
     context: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The answer to a request that failed."""
+    """The answer to a request that failed, where a dialect has no shape of its own."""
     document = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -80,31 +105,31 @@ def problem(
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make every error of the app leave as a problem document."""
+    """Make every error of the app leave in one shape: the dialect's own, or a problem document."""
     app.add_exception_handler(errors.ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
 
 
-def _service_error(_request: Request, error: Exception) -> JSONResponse:
+def _service_error(request: Request, error: Exception) -> JSONResponse:
     error = cast(errors.ServiceError, error)
     status = status_of(error)
     if status >= 500:
         _log.error("request_failed", code=error.code, error=str(error))
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}, 507: {"Retry-After": "60"}}.get(status)
-    return problem(status, error.code, str(error), error.context, headers)
+    return refusal(request.scope, status, error.code, str(error), error.context, headers)
 
 
-def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
     first = cast(RequestValidationError, error).errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return problem(422, "invalid_request", f"{where}: {first['msg']}.")
+    return refusal(request.scope, 422, "invalid_request", f"{where}: {first['msg']}.")
 
 
-def _http_error(_request: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     error = cast(HTTPException, error)
     code = "too_large" if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
-    return problem(error.status_code, code, str(error.detail), headers=error.headers)
+    return refusal(request.scope, error.status_code, code, str(error.detail), headers=error.headers)
 
 
 def request_id() -> str:
@@ -143,7 +168,7 @@ class RequestContext:
             _log.exception("unexpected_error", method=scope["method"], path=scope["path"])
             if status:
                 raise
-            answer = problem(500, "internal", "The service failed on this request; its log has the request id.")
+            answer = refusal(scope, 500, "internal", "The service failed on this request; its log has the request id.")
             await answer(scope, receive, send_with_id)
         finally:
             seconds = round(time.monotonic() - began, 4)
@@ -166,7 +191,7 @@ class BodyLimit:
             return
         length = Headers(scope=scope).get("Content-Length", "")
         if length.isdigit() and int(length[:20]) > self._max_bytes:
-            answer = problem(413, "too_large", f"The body is over the {self._max_bytes} bytes allowed.")
+            answer = refusal(scope, 413, "too_large", f"The body is over the {self._max_bytes} bytes allowed.")
             await answer(scope, receive, send)
             return
         size = 0

@@ -52,6 +52,8 @@ class Extras:
     priority: int = 5  # 0 to 9; a higher one is claimed first
     private: bool = False  # never the answer to another submit of the same work, nor answered by one
     keep_seconds: float | None = None  # how long job and outputs stay after the end; None: as the settings say
+    max_bytes: int | None = None  # the dialect's own caps on the input, where they are under the service's:
+    max_seconds: float | None = None  # bytes of a link, seconds of decoded audio
     webhook: Webhook | None = None
     upload_urls: Mapping[str, str] = field(default_factory=dict)  # presigned PUT URLs of the caller's own, by output
     labels: Mapping[str, Any] = field(default_factory=dict)  # what the dialect wants to find again, JSON values

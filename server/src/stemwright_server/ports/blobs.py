@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
+
+
+class Part(Protocol):
+    """A file on its way in through this process; it becomes a blob by ``commit``, or leaves nothing."""
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Raises TooLarge or StorageFull."""
+        ...
+
+    def commit(self, key: str, *, replace: bool) -> str:
+        """Make it the blob of ``key``; return its hex sha256.
+
+        Raises StorageFull; Conflict if there is one with other bytes already and ``replace`` is false.
+        """
+        ...
 
 
 class BlobStore(Protocol):
@@ -33,6 +54,10 @@ class BlobStore(Protocol):
 
     def write(self, key: str, data: bytes) -> None:
         """Store a small blob, replacing one that is there. Raises StorageFull."""
+        ...
+
+    def receive(self, max_bytes: int) -> AbstractContextManager[Part]:
+        """A part to write to, for callers who send a file with their request; gone at the end unless committed."""
         ...
 
     def delete(self, key: str) -> None:

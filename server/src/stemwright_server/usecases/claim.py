@@ -54,9 +54,13 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         outputs=outputs,
         lease_seconds=parts.policy.lease_seconds,
         timeout_seconds=parts.limits.job_seconds,
-        max_seconds=parts.limits.max_seconds,
-        max_bytes=parts.limits.max_bytes,
+        max_seconds=_least(parts.limits.max_seconds, job.extras.max_seconds),
+        max_bytes=min(parts.limits.max_bytes, job.extras.max_bytes or parts.limits.max_bytes),
         source=track.source,
         correlation_id=job.extras.correlation_id,
         traceparent=job.extras.traceparent,
     )
+
+
+def _least(*caps: float | None) -> float | None:
+    return min((cap for cap in caps if cap is not None), default=None)

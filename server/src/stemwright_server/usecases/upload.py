@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 
-from stemwright_server.domain.errors import Conflict, NotFound, SongExists, TooLarge, UnusableInput
+from stemwright_server.domain.errors import Conflict, NotFound, SongExists, TooLarge, Unavailable, UnusableInput
 from stemwright_server.domain.sniff import HEAD_BYTES, sniff
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.blobs import Part
 from stemwright_server.ports.probe import ProbeResult
 from stemwright_server.usecases.parts import Parts
 
@@ -48,6 +49,26 @@ def announce(
     max_bytes = parts.limits.max_bytes if size is None else size
     url = parts.blobs.put_url(track.key, expires_at=track.upload_until, max_bytes=max_bytes)
     return Announced(track=track, upload_url=url)
+
+
+def take(parts: Parts, caller: Principal, part: Part, *, filename: str, request_id: str) -> Track:
+    """Keep a file that came whole with a request. If the caller has the same bytes here already, that track answers.
+
+    Raises UnusableInput, TooLarge or StorageFull, and leaves nothing.
+    """
+    track = announce(parts, caller, filename=filename, size=part.size or None, sha256=None, request_id=request_id).track
+    try:
+        digest = part.commit(track.key, replace=False)
+        return receive(parts, track.id, sha256=digest)
+    except SongExists as error:
+        known = parts.repository.track(error.context["file_id"])
+        if known is None:
+            raise Unavailable("The same song was just removed; upload it again.") from error
+        return known
+    finally:
+        if (left := parts.repository.track(track.id)) is not None and left.state is TrackState.PENDING:
+            parts.blobs.delete(track.key)
+            parts.repository.drop_track(track.id)
 
 
 def receive(parts: Parts, track_id: str, *, sha256: str | None = None) -> Track:

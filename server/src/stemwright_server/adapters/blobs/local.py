@@ -33,9 +33,10 @@ class Grant:
 
 
 class Part:
-    """A blob on its way in: hashed while written, visible under its key only once committed."""
+    """Implements ports.blobs.Part: hashed while written, visible under its key only once committed."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, blobs: LocalBlobs, path: Path, max_bytes: int) -> None:
+        self._blobs = blobs
         self._file = path.open("xb")
         self._max_bytes = max_bytes
         self._hash = hashlib.sha256()
@@ -50,6 +51,9 @@ class Part:
         self._hash.update(data)
         with _full_disk_is_said():
             self._file.write(data)
+
+    def commit(self, key: str, *, replace: bool) -> str:
+        return self._blobs.commit(self, key, replace=replace)
 
     def close(self, *, durable: bool) -> str:
         """Close and return the hex sha256. ``durable``: the bytes are on the disk afterwards."""
@@ -126,7 +130,7 @@ class LocalBlobs:
     @contextmanager
     def receive(self, max_bytes: int) -> Iterator[Part]:
         """A part to write to; it is gone at the end unless it was committed."""
-        part = Part(self._parts / secrets.token_hex(16), max_bytes)
+        part = Part(self, self._parts / secrets.token_hex(16), max_bytes)
         try:
             yield part
         finally:
