@@ -24,6 +24,7 @@ from stemwright_server.ports.auth import Authenticator, Principal
 REQUEST_ID = "X-Request-ID"
 MAX_JSON_BYTES = 1 << 20  # of any body but an upload
 PROBLEM = "application/problem+json"
+_ADDED = "added_headers"  # in a request's state
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _log = structlog.get_logger(__name__)
@@ -37,6 +38,7 @@ _STATUS: Mapping[type[errors.ServiceError], int] = {
     errors.Gone: 410,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.TooManyRequests: 429,
     errors.StorageFull: 507,
     errors.Unavailable: 503,
 }
@@ -63,9 +65,13 @@ Shape = Callable[[int, str, str, Mapping[str, Any]], Mapping[str, Any]]
 """An error's JSON body, of its status, code, message and context."""
 
 
-def shape_errors(app: FastAPI, prefix: str, shape: Shape) -> None:
-    """Give errors on paths that begin with ``prefix`` the shape of the dialect that lives there."""
-    app.state.error_shapes = (*getattr(app.state, "error_shapes", ()), (prefix, shape))
+def shape_errors(app: FastAPI, prefix: str, shape: Shape, statuses: Mapping[int, int] | None = None) -> None:
+    """Give errors on paths that begin with ``prefix`` the shape of the dialect that lives there.
+
+    ``statuses``: what it answers in place of the statuses that are usual here.
+    """
+    known = getattr(app.state, "error_shapes", ())
+    app.state.error_shapes = (*known, (prefix, shape, statuses or {}))
 
 
 def refusal(
@@ -77,8 +83,9 @@ def refusal(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The answer to a request that failed, in the shape of the dialect that it was for."""
-    for prefix, shape in getattr(scope["app"].state, "error_shapes", ()):
+    for prefix, shape, statuses in getattr(scope["app"].state, "error_shapes", ()):
         if scope["path"].startswith(prefix):
+            status = statuses.get(status, status)
             body = shape(status, code, message, context or {})
             return JSONResponse(body, status_code=status, headers=dict(headers or {}))
     return problem(status, code, message, context, headers)
@@ -137,6 +144,11 @@ def request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
+def add_headers(request: Request, headers: Mapping[str, str]) -> None:
+    """Send these with the answer to this request, whatever it will be."""
+    request.scope.get("state", {}).get(_ADDED, {}).update(headers)
+
+
 class RequestContext:
     """ASGI middleware: gives each request an id, logs it, and turns what nobody expected into a plain 500."""
 
@@ -152,6 +164,8 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=identity)
         began, status = time.monotonic(), 0
+        added: dict[str, str] = {}
+        scope.setdefault("state", {})[_ADDED] = added
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -160,6 +174,7 @@ class RequestContext:
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = identity
                 headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.update(added)
             await send(message)
 
         try:

@@ -10,6 +10,7 @@
     +-- Gone                it was here; its time is over
     +-- Unauthenticated     no credentials, or none that hold
     +-- Forbidden           a signature or a URL that does not hold
+    +-- TooManyRequests     over a rate limit
     +-- StorageFull         no room; later there may be
     +-- Unavailable         the service is going down or cannot reach a part of itself
 
@@ -89,6 +90,13 @@ class Forbidden(ServiceError):
     """A signature or a signed URL that does not hold."""
 
     code = "forbidden"
+
+
+class TooManyRequests(ServiceError):
+    """Over a rate limit."""
+
+    code = "rate_limited"
+    retryable = True
 
 
 class StorageFull(ServiceError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+ANONYMOUS = "anonymous"  # the subject of everybody where nobody has to say who they are
+
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:

@@ -27,6 +27,11 @@ class CoreSettings(Section):
         validation_alias="API_CORS_ORIGINS",
         description="Web origins that may call from a browser, comma-separated.",
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias="REDIS_URL",
+        description="A Redis that several API processes share: counts of rate limits, live events.",
+    )
     allowed_hosts: Names = Field(
         (),
         description="Host names that requests may be addressed to, comma-separated. Empty: any; only those of "

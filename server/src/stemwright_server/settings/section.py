@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, StringConstraints
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -22,3 +22,5 @@ def _comma_separated(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+
+Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d* ?/ ?([1-9]\d* )?(second|minute|hour|day))?$")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.auth import ANONYMOUS, Principal
 
 
 class AnonymousAuthenticator:
     """Implements ports.auth.Authenticator."""
 
     def authenticate(self, authorization: str | None) -> Principal:
-        return Principal(subject="anonymous")
+        return Principal(subject=ANONYMOUS)

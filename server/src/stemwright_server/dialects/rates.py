@@ -1,0 +1,122 @@
+"""How often a caller may call: counted for each caller, said in headers, refused with 429.
+
+Who has to authenticate is counted by subject, everybody else by address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import Request
+
+from stemwright_server.dialects.common import add_headers
+from stemwright_server.domain.errors import TooManyRequests
+from stemwright_server.ports.auth import ANONYMOUS, Principal
+
+if TYPE_CHECKING:  # imported with the first call that is counted: the service is up sooner
+    from limits import RateLimitItem
+    from limits.storage import Storage
+    from limits.strategies import RateLimiter
+
+_COUNTED_EXACTLY = 200  # calls in a window
+_log = structlog.get_logger(__name__)
+
+
+class Rates:
+    """The counts: in this process, or in a Redis that all API processes share."""
+
+    def __init__(self, redis_url: str | None = None) -> None:
+        self._redis_url = redis_url
+
+    def limit(self, name: str, rate: str, caller_of: Callable[[Request], Principal]) -> Callable[[Request], None]:
+        """A dependency for the routes that share one count.
+
+        ``name`` tells counts apart and is shown; ``rate`` is for example ``5/hour``, or empty for no limit.
+        The dependency raises TooManyRequests, and what ``caller_of`` raises.
+        """
+
+        def take(request: Request) -> None:
+            if rate:
+                self.take(request, name, rate, caller_of(request))
+
+        return take
+
+    def take(self, request: Request, name: str, rate: str, caller: Principal) -> None:
+        """Count a call of ``caller``. Raises TooManyRequests; both ways the answer's headers say what is left."""
+        from limits.errors import StorageError
+
+        item, who = _item(rate), _identity(request, caller)
+        limiter = self._limiter(item)
+        try:
+            allowed = limiter.hit(item, name, who)
+            reset, left = limiter.get_window_stats(item, name, who)
+        except StorageError as error:  # better a call too many than no service
+            _log.warning("rates_not_counted", error=str(error))
+            return
+        seconds = max(1, math.ceil(reset - time.time()))
+        window = item.get_expiry()
+        headers = {
+            "RateLimit-Policy": f'"{name}";q={item.amount};w={window}',
+            "RateLimit": f'"{name}";r={left};t={seconds}',
+            # The names of the drafts before, which most clients read.
+            "RateLimit-Limit": str(item.amount),
+            "RateLimit-Remaining": str(left),
+            "RateLimit-Reset": str(seconds),
+        }
+        if allowed:
+            add_headers(request, headers)
+            return
+        add_headers(request, headers | {"Retry-After": str(seconds)})
+        raise TooManyRequests(
+            f"More than {item.amount} calls in {window} s; try again in {seconds} s.",
+            retry_after=seconds,
+        )
+
+    def _limiter(self, item: RateLimitItem) -> RateLimiter:
+        # The exact one remembers every call, which is too much to count through where there are many.
+        return self._exact if item.amount <= _COUNTED_EXACTLY else self._close
+
+    @cached_property
+    def _exact(self) -> RateLimiter:
+        from limits.strategies import MovingWindowRateLimiter
+
+        return MovingWindowRateLimiter(self._storage)
+
+    @cached_property
+    def _close(self) -> RateLimiter:
+        from limits.strategies import SlidingWindowCounterRateLimiter
+
+        return SlidingWindowCounterRateLimiter(self._storage)
+
+    @cached_property
+    def _storage(self) -> Storage:
+        from limits.storage import MemoryStorage, RedisStorage
+
+        return MemoryStorage() if self._redis_url is None else RedisStorage(self._redis_url, wrap_exceptions=True)
+
+
+@lru_cache
+def _item(rate: str) -> RateLimitItem:
+    from limits import parse
+
+    return parse(rate)
+
+
+def _identity(request: Request, caller: Principal) -> str:
+    """Who is counted."""
+    if caller.subject != ANONYMOUS:
+        return f"subject:{caller.subject}"
+    host = request.client.host if request.client is not None else ""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return f"host:{host}"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return f"net:{ipaddress.ip_network((int(address), 64), strict=False)}"  # what one customer is given
+    return f"host:{address}"
