@@ -1,8 +1,9 @@
-"""Writes what is generated from the code: docs/settings.md and dev/openapi/orchestrator.yaml. Run after changing either."""
+"""Writes what is generated from the code: docs/settings.md and dev/openapi/. Run after changing a setting or a route."""
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from stemwright_server.settings import SECTIONS, Settings, environment_name
 from stemwright_server.usecases.workers import Presence
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# The page of each dialect, and the tags of its routes.
+DIALECTS = {"orchestrator": ("studio", "blobs"), "stemify": ("stemify",)}
 
 _HEAD = """# Settings of the service
 
@@ -55,15 +59,38 @@ def app() -> FastAPI:
         return build_app(settings, parts, blobs, bell, Presence(), worker_secret="")
 
 
-def openapi_page() -> str:
-    """dev/openapi/orchestrator.yaml."""
-    document = json.loads(json.dumps(app().openapi()))
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+def described(dialect: str) -> dict[str, Any]:
+    """The OpenAPI document of one dialect: its routes, and the schemas that they use."""
+    document: dict[str, Any] = json.loads(json.dumps(app().openapi()))
+    tags = set(DIALECTS[dialect])
+    found = {}
+    for path, methods in document["paths"].items():
+        own = {method: route for method, route in methods.items() if tags & set(route["tags"])}
+        if own:
+            found[path] = own
+    schemas = document["components"]["schemas"]
+    used: dict[str, Any] = {}
+    waiting = _references(found)
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used[name] = schemas[name]
+            waiting |= _references(schemas[name])
+    kept = {name: schemas[name] for name in schemas if name in used}
+    return document | {"paths": found, "components": {"schemas": kept}}
+
+
+def _references(part: Any) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(part)))
 
 
 def pages() -> dict[Path, str]:
     """Every generated file, from the root of the repository, and what it has to be."""
-    return {Path("docs/settings.md"): settings_page(), Path("dev/openapi/orchestrator.yaml"): openapi_page()}
+    found = {Path("docs/settings.md"): settings_page()}
+    for dialect in DIALECTS:
+        page = yaml.safe_dump(described(dialect), sort_keys=False, allow_unicode=True, width=120)
+        found[Path(f"dev/openapi/{dialect}.yaml")] = str(page)
+    return found
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
     from stemwright_server.adapters.bell import Bell
     from stemwright_server.adapters.blobs.local import LocalBlobs
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
+    from stemwright_server.dialects.stemify.intake import StemifyLimits
     from stemwright_server.ports.catalogue import Catalogue
     from stemwright_server.ports.jobs import JobRepository
     from stemwright_server.usecases.parts import Parts
@@ -118,6 +119,9 @@ def build_app(
     from stemwright_server.contract.signing import Verifier
     from stemwright_server.dialects import common
     from stemwright_server.dialects.blobs.router import blobs_router
+    from stemwright_server.dialects.stemify.intake import Intake
+    from stemwright_server.dialects.stemify.router import PREFIX, SUBMIT, stemify_router
+    from stemwright_server.dialects.stemify.wire import error_body
     from stemwright_server.dialects.studio.router import studio_router
     from stemwright_server.dialects.workers.router import workers_router
     from stemwright_server.usecases.upload import receive
@@ -134,12 +138,15 @@ def build_app(
     app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
     app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
-    app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=("/blobs/",))
+    intake = Intake(parts, presence, _stemify_limits(settings), links=None)
+    app.include_router(stemify_router(parts, door, presence, intake, rate=_uncounted))
+    common.shape_errors(app, PREFIX, error_body)
+    app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=("/blobs/", SUBMIT))
     if settings.api_cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.api_cors_origins),
-            allow_methods=["GET", "POST", "PUT"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=[
                 "Authorization",
                 "Content-Type",
@@ -154,6 +161,21 @@ def build_app(
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_middleware(common.RequestContext)  # the last one added is the first to see a request
     return app
+
+
+def _uncounted() -> None:
+    """Of a rate that has no limit."""
+
+
+def _stemify_limits(settings: Settings) -> StemifyLimits:
+    from stemwright_server.dialects.stemify.intake import StemifyLimits
+
+    return StemifyLimits(
+        default_model=settings.demucs_default_model,
+        max_bytes=settings.demucs_max_file_size,
+        max_seconds=settings.demucs_max_duration,
+        youtube_max_seconds=settings.youtube_max_duration,
+    )
 
 
 def _authenticator(settings: Settings) -> Any:
@@ -225,7 +247,7 @@ def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[
             "heartbeat": settings.heartbeat_seconds,
             "stop_seconds": settings.stop_seconds,
             "models": settings.models,
-            "log_level": settings.log_level,
+            "log_level": settings.log_threshold,
         }
 
     return config
@@ -234,9 +256,9 @@ def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[
 def devices(settings: Settings) -> list[str]:
     """The device of each worker that ``serve`` starts."""
     if settings.workers is not None:
-        return [settings.device] * settings.workers
-    if settings.device != "auto":
-        return [settings.device]
+        return [settings.worker_device] * settings.workers
+    if settings.worker_device != "auto":
+        return [settings.worker_device]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = Path("/proc/driver/nvidia/gpus")  # counted without torch, which is the workers' alone
     count = (

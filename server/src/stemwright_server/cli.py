@@ -70,7 +70,7 @@ def _serve(args: argparse.Namespace) -> int:
     from stemwright_server.serving import serve
     from stemwright_server.telemetry import configure_logging
 
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_threshold)
     try:
         serve(settings, host=args.host, port=args.port, insecure=args.insecure)
     except ServiceError as error:
@@ -94,13 +94,13 @@ def _worker(args: argparse.Namespace) -> int:
     from stemwright_server.bootstrap import build_worker
     from stemwright_server.telemetry import configure_logging
 
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_threshold)
     with tempfile.TemporaryDirectory(prefix="stemwright-worker-", dir=args.work_dir) as work_dir:
         runtime = build_worker(
             api_url=args.api,
             secret=settings.worker_secret.get_secret_value(),
             worker=f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}",
-            device=settings.device,
+            device=settings.worker_device,
             work_dir=Path(work_dir) / "tasks",
             heartbeat=settings.heartbeat_seconds,
             stop_seconds=settings.stop_seconds,

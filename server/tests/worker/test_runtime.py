@@ -151,7 +151,8 @@ def test_a_task_is_fetched_run_uploaded_and_reported(work: Any) -> None:
     (end,) = api.ends
     assert isinstance(end, Completed)
     assert (end.files[0].size, end.files[0].sha256) == (len(MIX), hashlib.sha256(MIX[::-1]).hexdigest())
-    assert end.report == {"x": 1}
+    assert (end.report["x"], end.report["device"]) == (1, "cpu")
+    assert set(end.report["stage_seconds"]) == {"starting", "fetching", "loading", "separating", "uploading"}
 
 
 def test_the_last_variation_stays_loaded(work: Any) -> None:

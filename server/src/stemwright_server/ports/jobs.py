@@ -8,6 +8,7 @@ from typing import Protocol
 
 from stemwright_server.domain.job import Attempt, Job, JobState
 from stemwright_server.domain.lifecycle import Transition
+from stemwright_server.domain.tally import Labels
 from stemwright_server.domain.track import Track
 
 
@@ -98,6 +99,14 @@ class Jobs(Protocol):
         ...
 
 
+class Tallies(Protocol):
+    """Sums that outlive the jobs they are about: see ``domain.tally``."""
+
+    def tallies(self) -> Mapping[tuple[str, Labels], float]:
+        """All of them, by name and labels. ``change`` adds to them."""
+        ...
+
+
 class Upkeep(Protocol):
     """What ``sweep`` needs."""
 
@@ -146,5 +155,5 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Upkeep, Protocol):
+class JobRepository(Tracks, Jobs, Tallies, Upkeep, Protocol):
     """All of it, over one store."""

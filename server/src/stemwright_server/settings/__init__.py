@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from stemwright_server.settings.core import CoreSettings
 from stemwright_server.settings.section import Section
+from stemwright_server.settings.stemify import StemifySettings
 
-SECTIONS: tuple[type[Section], ...] = (CoreSettings,)  # in the order of the page
+SECTIONS: tuple[type[Section], ...] = (CoreSettings, StemifySettings)  # in the order of the page
 
 
-class Settings(CoreSettings):
+class Settings(CoreSettings, StemifySettings):
     """All sections."""
+
+    @property
+    def log_threshold(self) -> str:
+        """LOG_LEVEL, or DEBUG if that is asked for."""
+        return "DEBUG" if self.debug else self.log_level
+
+    @property
+    def worker_device(self) -> str:
+        """STEMWRIGHT_DEVICE, unless DEMUCS_GPU_ENABLED forbids it."""
+        return self.device if self.demucs_gpu_enabled else "cpu"
 
 
 def environment_name(field: str) -> str:

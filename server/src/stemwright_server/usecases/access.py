@@ -20,6 +20,7 @@ def owned_track(parts: Parts, caller: Principal, track_id: str) -> Track:
 def owned_job(parts: Parts, caller: Principal, job_id: str) -> Job:
     """The caller's job. Raises NotFound."""
     job = parts.repository.job(job_id)
-    if job is None or job.owner != caller.subject:
+    removed = job is not None and job.state.final and job.expires_at is not None and job.expires_at <= parts.clock()
+    if job is None or job.owner != caller.subject or removed:
         raise NotFound(f"There is no job {job_id!r}.", code="job_not_found")
     return job

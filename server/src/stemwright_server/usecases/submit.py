@@ -106,6 +106,11 @@ def submit_link(
     )
 
 
+def check_work(parts: Parts, *, model: str, variation: str, params: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest for work that ``submit`` would refuse, before a file is taken in for it."""
+    _checked(_offer(parts, model), variation, params)
+
+
 def _queue(
     parts: Parts,
     caller: Principal,

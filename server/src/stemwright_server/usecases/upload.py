@@ -51,27 +51,36 @@ def announce(
     return Announced(track=track, upload_url=url)
 
 
-def take(parts: Parts, caller: Principal, part: Part, *, filename: str, request_id: str) -> Track:
+def take(
+    parts: Parts,
+    caller: Principal,
+    part: Part,
+    *,
+    filename: str,
+    request_id: str,
+    max_seconds: float | None = None,
+) -> Track:
     """Keep a file that came whole with a request. If the caller has the same bytes here already, that track answers.
 
-    Raises UnusableInput, TooLarge or StorageFull, and leaves nothing.
+    ``max_seconds``: cap on its audio, beside the service's own. Raises UnusableInput, TooLarge or StorageFull, and
+    leaves nothing.
     """
     track = announce(parts, caller, filename=filename, size=part.size or None, sha256=None, request_id=request_id).track
     try:
         digest = part.commit(track.key, replace=False)
-        return receive(parts, track.id, sha256=digest)
+        return receive(parts, track.id, sha256=digest, max_seconds=max_seconds)
     except SongExists as error:
         known = parts.repository.track(error.context["file_id"])
         if known is None:
             raise Unavailable("The same song was just removed; upload it again.") from error
-        return known
+        return _not_longer(known, max_seconds)
     finally:
         if (left := parts.repository.track(track.id)) is not None and left.state is TrackState.PENDING:
             parts.blobs.delete(track.key)
             parts.repository.drop_track(track.id)
 
 
-def receive(parts: Parts, track_id: str, *, sha256: str | None = None) -> Track:
+def receive(parts: Parts, track_id: str, *, sha256: str | None = None, max_seconds: float | None = None) -> Track:
     """Look at the uploaded bytes and make the track ready; again for a ready one it changes nothing.
 
     ``sha256``: of the bytes, where the store computed it while they came in. Raises UnusableInput, TooLarge or
@@ -84,13 +93,22 @@ def receive(parts: Parts, track_id: str, *, sha256: str | None = None) -> Track:
     if track.state is TrackState.READY:
         return track
     try:
-        ready = _look(parts, track, sha256)
+        ready = _not_longer(_look(parts, track, sha256), max_seconds)
         if parts.repository.confirm_track(ready):
             return ready
     except (UnusableInput, TooLarge, SongExists):
         parts.blobs.delete(track.key)
         raise
-    return receive(parts, track_id)  # another request was faster: answer as it did
+    return receive(parts, track_id, max_seconds=max_seconds)  # another request was faster: answer as it did
+
+
+def _not_longer(track: Track, max_seconds: float | None) -> Track:
+    if max_seconds is not None and track.duration is not None and track.duration > max_seconds:
+        raise TooLarge(
+            f"{track.filename!r} is {track.duration:.0f} s long; at most {max_seconds:.0f} s are taken.",
+            code="too_long",
+        )
+    return track
 
 
 def _key(track_id: str) -> str:

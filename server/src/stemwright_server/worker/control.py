@@ -51,6 +51,7 @@ class Control:
         self._fresh = True  # the first report goes out at once
         self._stage_began = time.monotonic()
         self._stage_done = 0  # segments that were done when it began
+        self._spent: dict[str, float] = {}  # seconds in the stages that are over
         self._stopped: str | None = None
         self._closed = False
         self._thread = Thread(target=self._follow, name="lease", daemon=True)
@@ -84,6 +85,7 @@ class Control:
         now = time.monotonic()
         with self._changed:
             if progress.stage != self._progress.stage:
+                self._spent = self._spent_at(now)
                 self._stage_began, self._stage_done = now, progress.done
             done = progress.done - self._stage_done
             if progress.eta_seconds is None and done > 0 and progress.done <= progress.total:
@@ -97,6 +99,16 @@ class Control:
     def stage(self, stage: str) -> None:
         """The attempt enters a stage, keeping the count it has."""
         self.on_progress(replace(self._progress, stage=stage, message="", eta_seconds=None))
+
+    def stage_seconds(self) -> dict[str, float]:
+        """How long each stage took so far; together, all of the attempt's time."""
+        with self._changed:
+            spent = self._spent_at(time.monotonic())
+        return {stage: round(seconds, 3) for stage, seconds in spent.items()}
+
+    def _spent_at(self, now: float) -> dict[str, float]:
+        stage = self._progress.stage
+        return self._spent | {stage: self._spent.get(stage, 0.0) + now - self._stage_began}
 
     def _follow(self) -> None:
         began = heard = time.monotonic()

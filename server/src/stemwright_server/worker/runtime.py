@@ -164,7 +164,7 @@ class Runtime:
             job_id=task.job_id,
             attempt=task.attempt,
             files=self._upload(task, result, control),
-            report=result.report,
+            report={"device": self._identity.device, **result.report, "stage_seconds": control.stage_seconds()},
             duration=result.duration,
             sample_rate=result.sample_rate,
         )

@@ -23,6 +23,8 @@ DEFAULTS: dict[str, Any] = {
     "fail_retryable": 0,  # how many attempts fail with one that is
     "raise": False,  # an exception without a code
     "forget": False,  # announces a file and does not make it
+    "format": "wav",
+    "normalize": False,
     "deaf": 0.0,  # seconds without a call of on_progress
 }
 
@@ -117,6 +119,8 @@ class Gain:
             raise FastError(f"gain has no variation {variation!r}; it has: half, loud.", "unknown_variation")
         if unknown := set(params) - set(DEFAULTS):
             raise FastError(f"gain takes no {', '.join(sorted(unknown))}.", "bad_params")
+        if params.get("format", "wav") != "wav":
+            raise FastError(f"format is {params['format']!r}: gain writes wav only.", "bad_params")
         return DEFAULTS | dict(params)
 
     def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:

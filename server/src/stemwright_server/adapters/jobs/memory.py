@@ -9,6 +9,7 @@ from threading import RLock
 from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists
 from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
+from stemwright_server.domain.tally import Labels, tallies
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.jobs import IdempotencyKey, Submission
 
@@ -23,6 +24,7 @@ class MemoryJobRepository:
         self._tracks: dict[str, Track] = {}
         self._written: dict[str, int] = {}
         self._jobs: dict[str, Job] = {}
+        self._tallies: dict[tuple[str, Labels], float] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
 
@@ -123,6 +125,9 @@ class MemoryJobRepository:
                 return None
             transition = step(before)
             after = self._jobs[job_id] = transition.job
+            for tally in tallies(before, transition):
+                sum_ = (tally.name, tally.labels)
+                self._tallies[sum_] = self._tallies.get(sum_, 0.0) + tally.amount
             if transition.outcome is not None:
                 number = (job_id, before.attempt)
                 ended = after.finished_at if after.state.final else after.available_at
@@ -130,6 +135,10 @@ class MemoryJobRepository:
             if transition.outcome is Outcome.COMPLETED and (track := self._tracks.get(before.track_id)) is not None:
                 self._tracks[track.id] = replace(track, revision=track.revision + 1)
             return transition
+
+    def tallies(self) -> Mapping[tuple[str, Labels], float]:
+        with self._lock:
+            return dict(self._tallies)
 
     def counts(self) -> Mapping[JobState, int]:
         states = [job.state for job in list(self._jobs.values())]

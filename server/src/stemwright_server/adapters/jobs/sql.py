@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from stemwright_server.adapters.jobs.rows import job_row, row_job, row_track, track_row
+from stemwright_server.adapters.jobs.sql_tallies import SqlTallies
 from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
 from stemwright_server.adapters.jobs.tables import VERSION, attempts, idempotency, jobs, metadata, schema, tracks
@@ -22,7 +23,7 @@ from stemwright_server.ports.jobs import IdempotencyKey, Submission
 _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
-class SqlJobRepository(SqlUpkeep):
+class SqlJobRepository(SqlUpkeep, SqlTallies):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:
@@ -182,6 +183,7 @@ class SqlJobRepository(SqlUpkeep):
             if transition.job is before:
                 return transition
             db.execute(update(jobs).where(jobs.c.id == job_id).values(job_row(transition.job)))
+            self._tally(db, before, transition)
             if transition.outcome is not None:
                 self._end_attempt(db, before, transition)
         return transition

@@ -95,3 +95,11 @@ idempotency = Table(
     Column("job_id", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
 )
+
+tallies = Table(
+    "tallies",  # sums that outlive the jobs they are about
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("labels", String(400), primary_key=True),  # a JSON object, its names sorted
+    Column("amount", Double, nullable=False),
+)

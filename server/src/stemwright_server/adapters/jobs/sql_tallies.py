@@ -1,0 +1,41 @@
+"""Sums that outlive their jobs, in SQL."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from stemwright_server.adapters.jobs.tables import tallies
+from stemwright_server.domain.job import Job
+from stemwright_server.domain.lifecycle import Transition
+from stemwright_server.domain.tally import Labels
+from stemwright_server.domain.tally import tallies as tallies_of
+
+
+class SqlTallies(ABC):
+    """Implements ports.jobs.Tallies."""
+
+    @abstractmethod
+    def _read(self) -> AbstractContextManager[Connection]: ...
+
+    def tallies(self) -> Mapping[tuple[str, Labels], float]:
+        with self._read() as db:
+            return {(row.name, _labels(row.labels)): row.amount for row in db.execute(select(tallies))}
+
+    def _tally(self, db: Connection, before: Job, transition: Transition) -> None:
+        """Within the transaction that changes the job."""
+        insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+        for each in tallies_of(before, transition):
+            row = {"name": each.name, "labels": json.dumps(dict(each.labels)), "amount": each.amount}
+            new = insert(tallies).values(row)
+            more = {"amount": tallies.c.amount + new.excluded.amount}
+            db.execute(new.on_conflict_do_update(index_elements=[tallies.c.name, tallies.c.labels], set_=more))
+
+
+def _labels(text: str) -> Labels:
+    return tuple(sorted(json.loads(text).items()))

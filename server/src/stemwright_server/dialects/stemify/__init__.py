@@ -1,0 +1,1 @@
+"""The stemify API: a song or a YouTube link in, stems out."""

@@ -1,0 +1,132 @@
+"""What POST /stemify asks, and how it becomes a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stemwright_server.dialects.common import request_id
+from stemwright_server.domain.errors import InvalidRequest
+from stemwright_server.domain.job import Extras, Job
+from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.blobs import Part
+from stemwright_server.ports.jobs import Submission
+from stemwright_server.ports.sources import SourceFetcher
+from stemwright_server.usecases.estimate import Estimate, estimate
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.separation import separation_model
+from stemwright_server.usecases.submit import check_work, submit, submit_link
+from stemwright_server.usecases.upload import take
+from stemwright_server.usecases.workers import Presence
+
+YOUTUBE = "youtube"  # the source that fetches links
+UNTITLED = "YouTube video"  # until its worker knows the title
+_FIELDS = ("youtube_url", "model", "output_format", "normalize")
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemifyLimits:
+    """What this dialect takes, within what the service takes."""
+
+    default_model: str
+    max_bytes: int  # of a file
+    max_seconds: float  # of its audio
+    youtube_max_seconds: float  # of a video
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The fields of the form, understood."""
+
+    model: str
+    params: Mapping[str, Any]
+    youtube_url: str | None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str], default_model: str) -> Asked:
+        """Empty fields count as not given. Raises InvalidRequest."""
+        if unknown := set(fields) - set(_FIELDS):
+            names = f"file, {', '.join(_FIELDS)}"
+            raise InvalidRequest(f"There is no field {min(unknown)!r}; there are: {names}.", code="unknown_field")
+        given = {name: value.strip() for name, value in fields.items() if value.strip()}
+        params: dict[str, Any] = {}
+        if "output_format" in given:
+            params["format"] = given["output_format"].lower()
+        normalize = given.get("normalize", "false").lower()
+        if normalize not in _BOOLEANS:
+            raise InvalidRequest(f"normalize is {normalize!r}: true or false is meant.")
+        if _BOOLEANS[normalize]:
+            params["normalize"] = True
+        return cls(model=given.get("model", default_model), params=params, youtube_url=given.get("youtube_url"))
+
+
+class Intake:
+    """Makes jobs of what is asked."""
+
+    def __init__(self, parts: Parts, presence: Presence, limits: StemifyLimits, *, links: SourceFetcher | None) -> None:
+        """``links`` looks at a ``youtube_url`` before its job is queued; None: there are no links."""
+        self.parts = parts
+        self._presence = presence
+        self._limits = limits
+        self._links = links
+
+    @property
+    def max_bytes(self) -> int:
+        """Of a file."""
+        return min(self._limits.max_bytes, self.parts.limits.max_bytes)
+
+    def submit(
+        self, caller: Principal, fields: Mapping[str, str], file: tuple[str, Part] | None, *, key: str | None
+    ) -> tuple[Job, Estimate]:
+        """Queue the job of a form; ``file``: its name and bytes. Raises what the use cases raise."""
+        asked = Asked.of(fields, self._limits.default_model)
+        if (file is None) == (asked.youtube_url is None):
+            code = "no_input" if file is None else "two_inputs"
+            raise InvalidRequest("Give one of file and youtube_url.", code=code)
+        model, variation = separation_model(self.parts, asked.model)
+        check_work(self.parts, model=model, variation=variation, params=asked.params)
+        work = {"model": model, "variation": variation, "params": asked.params, "key": key}
+        link = asked.youtube_url or ""
+        job = (self._link(caller, link, work) if file is None else self._file(caller, *file, work)).job
+        return job, self._estimate(job)
+
+    def _file(self, caller: Principal, filename: str, part: Part, work: Mapping[str, Any]) -> Submission:
+        cap = self._limits.max_seconds
+        track = take(self.parts, caller, part, filename=filename, request_id=request_id(), max_seconds=cap)
+        return submit(
+            self.parts, caller, track_id=track.id, request_id=request_id(), extras=_extras(max_seconds=cap), **work
+        )
+
+    def _link(self, caller: Principal, url: str, work: Mapping[str, Any]) -> Submission:
+        if self._links is None:
+            raise InvalidRequest("This service takes no links; upload the file.", code="links_off")
+        self._links.check(url)
+        return submit_link(
+            self.parts,
+            caller,
+            url=url,
+            source=YOUTUBE,
+            filename=UNTITLED,
+            fingerprint=repr([url, work["variation"], work["params"]]),
+            request_id=request_id(),
+            extras=_extras(max_seconds=self._limits.youtube_max_seconds),
+            **work,
+        )
+
+    def _estimate(self, job: Job) -> Estimate:
+        track = self.parts.repository.track(job.track_id)
+        workers = [worker for worker in self._presence.workers(self.parts) if job.model in worker.models]
+        return estimate(
+            self.parts,
+            service=job.model,
+            model=job.variation,
+            duration=track.duration if track is not None else None,
+            devices={worker.device for worker in workers},
+        )
+
+
+def _extras(*, max_seconds: float) -> Extras:
+    # Private: every call makes a job of its own, which its caller may delete without taking it from another.
+    return Extras(dialect="stemify", private=True, max_seconds=max_seconds)

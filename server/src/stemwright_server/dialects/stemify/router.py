@@ -1,0 +1,157 @@
+"""The routes of the stemify dialect. Each translates, calls one use case, and translates back."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from stemwright_server.dialects.common import Door
+from stemwright_server.dialects.multipart import Sink, read_form
+from stemwright_server.dialects.stemify.intake import Intake
+from stemwright_server.dialects.stemify.wire import (
+    ErrorBody,
+    HealthResponse,
+    JobResponse,
+    QueueStatus,
+    StemifyResponse,
+)
+from stemwright_server.domain.errors import InvalidRequest, TooLarge
+from stemwright_server.domain.job import Artifact, JobState
+from stemwright_server.ports.auth import Principal
+from stemwright_server.usecases.access import owned_job
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.remove import remove
+from stemwright_server.usecases.separation import separation_models
+from stemwright_server.usecases.status import download_url
+from stemwright_server.usecases.workers import Presence
+
+PREFIX = "/api/v1"
+SUBMIT = "/api/v1/stemify"
+_FORM_SLACK = 1 << 16  # bytes of a form beside its file
+_FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "file": {"type": "string", "format": "binary", "description": "The song; or give youtube_url."},
+                    "youtube_url": {"type": "string", "description": "A video's address; or give file."},
+                    "model": {"type": "string", "description": "One of models_available in the health answer."},
+                    "output_format": {"type": "string", "default": "wav", "description": "wav, mp3, flac ..."},
+                    "normalize": {
+                        "type": "boolean",
+                        "default": False,
+                        "description": "One gain for all stems, so that the highest peak is just under full scale.",
+                    },
+                },
+            }
+        }
+    },
+}
+
+
+def stemify_router(
+    parts: Parts, door: Door, presence: Presence, intake: Intake, *, rate: Callable[..., None]
+) -> APIRouter:
+    """All routes of the dialect. ``rate`` counts a call of POST /stemify and may raise."""
+    router = APIRouter(prefix=PREFIX, tags=["stemify"])
+    router.include_router(_submitting(intake, door, rate))
+    router.include_router(_jobs(parts, door))
+    router.include_router(_facts(parts, presence))
+    return router
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorBody} for status in (401, *statuses)}
+
+
+def _submitting(intake: Intake, door: Door, rate: Callable[..., None]) -> APIRouter:
+    router = APIRouter()
+
+    @router.post(
+        "/stemify",
+        status_code=202,
+        responses=_refusals(413, 422, 429, 507),
+        openapi_extra={"requestBody": _FORM},
+        dependencies=[Depends(rate)],
+    )
+    async def stemify(
+        request: Request,
+        caller: Annotated[Principal, Depends(door.caller)],
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    ) -> StemifyResponse:
+        """Make a job of a file or of a YouTube link.
+
+        The same Idempotency-Key gets the same job for 24 hours; without one, every call makes a job of its own.
+        """
+        cap = intake.max_bytes
+        if int(request.headers.get("Content-Length") or 0) > cap + _FORM_SLACK:
+            raise TooLarge(f"The file is over the {cap} bytes allowed.")
+        await run_in_threadpool(intake.parts.blobs.check_room)
+        with intake.parts.blobs.receive(cap) as part:
+            names: list[str] = []
+
+            def open_file(field: str, filename: str) -> Sink:
+                if field != "file" or names:
+                    raise InvalidRequest("Send one file, as the field 'file'.", code="unknown_field")
+                names.append(filename)
+                return part
+
+            fields = await read_form(request, open_file)
+            file = (names[0], part) if names else None
+            job, expected = await run_in_threadpool(intake.submit, caller, fields, file, key=idempotency_key)
+        return StemifyResponse.of(job, expected)
+
+    return router
+
+
+def _jobs(parts: Parts, door: Door) -> APIRouter:
+    router = APIRouter()
+    caller_of = Depends(door.caller)
+
+    @router.get("/jobs/{job_id}", responses=_refusals(404))
+    def get_job(job_id: str, caller: Annotated[Principal, caller_of], request: Request) -> JobResponse:
+        """The job as it is now; once completed, its stems with fresh URLs."""
+        job = owned_job(parts, caller, job_id)
+        absolute = door.absolute(request)
+
+        def link(artifact: Artifact) -> str:
+            return absolute(download_url(parts, artifact))
+
+        # Every report of the worker renews the lease.
+        heard = None if job.lease_until is None else job.lease_until - parts.policy.lease_seconds
+        return JobResponse.of(job, parts.repository.track(job.track_id), heard_at=heard, link=link)
+
+    @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
+    def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
+        """Remove the job and its stems. A running one is canceled."""
+        remove(parts, caller, job_id)
+        return Response(status_code=204)
+
+    return router
+
+
+def _facts(parts: Parts, presence: Presence) -> APIRouter:
+    router = APIRouter()
+    release = version("stemwright-server")
+
+    @router.get("/health")
+    def health() -> HealthResponse:
+        """Whether the service can do its work."""
+        counts = parts.repository.counts()
+        workers = presence.workers(parts)
+        return HealthResponse(
+            status="healthy" if workers else "degraded",
+            version=release,
+            models_available=list(separation_models(parts)),
+            queue_status=QueueStatus(
+                active_jobs=counts[JobState.RUNNING],
+                queued_jobs=counts[JobState.QUEUED],
+                workers_available=len(workers),
+            ),
+        )
+
+    return router

@@ -1,0 +1,76 @@
+"""The settings of the stemify dialect, under the names that its document uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from stemwright_server.settings.section import Names, Section
+
+YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
+
+
+class StemifySettings(Section):
+    """The stemify dialect."""
+
+    environment: str = Field(
+        "local",
+        validation_alias="ENVIRONMENT",
+        description="`production` (or `prod`): models with research weights need DEMUCS_WEIGHTS_LICENCE_ACCEPTED.",
+    )
+    debug: bool = Field(False, validation_alias="DEBUG", description="The same as LOG_LEVEL=DEBUG.")
+    demucs_models_path: Path | None = Field(
+        None, validation_alias="DEMUCS_MODELS_PATH", description="Folder of models of your own, in Demucs's formats."
+    )
+    demucs_default_model: str = Field(
+        "htdemucs", validation_alias="DEMUCS_DEFAULT_MODEL", description="The model of requests that name none."
+    )
+    demucs_gpu_enabled: bool = Field(
+        True, validation_alias="DEMUCS_GPU_ENABLED", description="false: workers compute on the CPU, whatever there is."
+    )
+    demucs_max_file_size: int = Field(
+        50 << 20,
+        gt=0,
+        validation_alias="DEMUCS_MAX_FILE_SIZE",
+        description="Cap on a file that comes by /api/v1/stemify, bytes. MAX_FILE_SIZE holds for it as well.",
+    )
+    demucs_max_duration: float = Field(
+        600.0,
+        gt=0,
+        validation_alias="DEMUCS_MAX_DURATION",
+        description="Cap on such a file's audio, seconds. MAX_DURATION holds for it as well.",
+    )
+    youtube_download_dir: Path | None = Field(
+        None,
+        validation_alias="YOUTUBE_DOWNLOAD_DIR",
+        description="Where workers download from YouTube; each download has a folder of its own in it for its time. "
+        "Unset: the worker's own folder.",
+    )
+    youtube_max_duration: float = Field(
+        600.0, gt=0, validation_alias="YOUTUBE_MAX_DURATION", description="Cap on a video's length, seconds."
+    )
+    youtube_seconds: float = Field(600.0, gt=0, description="How long a download from YouTube may take.")
+    youtube_hosts: Names = Field(
+        YOUTUBE_HOSTS,
+        description="Hosts that `youtube_url` may point at, comma-separated; their subdomains count. Empty: off.",
+    )
+    api_rate_limit: int = Field(
+        5,
+        ge=0,
+        validation_alias="API_RATE_LIMIT",
+        description="Calls of POST /api/v1/stemify that a caller has in each period; 0: no limit.",
+    )
+    api_rate_limit_period: int = Field(
+        3600, gt=0, validation_alias="API_RATE_LIMIT_PERIOD", description="The period of API_RATE_LIMIT, seconds."
+    )
+
+    @property
+    def production(self) -> bool:
+        """Whether this is the real thing."""
+        return self.environment in ("production", "prod")
+
+    @property
+    def stemify_rate(self) -> str:
+        """API_RATE_LIMIT and its period as one rate; empty: no limit."""
+        return f"{self.api_rate_limit}/{self.api_rate_limit_period} second" if self.api_rate_limit else ""
