@@ -119,6 +119,7 @@ def build_app(
     from stemwright_server.contract.signing import Verifier
     from stemwright_server.dialects import common
     from stemwright_server.dialects.blobs.router import blobs_router
+    from stemwright_server.dialects.rates import Rates
     from stemwright_server.dialects.stemify.intake import Intake
     from stemwright_server.dialects.stemify.router import PREFIX, SUBMIT, stemify_router
     from stemwright_server.dialects.stemify.wire import error_body
@@ -128,6 +129,7 @@ def build_app(
 
     outside = [settings.worker_secret, settings.worker_secret_previous]
     verifier = Verifier([worker_secret, *(each.get_secret_value() for each in outside if each)])
+    rates = Rates(settings.redis_address)
     door = common.Door(_authenticator(settings), settings.public_url)
     app = FastAPI(
         title="Stemwright",
@@ -139,7 +141,8 @@ def build_app(
     app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
     intake = Intake(parts, presence, _stemify_limits(settings), links=None)
-    app.include_router(stemify_router(parts, door, presence, intake, rate=_uncounted))
+    rate = rates.limit("stemify", settings.stemify_rate, door.caller)
+    app.include_router(stemify_router(parts, door, presence, intake, rate=rate))
     common.shape_errors(app, PREFIX, error_body)
     app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=("/blobs/", SUBMIT))
     if settings.api_cors_origins:
@@ -161,10 +164,6 @@ def build_app(
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
     app.add_middleware(common.RequestContext)  # the last one added is the first to see a request
     return app
-
-
-def _uncounted() -> None:
-    """Of a rate that has no limit."""
 
 
 def _stemify_limits(settings: Settings) -> StemifyLimits:

@@ -217,3 +217,16 @@ def test_tokens_count_here_as_well(tmp_path: Path) -> None:
         assert other.http.get(f"/api/v1/jobs/{job_id}").status_code == 404
         assert other.http.delete(f"/api/v1/jobs/{job_id}").status_code == 404
         assert service.client.http.get("/api/v1/health").status_code == 200
+
+
+def test_the_rate_is_limited_and_said_in_headers(tmp_path: Path) -> None:
+    settings = SETTINGS | {"API_RATE_LIMIT": "2", "API_RATE_LIMIT_PERIOD": "600", "STEMWRIGHT_WORKERS": "0"}
+    with running(tmp_path / "data", settings) as service:
+        answers = [stemify(service.client, wav(seed=number)) for number in range(3)]
+        assert [answer.status_code for answer in answers] == [202, 202, 429]
+        assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
+        assert answers[0].headers["RateLimit-Policy"] == '"stemify";q=2;w=600'
+        assert 0 < int(answers[2].headers["Retry-After"]) <= 600
+        assert answers[2].json()["error"]["status_code"] == 429
+        job_id = answers[0].json()["job_id"]
+        assert service.client.http.get(f"/api/v1/jobs/{job_id}").status_code == 200  # asking is not counted

@@ -5,6 +5,8 @@ One section a file; ``Settings`` is all of them.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit, urlunsplit
+
 from stemwright_server.settings.core import CoreSettings
 from stemwright_server.settings.section import Section
 from stemwright_server.settings.stemify import StemifySettings
@@ -19,6 +21,14 @@ class Settings(CoreSettings, StemifySettings):
     def log_threshold(self) -> str:
         """LOG_LEVEL, or DEBUG if that is asked for."""
         return "DEBUG" if self.debug else self.log_level
+
+    @property
+    def redis_address(self) -> str | None:
+        """REDIS_URL with a database: its own, or REDIS_DB."""
+        if self.redis_url is None or not self.redis_url.get_secret_value():
+            return None
+        parts = urlsplit(self.redis_url.get_secret_value())
+        return urlunsplit(parts if parts.path.strip("/") else parts._replace(path=f"/{self.redis_db}"))
 
     @property
     def worker_device(self) -> str:

@@ -65,10 +65,9 @@ class StemifySettings(Section):
         3600, gt=0, validation_alias="API_RATE_LIMIT_PERIOD", description="The period of API_RATE_LIMIT, seconds."
     )
 
-    @property
-    def production(self) -> bool:
-        """Whether this is the real thing."""
-        return self.environment in ("production", "prod")
+    redis_db: int = Field(
+        0, ge=0, validation_alias="REDIS_DB", description="The database in REDIS_URL, where that names none."
+    )
 
     @property
     def stemify_rate(self) -> str:

@@ -54,7 +54,7 @@ _FORM = {
 
 
 def stemify_router(
-    parts: Parts, door: Door, presence: Presence, intake: Intake, *, rate: Callable[..., None]
+    parts: Parts, door: Door, presence: Presence, intake: Intake, *, rate: Callable[[Request], None]
 ) -> APIRouter:
     """All routes of the dialect. ``rate`` counts a call of POST /stemify and may raise."""
     router = APIRouter(prefix=PREFIX, tags=["stemify"])
@@ -68,7 +68,7 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody} for status in (401, *statuses)}
 
 
-def _submitting(intake: Intake, door: Door, rate: Callable[..., None]) -> APIRouter:
+def _submitting(intake: Intake, door: Door, rate: Callable[[Request], None]) -> APIRouter:
     router = APIRouter()
 
     @router.post(
