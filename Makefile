@@ -13,7 +13,7 @@ PORT ?= 8080
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format lock clean
+.PHONY: help setup demo serve web test lint format lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +25,10 @@ demo: $(VENV)/.installed ## Separate the example song through the service, and m
 
 serve: $(VENV)/.installed ## Start the service and leave it running
 	$(BIN)/stemwright serve --host $(HOST) --port $(PORT) --data-dir $(DATA)
+
+web: ## Build the page into the server package, from web/ (needs Node 20 or newer)
+	scripts/install_web_tools.sh
+	cd web && npm run --silent build
 
 test: $(VENV)/.tested lint ## Run all tests
 	$(BIN)/python -m pytest
@@ -56,8 +60,9 @@ $(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) $(PYPROJECTS)
 	$(PIP) $(PROJECTS:%=-e ./%)
 	touch $@
 
-$(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh
+$(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh web/package-lock.json
 	scripts/install_test_tools.sh
+	scripts/install_web_tools.sh
 	$(PIP) -r requirements/test.txt
 	$(PIP) --no-deps -r requirements/test-only-files.txt
 	touch $@

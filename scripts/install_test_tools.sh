@@ -2,7 +2,7 @@
 # Installs the Debian packages that the tests need and that are missing. Needs root only when something is missing.
 set -eu
 missing=
-for package in fluidsynth espeak-ng fluid-soundfont-gm timgm6mb-soundfont openssl redis-server; do
+for package in chromium fluidsynth espeak-ng fluid-soundfont-gm timgm6mb-soundfont openssl redis-server; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0

@@ -119,6 +119,7 @@ def build_app(
     from stemwright_server.contract.signing import Verifier
     from stemwright_server.dialects import common
     from stemwright_server.dialects.blobs.router import blobs_router
+    from stemwright_server.dialects.page.router import page_router
     from stemwright_server.dialects.rates import Rates
     from stemwright_server.dialects.stemify.intake import Intake
     from stemwright_server.dialects.stemify.router import PREFIX, SUBMIT, stemify_router
@@ -138,6 +139,7 @@ def build_app(
     )
     common.add_error_handlers(app)
     app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
+    app.include_router(page_router())
     app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
     intake = Intake(parts, presence, _stemify_limits(settings), links=None)

@@ -1,0 +1,49 @@
+/** What the browser remembers: the songs it sent, the options last chosen, how each song was mixed. */
+
+const PREFIX = "stemwright.";
+const MOST_SONGS = 200;
+
+/** A song as it is remembered when the service has forgotten it. */
+export interface Remembered {
+  readonly job_id: string;
+  readonly filename: string;
+  readonly created_at: string;
+}
+
+function read<T>(key: string, otherwise: T): T {
+  try {
+    const text = localStorage.getItem(PREFIX + key);
+    return text === null ? otherwise : (JSON.parse(text) as T);
+  } catch {
+    return otherwise; // storage may be forbidden, or hold what an older page wrote
+  }
+}
+
+function write(key: string, value: unknown): void {
+  try {
+    localStorage.setItem(PREFIX + key, JSON.stringify(value));
+  } catch {
+    // Full or forbidden: the page works, it only remembers less.
+  }
+}
+
+export const songs = (): Remembered[] => read<Remembered[]>("songs", []);
+
+export function remember(song: Remembered): void {
+  write("songs", [song, ...songs().filter((each) => each.job_id !== song.job_id)].slice(0, MOST_SONGS));
+}
+
+export function forget(id: string): void {
+  write("songs", songs().filter((each) => each.job_id !== id));
+  try {
+    localStorage.removeItem(`${PREFIX}mix.${id}`);
+  } catch {
+    // As above.
+  }
+}
+
+export const wish = <T extends object>(defaults: T): T => ({ ...defaults, ...read<Partial<T>>("wish", {}) });
+export const keepWish = (value: object): void => write("wish", value);
+
+export const mixOf = <T>(id: string): T | null => read<T | null>(`mix.${id}`, null);
+export const keepMix = (id: string, mix: object): void => write(`mix.${id}`, mix);

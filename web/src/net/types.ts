@@ -1,0 +1,50 @@
+/** What the service says, as `/api` words it. */
+
+export type State = "queued" | "processing" | "completed" | "failed" | "canceled";
+
+export interface Stem {
+  readonly name: string;
+  readonly url: string;
+  readonly size: number; // bytes
+  readonly duration: number; // seconds
+  readonly sha256: string;
+  readonly peaks_url: string | null;
+}
+
+export interface Job {
+  readonly job_id: string;
+  readonly status: State;
+  readonly progress: number; // 0 to 100
+  readonly message?: string | null;
+  readonly created_at: string;
+  readonly started_at?: string | null;
+  readonly estimated_completion?: string | null;
+  readonly expires_at?: string | null;
+  readonly queue_position?: number | null;
+  readonly filename?: string | null;
+  readonly model?: string | null;
+  readonly format?: string | null;
+  readonly stems?: readonly Stem[] | null;
+  readonly error?: unknown;
+}
+
+export interface Model {
+  readonly name: string;
+  readonly title?: string | null;
+  readonly stems: readonly string[];
+  readonly licence?: string | null;
+  readonly default?: boolean;
+  readonly formats?: readonly string[] | null;
+  readonly options?: readonly string[] | null; // which of shifts, overlap, stems, two_stems it takes; none said: all
+}
+
+export interface Offer {
+  readonly models: readonly Model[];
+  readonly max_file_size?: number | null; // bytes
+  readonly links?: boolean; // whether a link is taken in place of a file
+}
+
+/** Whether a job will not change any more. */
+export function final(job: Job): boolean {
+  return job.status === "completed" || job.status === "failed" || job.status === "canceled";
+}

@@ -1,0 +1,174 @@
+/** The songs so far: on their way, being separated, done, and those whose files are gone. */
+
+import { announce, h, icon, ICONS, say } from "../dom";
+import { timeLeft, title } from "../format";
+import type { Remembered } from "../kept";
+import { serviceNow } from "../net/api";
+import { final, type Job } from "../net/types";
+import { inWords, sentence } from "../net/words";
+import type { Sending, Songs } from "../songs";
+
+/** One row. It is changed in place, so that focus and screen readers are not thrown out by every percent. */
+interface Row {
+  readonly element: HTMLElement;
+  readonly name: HTMLElement;
+  readonly about: HTMLElement;
+  readonly bar: HTMLProgressElement;
+  readonly state: HTMLElement;
+  readonly actions: HTMLElement;
+  shape: string; // which actions there are
+}
+
+export function list(songs: Songs): HTMLElement {
+  const rows = new Map<string, Row>();
+  const items = h("ul", { class: "songs" });
+  const empty = h("p", { class: "quiet" }, "None yet. What you separate is listed here, also after a reload.");
+  const trouble = h("p", { class: "note bad", role: "alert", hidden: true });
+
+  function row(id: string): Row {
+    const found = rows.get(id) ?? makeRow();
+    rows.set(id, found);
+    return found;
+  }
+
+  songs.watch(() => {
+    const now: [string, (row: Row) => void][] = [
+      ...songs.uploads().map((each): [string, (row: Row) => void] => [each.id, (row) => showSending(row, each, songs)]),
+      ...songs.jobs().map((each): [string, (row: Row) => void] => [each.job_id, (row) => showJob(row, each, songs)]),
+      ...songs.forgotten().map((each): [string, (row: Row) => void] => [each.job_id, (row) => showGone(row, each, songs)]),
+    ];
+    const wanted = now.map(([id, show]) => {
+      const each = row(id);
+      show(each);
+      return each.element;
+    });
+    const ids = new Set(now.map(([id]) => id));
+    for (const id of rows.keys()) if (!ids.has(id)) rows.delete(id);
+    if (wanted.length !== items.children.length || wanted.some((each, index) => items.children[index] !== each)) items.replaceChildren(...wanted);
+    empty.hidden = wanted.length > 0;
+    trouble.hidden = songs.trouble === null;
+    say(trouble, songs.trouble ?? "");
+  });
+  return h("section", { "aria-labelledby": "songs-title" }, h("h2", { id: "songs-title", tabindex: "-1" }, "Songs"), trouble, empty, items);
+}
+
+function makeRow(): Row {
+  const name = h("h3", {});
+  const about = h("p", { class: "quiet about" });
+  const bar = h("progress", { max: 100 });
+  const state = h("p", { class: "state" });
+  const actions = h("div", { class: "row actions" });
+  const element = h("li", { class: "card song" }, h("div", { class: "what" }, name, about), h("div", { class: "how" }, state, bar), actions);
+  return { element, name, about, bar, state, actions, shape: "" };
+}
+
+function fill(row: Row, now: { name: string; about: string; percent: number | null; state: string; bad?: boolean; shape: string }, actions: () => HTMLElement[]): void {
+  say(row.name, now.name);
+  say(row.about, now.about);
+  say(row.state, now.state);
+  row.state.classList.toggle("bad", now.bad ?? false);
+  row.bar.hidden = now.percent === null;
+  if (now.percent !== null) row.bar.value = now.percent;
+  row.bar.setAttribute("aria-label", `Progress of ${now.name}`);
+  if (row.shape === now.shape) return;
+  row.shape = now.shape;
+  const focused = row.actions.contains(document.activeElement);
+  row.actions.replaceChildren(...actions());
+  if (focused) (row.actions.firstElementChild as HTMLElement | null)?.focus();
+}
+
+function showSending(row: Row, each: Sending, songs: Songs): void {
+  const failed = each.error !== null;
+  fill(
+    row,
+    {
+      name: shortName(each.filename),
+      about: "",
+      percent: failed ? null : each.fraction * 100,
+      state: each.error ?? (each.fraction < 1 ? `Uploading, ${Math.floor(each.fraction * 100)} %` : "Uploaded; the service looks at it"),
+      bad: failed,
+      shape: failed ? "failed" : "sending",
+    },
+    () => [button(failed ? "Dismiss" : "Stop", `${failed ? "Dismiss" : "Stop the upload of"} ${each.filename}`, () => songs.drop(each.id))],
+  );
+}
+
+function showJob(row: Row, job: Job, songs: Songs): void {
+  const name = shortName(job.filename ?? job.job_id);
+  fill(
+    row,
+    {
+      name,
+      about: about(job),
+      percent: final(job) ? null : job.status === "queued" ? 0 : job.progress,
+      state: stateOf(job),
+      bad: job.status === "failed",
+      shape: job.status,
+    },
+    () => {
+      if (!final(job)) return [button("Cancel", `Cancel ${name}`, () => attempt(row, songs.cancel(job.job_id)))];
+      const remove = button("Remove", `Remove ${name} and its stems from the service`, () => {
+        if (confirm(`Remove ${name} and its stems from the service?`)) attempt(row, songs.remove(job.job_id));
+      });
+      const open = h("a", { class: "button primary", href: `#/song/${encodeURIComponent(job.job_id)}`, "aria-label": `Open ${name} in the mixer` }, "Open mixer");
+      return job.status === "completed" ? [open, remove] : [remove];
+    },
+  );
+}
+
+function showGone(row: Row, song: Remembered, songs: Songs): void {
+  fill(
+    row,
+    { name: shortName(song.filename), about: when(song.created_at), percent: null, state: "Its files are not on the service any more. Send the song again for new stems.", shape: "gone" },
+    () => [button("Forget", `Forget ${song.filename}`, () => attempt(row, songs.remove(song.job_id)))],
+  );
+}
+
+function button(label: string, name: string, click: () => void): HTMLElement {
+  return h("button", { type: "button", "aria-label": name, click }, label === "Dismiss" ? icon(ICONS.close) : null, label);
+}
+
+function attempt(row: Row, work: Promise<void>): void {
+  work.catch((error: unknown) => {
+    say(row.state, inWords(error));
+    announce(inWords(error));
+  });
+}
+
+/** The last part of a link's path, or the name of a file as it is. */
+function shortName(name: string): string {
+  if (!/^https?:\/\//.test(name)) return name;
+  try {
+    const url = new URL(name);
+    return decodeURIComponent(url.pathname.split("/").filter(Boolean).pop() ?? url.host);
+  } catch {
+    return name;
+  }
+}
+
+function about(job: Job): string {
+  return [job.model && title(job.model), job.format, when(job.created_at)].filter(Boolean).join(" · ");
+}
+
+function when(iso: string): string {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return "";
+  const today = date.toDateString() === new Date().toDateString();
+  return date.toLocaleString(undefined, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** Where a job is, in a line. */
+function stateOf(job: Job): string {
+  if (job.status === "queued") {
+    const ahead = (job.queue_position ?? 1) - 1;
+    return ahead > 0 ? `Waiting, ${ahead} before it` : "Waiting for its turn";
+  }
+  if (job.status === "processing") {
+    const end = Date.parse(job.estimated_completion ?? "");
+    const left = Number.isNaN(end) ? job.message || "separating" : timeLeft((end - serviceNow()) / 1000);
+    return `${Math.floor(job.progress)} % · ${left}`;
+  }
+  if (job.status === "failed") return sentence(job.error) ?? job.message ?? "It failed, and the service did not say why.";
+  if (job.status === "canceled") return "Canceled";
+  return `${job.stems?.length ?? 0} stems ready`;
+}

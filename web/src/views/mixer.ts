@@ -1,0 +1,282 @@
+/** The mixer of one song: wires what is seen to what is heard. */
+
+import { AS_RECORDED, audible, decodedBytes, PLAIN, type Master, type Strip } from "../audio/mix";
+import { loudest, outline, type Peaks } from "../audio/peaks";
+import { Player } from "../audio/player";
+import { region as makeRegion, type Region } from "../audio/region";
+import { render } from "../audio/render";
+import { decode, peaks } from "../audio/stems";
+import { announce, h, save, say } from "../dom";
+import { bytes, counted, title } from "../format";
+import * as kept from "../kept";
+import type { Job, Stem } from "../net/types";
+import { inWords } from "../net/words";
+import { download, downloads, stemOf } from "./downloads";
+import { followPointer } from "./lanes";
+import { shortcuts } from "./shortcuts";
+import { strip, type StripView } from "./strip";
+import { transport } from "./transport";
+import type { View } from "./view";
+
+/** How a song is mixed; kept over a reload. */
+interface Mix {
+  strips: Record<string, Strip>;
+  master: Master;
+  region: Region | null;
+  looping: boolean;
+}
+
+const RATE = 44_100; // Hz, where the service does not say
+
+export function mixer(job: Job, stems: readonly Stem[]): View {
+  return new Mixer(job, stems);
+}
+
+class Mixer implements View {
+  readonly element: HTMLElement;
+  readonly heading: string;
+  private readonly duration: number;
+  private readonly mix: Mix;
+  private readonly views = new Map<string, StripView>();
+  private readonly outlines = new Map<string, Peaks>();
+  private readonly transport;
+  private readonly keys;
+  private readonly lanes = h("div", { class: "strips" });
+  private readonly memory = h("p", { class: "quiet" });
+  private readonly problem = h("p", { class: "note bad", role: "alert", hidden: true });
+  private player: Player | null = null;
+  private rate = RATE;
+  private from = 0; // where to begin, before there is a player
+  private busy = false;
+  private frame = 0;
+
+  constructor(
+    private readonly job: Job,
+    private readonly stems: readonly Stem[],
+  ) {
+    this.heading = job.filename ?? "Mixer";
+    this.duration = Math.max(...stems.map((stem) => stem.duration || 0), 0.1);
+    this.mix = restored(job.job_id, stems);
+    this.transport = transport(this.duration, this.mix.master, {
+      toggle: () => this.toggle(),
+      seek: (to) => this.seek(to),
+      loop: (on) => this.setLoop(on, this.region),
+      region: (start, end) => this.setLoop(true, makeRegion(start, end, this.duration) ?? this.region),
+      master: (news) => this.setMaster(news),
+      position: () => this.position,
+    });
+    this.keys = shortcuts({
+      toggle: () => this.toggle(),
+      move: (seconds) => this.seek(this.position + seconds),
+      start: () => this.seek(0),
+      loop: () => this.setLoop(!this.mix.looping, this.region),
+      from: () => this.setLoop(true, makeRegion(this.position, Math.max(this.region.end, this.position + 1), this.duration) ?? this.region),
+      to: () => this.setLoop(true, makeRegion(Math.min(this.region.start, this.position - 1), this.position, this.duration) ?? this.region),
+      mute: (stem) => this.press(stem, "muted"),
+      solo: (stem) => this.press(stem, "soloed"),
+    });
+    for (const [index, stem] of stems.entries()) this.addStrip(stem, index);
+    this.element = h("div", {}, this.transport.element, this.problem, this.lanes, this.memory, downloads(job, stems, (told) => this.exportMix(told)), this.keys.element);
+    this.showMix();
+    void this.fetchOutlines();
+    this.tick();
+  }
+
+  close(): void {
+    cancelAnimationFrame(this.frame);
+    this.keys.close();
+    this.views.forEach((view) => view.wave.close());
+    void this.player?.close();
+  }
+
+  private get position(): number {
+    return this.player?.position ?? this.from;
+  }
+
+  private get region(): Region {
+    return this.mix.region ?? { start: 0, end: this.duration };
+  }
+
+  private addStrip(stem: Stem, index: number): void {
+    const view = strip(
+      stem,
+      index,
+      this.mix.strips[stem.name] ?? PLAIN,
+      (news) => this.setStrip(stem.name, news),
+      (each) => void download(each.url, `${stemOf(this.job)} ${each.name}.${this.job.format ?? "wav"}`).catch((error: unknown) => this.complain(error)),
+    );
+    followPointer(view.lane, this.duration, {
+      seek: (to) => this.seek(to),
+      drag: (drawn) => this.showRegion(drawn, true),
+      dragged: (drawn) => this.setLoop(true, drawn),
+    });
+    this.views.set(stem.name, view);
+    this.lanes.append(view.element);
+  }
+
+  /** The waveforms, as the service computed them: nothing is decoded before it is to be heard. */
+  private async fetchOutlines(): Promise<void> {
+    await Promise.all(
+      this.stems.map(async (stem) => {
+        const found = await peaks(stem);
+        if (found) this.outlines.set(stem.name, found);
+        else this.views.get(stem.name)?.note("waveform when loaded");
+      }),
+    );
+    const [first] = this.outlines.values();
+    if (first && !this.player) this.rate = first.sample_rate;
+    this.showOutlines();
+    this.showMemory();
+  }
+
+  private showOutlines(): void {
+    const scale = 0.95 / Math.max(0.05, ...[...this.outlines.values()].map(loudest));
+    for (const [name, peaks] of this.outlines) this.views.get(name)?.wave.show(peaks, scale);
+  }
+
+  private showMemory(): void {
+    const heard = audible(this.mix.strips).length;
+    const size = bytes(decodedBytes(heard, this.duration, this.rate));
+    say(this.memory, `Stems are loaded when they are first heard. Decoded, ${counted(heard, "stem")} of this song ${heard === 1 ? "takes" : "take"} ${size} of memory; a muted stem takes none until then.`);
+  }
+
+  /** The player, made at the first press: browsers allow sound only after one. */
+  private ready(): Player {
+    if (this.player) return this.player;
+    const byName = new Map(this.stems.map((stem) => [stem.name, stem]));
+    this.player = new Player(
+      this.mix.strips,
+      this.duration,
+      this.rate,
+      async (name, context) => {
+        this.views.get(name)?.note("loading…");
+        try {
+          return await decode(byName.get(name) as Stem, context);
+        } finally {
+          this.views.get(name)?.note("");
+        }
+      },
+      (name, buffer) => {
+        if (this.outlines.has(name)) return;
+        const channels = Array.from({ length: buffer.numberOfChannels }, (_, channel) => buffer.getChannelData(channel));
+        this.outlines.set(name, outline(channels, buffer.sampleRate));
+        this.showOutlines();
+      },
+    );
+    void this.player.setMaster(this.mix.master).catch((error: unknown) => this.complain(error));
+    this.player.setLoop(this.mix.looping ? this.region : null);
+    this.player.seek(this.from);
+    return this.player;
+  }
+
+  private toggle(): void {
+    const player = this.ready();
+    this.problem.hidden = true;
+    if (player.playing) {
+      player.pause();
+      this.busy = false;
+      return;
+    }
+    this.busy = true;
+    player
+      .play()
+      .catch((error: unknown) => {
+        player.pause();
+        this.complain(error);
+      })
+      .finally(() => (this.busy = false));
+  }
+
+  private seek(to: number): void {
+    const inside = Math.min(Math.max(to, 0), this.duration);
+    if (this.player) this.player.seek(inside);
+    else this.from = inside;
+  }
+
+  private setStrip(name: string, news: Partial<Strip>): void {
+    this.mix.strips = { ...this.mix.strips, [name]: { ...(this.mix.strips[name] ?? PLAIN), ...news } };
+    this.player?.setStrips(this.mix.strips).catch((error: unknown) => this.complain(error));
+    this.showMix();
+    this.keep();
+  }
+
+  private press(which: string | number, what: "muted" | "soloed"): void {
+    const name = typeof which === "string" ? which : this.stems[which]?.name;
+    const now = name === undefined ? undefined : this.mix.strips[name];
+    if (name === undefined || !now) return;
+    this.setStrip(name, { [what]: !now[what] });
+    announce(`${title(name)} ${now[what] ? "not " : ""}${what}`);
+  }
+
+  private setMaster(news: Partial<Master>): void {
+    this.mix.master = { ...this.mix.master, ...news };
+    this.player?.setMaster(this.mix.master).catch((error: unknown) => this.complain(error));
+    this.keep();
+  }
+
+  private setLoop(on: boolean, region: Region): void {
+    this.mix.looping = on;
+    this.mix.region = region;
+    this.player?.setLoop(on ? region : null);
+    this.showRegion(region, on);
+    this.keep();
+  }
+
+  private showMix(): void {
+    const heard = new Set(audible(this.mix.strips));
+    for (const [name, view] of this.views) view.show(this.mix.strips[name] ?? PLAIN, heard.has(name));
+    this.showRegion(this.region, this.mix.looping);
+    this.showMemory();
+  }
+
+  private showRegion(region: Region, on: boolean): void {
+    this.transport.loop(on, region);
+    this.lanes.classList.toggle("looping", on);
+    this.lanes.style.setProperty("--loop-start", String(region.start / this.duration));
+    this.lanes.style.setProperty("--loop-end", String(region.end / this.duration));
+  }
+
+  private tick(): void {
+    const player = this.player;
+    if (player?.playing && !this.mix.looping && player.position >= this.duration) {
+      player.pause();
+      player.seek(0);
+    }
+    this.transport.tick(this.position, player?.playing ? player.level : 0);
+    this.transport.playing(player?.playing ?? false, this.busy);
+    this.lanes.style.setProperty("--at", String(this.position / this.duration));
+    this.frame = requestAnimationFrame(() => this.tick());
+  }
+
+  /** The mix as it sounds now, or the loop if there is one, as a file. */
+  private async exportMix(tell: (text: string) => void): Promise<string> {
+    const { buffers, strips, master } = await this.ready().everything();
+    if (buffers.size === 0) throw new Error("Every stem is muted: there is nothing to export.");
+    const passage = this.mix.looping ? this.region : { start: 0, end: this.duration };
+    const { file, turnedDown } = await render(buffers, strips, master, passage, this.rate, (fraction) =>
+      tell(`Computing the mix, ${Math.round(fraction * 100)} %`),
+    );
+    save(file, `${stemOf(this.job)} ${this.mix.looping ? "loop" : "mix"}.wav`);
+    const quieter = turnedDown > 0 ? ` It was over full scale, so all of it was turned down by ${turnedDown.toFixed(1)} dB.` : "";
+    return `The ${this.mix.looping ? "loop" : "mix"} is saved (${bytes(file.size)}).${quieter}`;
+  }
+
+  private complain(error: unknown): void {
+    this.problem.hidden = false;
+    say(this.problem, inWords(error));
+  }
+
+  private keep(): void {
+    kept.keepMix(this.job.job_id, this.mix);
+  }
+}
+
+function restored(id: string, stems: readonly Stem[]): Mix {
+  const old = kept.mixOf<Mix>(id);
+  return {
+    strips: Object.fromEntries(stems.map((stem) => [stem.name, { ...PLAIN, ...old?.strips?.[stem.name] }])),
+    master: { ...AS_RECORDED, ...old?.master },
+    region: old?.region ?? null,
+    looping: old?.looping ?? false,
+  };
+}

@@ -1,0 +1,117 @@
+/** Model, stems, format, and what few people change. */
+
+import { h } from "../dom";
+import { title } from "../format";
+import * as kept from "../kept";
+import type { Wish } from "../net/api";
+import type { Model, Offer } from "../net/types";
+
+const DEFAULTS: Wish = { model: "", format: "", stems: "all", shifts: "", overlap: "" };
+const FORMATS = ["mp3", "wav", "flac"];
+
+export interface Options {
+  readonly element: HTMLElement;
+  wish(): Wish;
+  offer(offer: Offer): void;
+}
+
+export function options(): Options {
+  let models: readonly Model[] = [];
+  const last = kept.wish(DEFAULTS);
+  const model = h("select", { id: "model", "aria-describedby": "licence", change: () => follow() });
+  const stems = h("select", { id: "stems", change: keep });
+  const format = h("select", { id: "format", change: keep });
+  const licence = h("p", { id: "licence", class: "quiet licence" });
+  const shifts = number("shifts", last.shifts, { min: 0, max: 20, step: 1 });
+  const overlap = number("overlap", last.overlap, { min: 0, max: 0.95, step: 0.05 });
+  const advanced = h(
+    "details",
+    {},
+    h("summary", {}, "Advanced"),
+    h(
+      "div",
+      { class: "fields" },
+      field("Shifts", shifts, "The song is separated so many times, each a little shifted, and averaged: better, and so many times slower."),
+      field("Overlap", overlap, "How far neighbouring segments overlap, 0 to 0.95. More is smoother and slower."),
+    ),
+  );
+  const element = h(
+    "fieldset",
+    { class: "options" },
+    h("legend", { class: "unseen" }, "How to separate"),
+    h("div", { class: "fields" }, field("Model", model), field("Stems", stems), field("Format", format)),
+    licence,
+    advanced,
+  );
+
+  function chosen(): Model | undefined {
+    return models.find((each) => each.name === model.value);
+  }
+
+  function takes(option: string): boolean {
+    return chosen()?.options?.includes(option) ?? true;
+  }
+
+  /** Fit everything to the model that is chosen. */
+  function follow(): void {
+    const now = chosen();
+    fill(stems, stemChoices(now, takes("stems"), takes("two_stems")), stems.value || last.stems);
+    fill(format, (now?.formats ?? FORMATS).map((each) => [each, each]), format.value || last.format);
+    licence.textContent = now?.licence ? `Licence of this model's weights: ${now.licence}.`.replace("..", ".") : "";
+    shifts.disabled = !takes("shifts");
+    overlap.disabled = !takes("overlap");
+    advanced.hidden = shifts.disabled && overlap.disabled;
+    keep();
+  }
+
+  function wish(): Wish {
+    const given = (input: HTMLInputElement) => (input.disabled || !input.validity.valid ? "" : input.value);
+    return { model: model.value, format: format.value, stems: stems.value || "all", shifts: given(shifts), overlap: given(overlap) };
+  }
+
+  function keep(): void {
+    kept.keepWish(wish());
+  }
+
+  return {
+    element,
+    wish,
+    offer(offer) {
+      models = offer.models;
+      const otherwise = models.find((each) => each.default)?.name ?? models[0]?.name ?? "";
+      const known = models.some((each) => each.name === last.model);
+      fill(model, models.map((each) => [each.name, each.title ?? each.name]), known ? last.model : otherwise);
+      follow();
+    },
+  };
+}
+
+type Choice = readonly [value: string, label: string];
+
+function stemChoices(model: Model | undefined, single: boolean, two: boolean): Choice[] {
+  const names = model?.stems ?? [];
+  return [
+    ["all", names.length ? `All (${names.map(title).join(", ")})` : "All"],
+    ...(single ? names.map((name): Choice => [name, `Only ${title(name)}`]) : []),
+    ...(two && names.length > 2 ? names.map((name): Choice => [`two:${name}`, `Two: ${title(name)} and all the rest`]) : []),
+  ];
+}
+
+function fill(select: HTMLSelectElement, choices: readonly Choice[], value: string): void {
+  select.replaceChildren(...choices.map(([name, label]) => h("option", { value: name }, label)));
+  if (choices.some(([name]) => name === value)) select.value = value;
+}
+
+function number(id: string, value: string, range: Record<string, number>): HTMLInputElement {
+  return h("input", { type: "number", id, value, inputmode: "decimal", placeholder: "model's own", "aria-describedby": `${id}-help`, ...range });
+}
+
+function field(label: string, control: HTMLElement, help?: string): HTMLElement {
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: control.id }, label),
+    control,
+    help !== undefined && h("p", { class: "quiet", id: `${control.id}-help` }, help),
+  );
+}

@@ -1,0 +1,74 @@
+/** Single keys for those who mix with one hand on an instrument. They can be switched off: dictation types letters too. */
+
+import { h } from "../dom";
+
+export interface Keys {
+  toggle(): void;
+  move(seconds: number): void;
+  start(): void;
+  loop(): void;
+  from(): void;
+  to(): void;
+  mute(stem: string | number): void; // by name, or by its place from 0
+  solo(stem: string | number): void;
+}
+
+const HELP: readonly [keys: string, what: string][] = [
+  ["Space", "play or pause"],
+  ["← →", "5 seconds back or on"],
+  ["Home", "to the start"],
+  ["1 to 9", "mute a stem by its place; with Shift, solo it"],
+  ["M, S", "mute or solo the stem that has the focus"],
+  ["L", "loop on or off"],
+  ["[ ]", "loop from here, loop to here"],
+];
+
+export function shortcuts(keys: Keys): { element: HTMLElement; close(): void } {
+  const on = h("input", { type: "checkbox", id: "shortcuts", checked: true });
+
+  function press(event: KeyboardEvent): void {
+    if (!on.checked || event.ctrlKey || event.metaKey || event.altKey || taken(event)) return;
+    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
+    const stem = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-stem]")?.dataset["stem"] : undefined;
+    const act = action(event, digit === undefined ? stem : Number(digit) - 1, digit !== undefined);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  function action(event: KeyboardEvent, stem: string | number | undefined, byPlace: boolean): (() => void) | undefined {
+    if (byPlace && stem !== undefined) return () => (event.shiftKey ? keys.solo(stem) : keys.mute(stem));
+    switch (event.key) {
+      case " ": return keys.toggle;
+      case "ArrowLeft": return () => keys.move(-5);
+      case "ArrowRight": return () => keys.move(5);
+      case "Home": return keys.start;
+      case "l": return keys.loop;
+      case "[": return keys.from;
+      case "]": return keys.to;
+      case "m": return stem === undefined ? undefined : () => keys.mute(stem);
+      case "s": return stem === undefined ? undefined : () => keys.solo(stem);
+      default: return undefined;
+    }
+  }
+
+  document.addEventListener("keydown", press);
+  const element = h(
+    "details",
+    { class: "card shortcuts" },
+    h("summary", {}, "Keyboard"),
+    h("dl", {}, ...HELP.flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])),
+    h("p", { class: "labelled" }, on, h("label", { for: "shortcuts" }, "Use these keys")),
+  );
+  return { element, close: () => document.removeEventListener("keydown", press) };
+}
+
+/** Whether the focused control has a use of its own for the key. */
+function taken(event: KeyboardEvent): boolean {
+  const target = event.target instanceof Element ? event.target : null;
+  if (!target) return false;
+  if (target.matches("input[type=text], input[type=url], input[type=number], input[type=password], select, textarea")) return true;
+  if (event.key === " ") return target.matches("button, a, summary, input");
+  if (event.key.startsWith("Arrow") || event.key === "Home") return target.matches("input[type=range]");
+  return false;
+}

@@ -1,0 +1,43 @@
+/** One song: its mixer when it is done, and before that how far it is. */
+
+import { h, say } from "../dom";
+import { inWords, sentence } from "../net/words";
+import type { Songs } from "../songs";
+import { mixer } from "./mixer";
+import type { View } from "./view";
+
+export function song(id: string, songs: Songs): View {
+  const heading = h("h1", {}, "Mixer");
+  const state = h("p", { class: "lead", role: "status" }, "Loading…");
+  const element = h("div", { class: "mixer" }, h("p", {}, h("a", { href: "#/", class: "back" }, "All songs")), heading, state);
+  let shown: View | null = null;
+  let closed = false;
+
+  function show(): void {
+    const job = songs.job(id);
+    if (!job || shown || closed) return;
+    say(heading, job.filename ?? "Mixer");
+    if (job.status === "completed" && job.stems?.length) {
+      state.remove();
+      shown = mixer(job, job.stems);
+      element.append(shown.element);
+    } else if (job.status === "failed") say(state, sentence(job.error) ?? "It failed.");
+    else if (job.status === "canceled") say(state, "It was canceled, so there are no stems.");
+    else say(state, `Not ready yet: ${job.status}, ${Math.floor(job.progress)} %. The mixer opens here when it is.`);
+  }
+
+  const stop = songs.watch(show);
+  songs
+    .refresh(id)
+    .then(() => songs.job(id) || say(state, songs.trouble ?? "This song is not on the service any more. Send it again for new stems."))
+    .catch((error: unknown) => say(state, inWords(error)));
+  return {
+    element,
+    heading: "Mixer",
+    close: () => {
+      closed = true;
+      stop();
+      shown?.close();
+    },
+  };
+}

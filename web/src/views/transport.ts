@@ -1,0 +1,108 @@
+/** Play, seek, loop, tempo, key, and the volume of all. */
+
+import { LOUDEST, SILENT, type Master } from "../audio/mix";
+import type { Region } from "../audio/region";
+import { h, icon, ICONS, say } from "../dom";
+import { clock, decibels, parseClock, signed, spoken } from "../format";
+import { slider } from "./slider";
+
+export interface TransportEvents {
+  toggle(): void;
+  seek(to: number): void;
+  loop(on: boolean): void;
+  region(start: number, end: number): void;
+  master(news: Partial<Master>): void;
+  position(): number;
+}
+
+export interface Transport {
+  readonly element: HTMLElement;
+  tick(position: number, level: number): void;
+  playing(on: boolean, busy: boolean): void;
+  loop(on: boolean, region: Region): void;
+}
+
+export function transport(duration: number, master: Master, events: TransportEvents): Transport {
+  const play = h("button", { type: "button", class: "primary round play", click: events.toggle });
+  const toStart = h("button", { type: "button", class: "round", "aria-label": "To the start", click: () => events.seek(0) }, icon(ICONS.start));
+  const now = h("span", { class: "now" });
+  const time = h("p", { class: "time" }, now, h("span", { class: "quiet" }, ` / ${clock(duration)}`));
+  const meter = h("div", { class: "meter", "aria-hidden": "true" }, h("div", {}));
+  const seek: HTMLInputElement = h("input", { type: "range", class: "seek", min: 0, max: duration, step: 0.1, value: 0, "aria-label": "Position", input: () => events.seek(Number(seek.value)) });
+  const loop: HTMLButtonElement = h("button", { type: "button", class: "toggle", "aria-pressed": "false", click: () => events.loop(loop.getAttribute("aria-pressed") !== "true") }, icon(ICONS.loop), "Loop");
+  const start = moment("From", () => take());
+  const end = moment("To", () => take());
+  let shown: Region = { start: 0, end: duration };
+
+  /** What was typed; a text that is no time goes back to what it was. */
+  function take(): void {
+    const one = parseClock(start.input.value) ?? shown.start;
+    const other = parseClock(end.input.value) ?? shown.end;
+    events.region(one, other);
+  }
+
+  const tempo = slider({
+    label: "Tempo", min: 50, max: 150, step: 1, value: Math.round(master.tempo * 100), rest: 100,
+    words: (percent) => `${percent} %`, change: (percent) => events.master({ tempo: percent / 100 }),
+  });
+  const key = slider({
+    label: "Key", min: -12, max: 12, step: 1, value: master.key, rest: 0,
+    words: (semitones) => (semitones === 0 ? "as it is" : `${signed(semitones)} semitones`), change: (semitones) => events.master({ key: semitones }),
+  });
+  const volume = slider({
+    label: "Volume", name: "Volume of the whole mix", min: SILENT, max: LOUDEST, step: 0.5, value: master.volume, rest: 0,
+    words: (db) => decibels(db, SILENT), change: (db) => events.master({ volume: db }),
+  });
+  const fromHere = () => events.region(events.position(), shown.end > events.position() ? shown.end : duration);
+  const toHere = () => events.region(shown.start < events.position() ? shown.start : 0, events.position());
+  const element = h(
+    "div",
+    { class: "transport" },
+    h("section", { class: "card drive", "aria-label": "Playing" }, h("div", { class: "row" }, toStart, play, time, meter), seek),
+    h(
+      "section",
+      { class: "card", "aria-label": "Loop, tempo, key and volume" },
+      h(
+        "div",
+        { class: "row looping" },
+        loop,
+        h("div", { class: "labelled" }, start.element, here("Loop from here", fromHere)),
+        h("div", { class: "labelled" }, end.element, here("Loop to here", toHere)),
+      ),
+      h("div", { class: "faders" }, tempo.element, key.element, volume.element),
+    ),
+  );
+  return {
+    element,
+    tick(position, level) {
+      say(now, clock(position, true));
+      if (Math.abs(Number(seek.value) - position) >= 0.05) seek.value = String(position);
+      seek.setAttribute("aria-valuetext", `${spoken(position)} of ${spoken(duration)}`);
+      seek.style.setProperty("--filled", String(position / duration));
+      meter.style.setProperty("--level", String(Math.min(1, level)));
+    },
+    playing(on, busy) {
+      const label = busy ? "Loading, press to stop" : on ? "Pause" : "Play";
+      if (play.getAttribute("aria-label") === label) return;
+      play.setAttribute("aria-label", label);
+      play.classList.toggle("busy", busy);
+      play.replaceChildren(icon(on ? ICONS.pause : ICONS.play));
+    },
+    loop(on, region) {
+      shown = region;
+      loop.setAttribute("aria-pressed", String(on));
+      start.input.value = clock(region.start, true);
+      end.input.value = clock(region.end, true);
+    },
+  };
+}
+
+function moment(label: string, change: () => void): { element: HTMLElement; input: HTMLInputElement } {
+  const id = `loop-${label.toLowerCase()}`;
+  const input = h("input", { type: "text", id, class: "moment", "aria-label": `Loop ${label.toLowerCase()}`, autocomplete: "off", change });
+  return { element: h("span", { class: "labelled" }, h("label", { for: id }, label), input), input };
+}
+
+function here(name: string, click: () => void): HTMLElement {
+  return h("button", { type: "button", "aria-label": name, title: name, click }, "here");
+}
