@@ -1,8 +1,11 @@
 #!/bin/sh
 # Installs the Debian packages that the tests need and that are missing. Needs root only when something is missing.
+# Debian starts the services among them when they are installed, on their usual ports; no test ever talks to those: each
+# starts its own, on free ports, in a folder of its own. Stop yours if you do not want them: systemctl disable --now ...
 set -eu
 missing=
-for package in chromium fluidsynth espeak-ng fluid-soundfont-gm timgm6mb-soundfont openssl redis-server; do
+for package in chromium fluidsynth espeak-ng fluid-soundfont-gm timgm6mb-soundfont openssl \
+    postgresql redis-server rabbitmq-server; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0

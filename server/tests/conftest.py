@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).with_name("support")))
 
+from backing import Postgres, postgres_server
 from service import Client, Service, running
 
 
@@ -31,3 +32,10 @@ def client(service: Service) -> Client:
 def seed(request: pytest.FixtureRequest) -> int:
     """A number for this test alone, so that its song is no duplicate of another test's."""
     return zlib.crc32(request.node.nodeid.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL server; each test takes a schema of its own."""
+    with postgres_server() as server:
+        yield server

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backing import Postgres
 from service import COMMAND, FAST_MODEL, Service, alive, environment, running, until, wav
 
 LONG = {"segments": 20, "sleep": 0.1}
@@ -255,3 +256,60 @@ def _only_the_winner_is_left(service: Service, job: dict[str, Any], *, besides: 
         lambda: [name for name in service.files() if besides not in name] == expected,
         what=f"only {expected} to be left",
     )
+
+
+# Several API processes over one PostgreSQL
+
+
+def test_two_services_over_one_database_share_jobs_workers_and_events(tmp_path: Path, postgres: Postgres) -> None:
+    """What is asked of one is done by the other's worker, and heard of at the first at once."""
+    shared = {"DATABASE_URL": postgres.database(), "STEMWRIGHT_LEASE_SECONDS": "30"}
+    data = tmp_path / "data"
+    with (
+        running(data, shared | {"STEMWRIGHT_WORKERS": "0"}) as first,
+        running(data, shared | {"STEMWRIGHT_WORKERS": "1"}) as second,
+    ):
+        until(lambda: first.client.http.get("/health").json()["workers"] == 1, what="the other's worker to be seen")
+        file_id = first.client.upload(wav())
+        with first.client.http.stream("GET", f"/events/{file_id}") as events:
+            lines = events.iter_lines()
+            job_id = first.client.submit(file_id)
+            until(lambda: "event: completed" in next(lines), what="the end to be heard of")
+        job = second.client.job(file_id, job_id)
+        assert job["attempt"] == 1
+        _only_the_winner_is_left(second, job)
+
+
+def test_a_service_killed_beside_another_loses_nothing_and_what_it_left_goes(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    shared = {"DATABASE_URL": postgres.database()}
+    quick = {"STEMWRIGHT_LEASE_SECONDS": "2", "STEMWRIGHT_HEARTBEAT_SECONDS": "0.5"}
+    data = tmp_path / "data"
+    with running(data, shared | quick) as first:
+        file_id = first.client.upload(wav())
+        job_id = first.client.submit(file_id, segments=9999, sleep=0.1)
+        first.client.wait_for_segment(file_id, job_id)
+        with running(data, shared | quick) as second:
+            assert second.client.job(file_id, job_id)["attempt"] == 1  # starting beside it took nothing away
+            first.kill()
+            until(lambda: second.client.job(file_id, job_id)["attempt"] == 2, what="the other's worker to take over")
+        with running(data, shared | quick | {"STEMWRIGHT_WORKERS": "0"}) as third:
+            assert third.client.http.post(f"/jobs/{job_id}/cancel").status_code == 200
+            until(lambda: third.files() == [f"blobs/uploads/{file_id}"], what="only the upload to be left")
+
+
+def test_a_database_that_goes_away_fails_requests_and_nothing_else(tmp_path: Path, postgres: Postgres) -> None:
+    with running(tmp_path / "data", {"DATABASE_URL": postgres.database()}) as service:
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id, **LONG)
+        client.wait_for_segment(file_id, job_id)
+        postgres.stop()
+        try:
+            refused = client.process(file_id)
+            assert (refused.status_code, refused.json()["code"]) == (503, "database_unreachable")
+            assert "Retry-After" in refused.headers
+        finally:
+            postgres.start()
+        assert client.wait(file_id, job_id, "completed", seconds=60.0)["attempt"] == 1

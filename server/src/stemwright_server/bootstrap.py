@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,27 +45,52 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
     ``worker_secret``: of the workers that ``serve`` itself starts. ``hosts``: the names it may be addressed by; none
     means any.
     """
-    from stemwright_server.adapters.bell import Bell
     from stemwright_server.adapters.blobs.local import LocalBlobs
-    from stemwright_server.adapters.jobs.sql import SqlJobRepository
-    from stemwright_server.adapters.jobs.sqlite import sqlite_engine
     from stemwright_server.adapters.models.installed import InstalledModels
     from stemwright_server.usecases.workers import Presence
 
-    repository = SqlJobRepository(sqlite_engine(settings.data_dir / "stemwright.db"))
+    repository, bell, clock = open_jobs(settings)
     blobs = LocalBlobs(
         settings.data_dir / "blobs",
         secret=_kept_secret(settings.data_dir / "url.key"),
         min_free_bytes=settings.min_free_bytes,
     )
-    bell, presence = Bell(), Presence()
-    parts = build_parts(settings, repository, blobs, bell, InstalledModels.find(settings.models))
+    presence = Presence()
+    parts = build_parts(settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock)
     app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts)
     return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository)
 
 
+def open_jobs(settings: Settings) -> tuple[SqlJobRepository, Bell, Callable[[], float]]:
+    """The job store that the settings name, its bell and its clock. Raises Unavailable."""
+    from stemwright_server.adapters.jobs.sql import SqlJobRepository
+    from stemwright_server.adapters.jobs.sqlite import sqlite_engine
+
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    if url.startswith("postgres"):
+        from sqlalchemy import make_url
+
+        from stemwright_server.adapters.jobs.postgres import DatabaseClock, postgres_engine
+
+        engine = postgres_engine(make_url(url.replace("postgres://", "postgresql://", 1)), pool=settings.database_pool)
+        repository = SqlJobRepository(engine)
+        from stemwright_server.adapters.postgres_bell import PostgresBell  # needs the driver, as the engine has said
+
+        return repository, PostgresBell(engine), DatabaseClock(repository.time)
+    from stemwright_server.adapters.bell import Bell
+
+    path = Path(url.removeprefix("sqlite:///")) if url else settings.data_dir / "stemwright.db"
+    return SqlJobRepository(sqlite_engine(path)), Bell(), time.time
+
+
 def build_parts(
-    settings: Settings, repository: JobRepository, blobs: LocalBlobs, bell: Bell, catalogue: Catalogue
+    settings: Settings,
+    repository: JobRepository,
+    blobs: LocalBlobs,
+    bell: Bell,
+    catalogue: Catalogue,
+    *,
+    clock: Callable[[], float] = time.time,
 ) -> Parts:
     """The ports and rules that every use case works with."""
     from stemwright_server.adapters.broker.embedded import EmbeddedBroker
@@ -94,6 +120,7 @@ def build_parts(
             upload_retention=settings.upload_retention,
             output_retention=settings.output_retention,
         ),
+        clock=clock,
     )
 
 

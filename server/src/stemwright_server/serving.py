@@ -12,7 +12,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -23,8 +22,10 @@ from stemwright_server.domain.errors import InvalidRequest, ServiceError, Unavai
 from stemwright_server.settings import Settings
 from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.workers import worker_left, worker_lost
-from stemwright_server.worker.supervisor import LOCAL_WORKER, Supervisor
+from stemwright_server.worker.instance import instance
+from stemwright_server.worker.supervisor import Supervisor
 
+LOCAL_WORKER = "local-"
 _log = structlog.get_logger(__name__)
 
 
@@ -38,14 +39,23 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
             "--insecure if that is what you want.",
             code="insecure",
         )
-    with _owned(settings.data_dir), _listening(addresses, host, port) as listener:
-        shutil.rmtree(settings.data_dir / "work", ignore_errors=True)  # of workers that were killed with their parent
+    with _owned(settings), _listening(addresses, host, port) as listener:
         secret = secrets.token_hex(32)
         api = build_api(settings, worker_secret=secret, hosts=_hosts(settings, host, loopback=loopback))
+
+        def bury(instance_id: str) -> None:
+            """Workers die with their service."""
+            prefix = f"{LOCAL_WORKER}{instance_id}-"
+            worker_lost(api.parts, prefix)
+            api.presence.forget(api.parts, prefix)
+            for left in (settings.data_dir / "work").glob(f"{prefix}*"):
+                shutil.rmtree(left, ignore_errors=True)
+
         try:
-            worker_lost(api.parts, LOCAL_WORKER)  # those of the process before this one died with it
-            asyncio.run(_Service(settings, api, listener, secret).run())
+            with instance(settings.data_dir / "instances", bury=bury) as me:
+                asyncio.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
         finally:
+            api.bell.close()
             api.repository.close()
 
 
@@ -64,9 +74,13 @@ def _hosts(settings: Settings, host: str, *, loopback: bool) -> tuple[str, ...]:
 
 
 @contextmanager
-def _owned(data_dir: Path) -> Iterator[None]:
-    """The data folder, for one service at a time."""
+def _owned(settings: Settings) -> Iterator[None]:
+    """The data folder: for one service at a time, or for any number if the job store is elsewhere."""
+    data_dir = settings.data_dir
     data_dir.mkdir(parents=True, exist_ok=True)
+    if settings.database_url is not None:
+        yield
+        return
     with (data_dir / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,11 +119,12 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Service:
-    def __init__(self, settings: Settings, api: Api, listener: socket.socket, secret: str) -> None:
+    def __init__(self, settings: Settings, api: Api, listener: socket.socket, secret: str, workers: str) -> None:
         self._settings = settings
         self._api = api
         self._listener = listener
         self._secret = secret
+        self._workers = workers  # the ids of our workers begin so; no other worker's do
         config = uvicorn.Config(
             api.app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5
         )
@@ -121,6 +136,7 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         supervisor = Supervisor(
+            self._workers,
             devices(self._settings),
             worker_config(self._settings, api_url=self._url(), secret=self._secret),
             self._worker_died,
@@ -135,7 +151,7 @@ class _Service:
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping")
-        await asyncio.to_thread(worker_left, self._api.parts, LOCAL_WORKER)
+        await asyncio.to_thread(worker_left, self._api.parts, self._workers)
         supervisor.stop()
         await working
         self._api.bell.close()  # long polls and event streams end
@@ -151,7 +167,7 @@ class _Service:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def _worker_died(self, worker: str) -> None:
-        self._api.presence.forget(worker)
+        self._api.presence.forget(self._api.parts, worker)
         shutil.rmtree(self._settings.data_dir / "work" / worker, ignore_errors=True)
         (worker_left if self._stop.is_set() else worker_lost)(self._api.parts, worker)
 

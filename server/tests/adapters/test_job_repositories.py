@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backing import Postgres
+from sqlalchemy import make_url
 
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
+from stemwright_server.adapters.jobs.postgres import DatabaseClock, postgres_engine
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists, Unavailable
@@ -28,18 +32,23 @@ from stemwright_server.domain.lifecycle import (
 from stemwright_server.domain.offer import OutputSpec, Progress
 from stemwright_server.domain.report import Completed, Failed, Progressed, UploadedFile
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.ports.jobs import IdempotencyKey, JobRepository
+from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.ports.jobs import IdempotencyKey, JobRepository, Submission, Waiting
 
 POLICY = Policy(lease_seconds=60.0, max_attempts=3, retry_seconds=2.0)
 Repository = JobRepository
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
     if request.param == "memory":
         yield MemoryJobRepository()
         return
-    found = SqlJobRepository(sqlite_engine(tmp_path / "jobs.db"))
+    if request.param == "sqlite":
+        engine = sqlite_engine(tmp_path / "jobs.db")
+    else:
+        engine = postgres_engine(make_url(request.getfixturevalue("postgres").database()), pool=10)
+    found = SqlJobRepository(engine)
     yield found
     found.close()
 
@@ -334,14 +343,32 @@ def test_counts_and_running_tell_the_states(repository: Repository) -> None:
     assert repository.running(lease_before=79.9) == []
 
 
-def test_available_is_about_now(repository: Repository) -> None:
+def test_those_wait_that_could_be_claimed_now_the_most_urgent_first(repository: Repository) -> None:
     ready(repository)
-    assert not repository.available(99.0)
-    repository.submit(job(available_at=50.0), key=None)
-    assert not repository.available(49.9)
-    assert repository.available(50.0)
-    claim(repository, now=50.0)
-    assert not repository.available(99.0)
+    assert repository.waiting(99.0, limit=9) == []
+    for name, available, priority in (("later", 50.0, 9), ("plain", 10.0, 5), ("urgent", 10.0, 8)):
+        repository.submit(job(name, available_at=available, extras=Extras(priority=priority)), key=None)
+    urgent, plain = (Waiting(job_id=name, model="m", priority=number) for name, number in (("urgent", 8), ("plain", 5)))
+    assert repository.waiting(49.9, limit=9) == [urgent, plain]
+    assert repository.waiting(49.9, limit=1) == [urgent]
+    assert repository.waiting(50.0, limit=9)[0].job_id == "later"
+    claim(repository)
+    assert repository.waiting(49.9, limit=9) == [plain]
+
+
+# Workers
+
+
+def test_workers_are_known_as_they_were_seen_last_until_they_go(repository: Repository) -> None:
+    first = SeenWorker(worker="a_1", device="cuda:0", models=("m", "n"), seen_at=1.5)
+    second = replace(first, worker="ab2", models=())
+    repository.see_worker(second)
+    repository.see_worker(first)
+    assert repository.seen_workers() == [first, second]
+    repository.see_worker(replace(first, seen_at=3.0, device="cpu"))
+    assert repository.seen_workers() == [replace(first, seen_at=3.0, device="cpu"), second]
+    repository.forget_workers("a_")  # no pattern
+    assert repository.seen_workers() == [second]
 
 
 # Upkeep
@@ -437,6 +464,12 @@ def test_what_decoding_showed_is_filled_in(repository: Repository) -> None:
     assert (found.duration, found.sample_rate) == (2.5, 44100)
 
 
+def test_one_sweeps_and_then_another(repository: Repository) -> None:
+    for _ in range(2):
+        with repository.alone() as alone:
+            assert alone
+
+
 # SQL only
 
 
@@ -498,6 +531,30 @@ def test_a_remote_track_comes_with_its_job(repository: Repository) -> None:
     again = repository.submit(job("k", track_id="u"), key=key, track=replace(link, id="u"))
     assert (again.job.id, again.created) == ("j", False)
     assert repository.track("u") is None  # nothing is left of a request that was known already
+
+
+def test_many_links_at_once_with_one_key_make_one_job_and_one_track(repository: Repository) -> None:
+    """Each comes with a track of its own: they have nothing in common to wait for but the key."""
+    key = IdempotencyKey(owner="o", key="k", fingerprint="f")
+
+    def submit(number: int) -> Submission:
+        link = track(f"t{number}", state=TrackState.REMOTE, key="", source="http", source_url="https://a/b.wav")
+        return repository.submit(job(f"j{number}", track_id=link.id), key=key, track=link)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(submit, range(40)))
+    (answer,) = {submission.job.id for submission in found}
+    assert sum(submission.created for submission in found) == 1
+    left = [number for number in range(40) if repository.track(f"t{number}") is not None]
+    assert [f"j{number}" for number in left] == [answer]
+
+
+def test_a_worker_for_urgent_work_takes_no_other(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(extras=Extras(priority=5)), key=None)
+    asked: dict[str, Any] = {"worker": "w", "models": ("m",), "now": 20.0, "lease_until": 80.0, "writable_until": 99.0}
+    assert repository.claim(**asked, least_priority=6) is None
+    assert repository.claim(**asked, least_priority=5) is not None
 
 
 def test_a_remote_track_goes_with_its_last_job(repository: Repository) -> None:
@@ -573,3 +630,81 @@ def test_failed_attempts_are_counted_by_code(repository: Repository) -> None:
         ("errors", "other"): 1.0,
         ("jobs", "studio", "v", "m", "failed"): 1.0,
     }
+
+
+# PostgreSQL only
+
+
+@pytest.fixture
+def two(postgres: Postgres) -> Iterator[tuple[SqlJobRepository, SqlJobRepository]]:
+    """Two API processes over one database, as far as the database can tell. Opened at the same moment."""
+    url = make_url(postgres.database())
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: SqlJobRepository(postgres_engine(url, pool=10)), range(2))
+    yield first, second
+    first.close()
+    second.close()
+
+
+def test_only_one_process_sweeps_at_a_time(two: tuple[SqlJobRepository, SqlJobRepository]) -> None:
+    first, second = two
+    with first.alone() as mine:
+        assert mine
+        with second.alone() as theirs:
+            assert not theirs
+    with second.alone() as theirs:
+        assert theirs
+
+
+def test_what_one_process_submits_another_hands_out_once(two: tuple[SqlJobRepository, SqlJobRepository]) -> None:
+    ready(two[0])
+    for number in range(20):
+        two[number % 2].submit(job(f"j{number}"), key=None)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: claim(two[number % 2], worker=f"w{number}"), range(30)))
+    claimed = [each.id for each in found if each is not None]
+    assert len(claimed) == len(set(claimed)) == 20
+
+
+def test_a_database_that_was_restarted_is_found_again(postgres: Postgres) -> None:
+    repository = SqlJobRepository(postgres_engine(make_url(postgres.database()), pool=10))
+    ready(repository)
+    postgres.stop()
+    with pytest.raises(Unavailable) as caught:
+        repository.submit(job(), key=None)
+    assert (caught.value.code, caught.value.retryable) == ("database_unreachable", True)
+    with pytest.raises(Unavailable), repository.alone():
+        pass
+    postgres.start()
+    assert repository.submit(job(), key=None).created
+    repository.close()
+
+
+def test_a_text_that_the_database_cannot_hold_is_the_callers_fault(postgres: Postgres) -> None:
+    repository = SqlJobRepository(postgres_engine(make_url(postgres.database()), pool=10))
+    for filename in ("a\0b.wav", "a" * 256):
+        with pytest.raises(InvalidRequest):
+            repository.add_track(track(filename=filename))
+    repository.close()
+
+
+def test_the_clock_is_the_databases(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = SqlJobRepository(postgres_engine(make_url(postgres.database()), pool=10))
+    right = time.time()
+    monkeypatch.setattr(time, "time", lambda: 5.0)  # a machine whose clock is wrong
+    assert abs(DatabaseClock(repository.time)() - right) < 5.0
+    repository.close()
+
+
+def test_the_clock_goes_on_while_the_database_is_away() -> None:
+    answers = iter([1000.0])
+
+    def ask() -> float:
+        for answer in answers:
+            return answer
+        raise Unavailable("away")
+
+    clock = DatabaseClock(ask, every=0.0)
+    assert 1000.0 <= clock() < 1030.0
+    first = clock()
+    assert first < clock() < 1030.0

@@ -17,6 +17,7 @@ from stemwright_server.domain.lifecycle import Policy
 from stemwright_server.domain.offer import OutputSpec, Variation
 from stemwright_server.domain.report import ClaimRequest, Completed, Task, UploadedFile
 from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.jobs import Waiting
 from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.parts import Limits, Parts
 from stemwright_server.usecases.record import record
@@ -57,8 +58,11 @@ class World:
     rung: list[str] = field(default_factory=list)
     told: list[Job] = field(default_factory=list)
 
-    def ring(self) -> None:
-        self.rung.append("ring")
+    def ring(self, waiting: Waiting) -> None:
+        self.rung.append(waiting.job_id)
+
+    def remind(self, waiting: Sequence[Waiting]) -> None:
+        self.rung += [each.job_id for each in waiting]
 
     def tell(self, job: Job) -> None:
         self.told.append(job)
@@ -131,7 +135,7 @@ def test_silence_is_noticed_and_tried_again_when_due(world: World) -> None:
     assert world.rung == []  # not due yet
     world.clock[0] += 10.0
     sweep(world.parts)
-    assert world.rung == ["ring"]  # a bell that was missed is rung again
+    assert world.rung == [task.job_id]  # a bell that was missed is rung again
     assert world.claimed().attempt == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from stemwright_server.domain.job import Attempt, Job, JobState
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.tally import Labels
 from stemwright_server.domain.track import Track
+from stemwright_server.domain.worker import SeenWorker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,20 @@ class Submission:
 
     job: Job
     created: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """What a broker needs to know of a job that waits for a worker."""
+
+    job_id: str
+    model: str
+    priority: int
+
+    @classmethod
+    def of(cls, job: Job) -> Waiting:
+        """A job that waits."""
+        return cls(job_id=job.id, model=job.model, priority=job.extras.priority)
 
 
 class Tracks(Protocol):
@@ -71,7 +87,14 @@ class Jobs(Protocol):
         ...
 
     def claim(
-        self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
+        self,
+        *,
+        worker: str,
+        models: Sequence[str],
+        now: float,
+        lease_until: float,
+        writable_until: float,
+        least_priority: int = 0,
     ) -> Job | None:
         """Take an available queued job of these models: running, attempt + 1. Never handed out twice.
 
@@ -94,8 +117,24 @@ class Jobs(Protocol):
         """Running jobs of workers whose id begins so, and whose lease ended at or before then."""
         ...
 
-    def available(self, now: float) -> bool:
-        """Whether a queued job waits for a worker."""
+    def waiting(self, now: float, *, limit: int) -> Sequence[Waiting]:
+        """Queued jobs that a worker could have now, in the order of claims, ``limit`` at most."""
+        ...
+
+
+class Workers(Protocol):
+    """Who was heard of lately, by all API processes."""
+
+    def see_worker(self, worker: SeenWorker) -> None:
+        """It was heard of just now."""
+        ...
+
+    def forget_workers(self, prefix: str) -> None:
+        """Those whose id begins so are gone."""
+        ...
+
+    def seen_workers(self) -> Sequence[SeenWorker]:
+        """All that are known, by id."""
         ...
 
 
@@ -109,6 +148,10 @@ class Tallies(Protocol):
 
 class Upkeep(Protocol):
     """What ``sweep`` needs."""
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether this process may sweep: no other one does while the context is open."""
+        ...
 
     def stale_uploads(self, now: float) -> Sequence[Track]:
         """Pending tracks whose time to upload is over."""
@@ -155,5 +198,5 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Tallies, Upkeep, Protocol):
+class JobRepository(Tracks, Jobs, Workers, Tallies, Upkeep, Protocol):
     """All of it, over one store."""

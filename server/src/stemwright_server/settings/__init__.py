@@ -8,13 +8,14 @@ from __future__ import annotations
 from urllib.parse import urlsplit, urlunsplit
 
 from stemwright_server.settings.core import CoreSettings
+from stemwright_server.settings.queue import QueueSettings
 from stemwright_server.settings.section import Section
 from stemwright_server.settings.stemify import StemifySettings
 
-SECTIONS: tuple[type[Section], ...] = (CoreSettings, StemifySettings)  # in the order of the page
+SECTIONS: tuple[type[Section], ...] = (CoreSettings, QueueSettings, StemifySettings)  # in the order of the page
 
 
-class Settings(CoreSettings, StemifySettings):
+class Settings(CoreSettings, QueueSettings, StemifySettings):
     """All sections."""
 
     @property

@@ -8,6 +8,7 @@ from stemwright_server.domain.errors import StorageFull
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Event, Transition, advance
 from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer
+from stemwright_server.ports.jobs import Waiting
 from stemwright_server.usecases.metadata import write_metadata
 from stemwright_server.usecases.parts import Parts
 
@@ -40,7 +41,7 @@ def apply(parts: Parts, job_id: str, event: Event) -> Transition | None:
     if transition is not None and transition.job is not before[-1]:
         parts.notifier.tell(transition.job)
         if transition.job.state is JobState.QUEUED:
-            parts.broker.ring()
+            parts.broker.ring(Waiting.of(transition.job))
     return transition
 
 

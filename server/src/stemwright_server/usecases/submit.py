@@ -13,7 +13,7 @@ from stemwright_server.domain.job import Extras, Job
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.catalogue import Offer
-from stemwright_server.ports.jobs import IdempotencyKey, Submission
+from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 from stemwright_server.usecases.access import owned_track
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.upload import receive
@@ -149,7 +149,7 @@ def _queue(
         job, key=idempotency, track=track if track.state is TrackState.REMOTE else None
     )
     if submission.created:
-        parts.broker.ring()
+        parts.broker.ring(Waiting.of(submission.job))
         parts.notifier.tell(submission.job)
     return submission
 

@@ -7,16 +7,22 @@ from stemwright_server.usecases.metadata import write_metadata
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import apply
 
+_REMINDED = 500  # waiting jobs that a broker is reminded of; the rest has its turn when these are gone
 _UPLOAD_GRACE = 600.0  # an upload that began in time may end this much later
 
 
 def sweep(parts: Parts) -> None:
-    """One round: leases, forgotten rings, files whose time is over, metadata."""
+    """One round: leases, forgotten rings, files whose time is over, metadata. Of many API processes one does it."""
+    with parts.repository.alone() as alone:
+        if alone:
+            _sweep(parts)
+
+
+def _sweep(parts: Parts) -> None:
     now = parts.clock()
     for job in parts.repository.running(lease_before=now):
         apply(parts, job.id, LeaseExpired())
-    if parts.repository.available(now):
-        parts.broker.ring()
+    parts.broker.remind(parts.repository.waiting(now, limit=_REMINDED))
     _clean_attempts(parts, now)
     _clean_uploads(parts, now)
     parts.repository.drop_keys(now - parts.limits.key_retention)

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import Lock
 
 from stemwright_server.domain.lifecycle import WorkerLeft, WorkerLost
+from stemwright_server.domain.worker import SeenWorker
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import apply
 
-_FORGOTTEN_AFTER = 90.0  # seconds of silence; a worker claims or reports far more often
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenWorker:
-    """A worker that claimed lately."""
-
-    worker: str
-    device: str
-    models: tuple[str, ...]
-    seen_at: float
+_FORGOTTEN_AFTER = 90.0  # seconds of silence; a worker claims, reports or says that it is there far more often
+_NOTED_EVERY = 15.0  # seconds; more often would say nothing more
 
 
 class Presence:
-    """Remembers who claimed, in this process only: it informs, nothing is decided by it."""
+    """Who is there. It informs, nothing is decided by it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._seen: dict[str, SeenWorker] = {}
+        self._noted: dict[str, float] = {}  # by this process
         self._gone: set[str] = set()
 
-    def note(self, worker: SeenWorker) -> None:
-        """It claims now."""
+    def note(self, parts: Parts, worker: str, *, device: str, models: Sequence[str]) -> None:
+        """It is there now."""
+        now = parts.clock()
         with self._lock:
-            self._seen[worker.worker] = worker
+            if worker in self._gone or now - self._noted.get(worker, 0.0) < _NOTED_EVERY:
+                return
+            self._noted[worker] = now
+        seen = SeenWorker(worker=worker, device=device, models=tuple(models), seen_at=now)
+        parts.repository.see_worker(seen)
 
-    def forget(self, worker: str) -> None:
-        """It is gone for good: ids are never used again."""
+    def forget(self, parts: Parts, prefix: str) -> None:
+        """Those whose ids begin so are gone for good: ids are never used again."""
         with self._lock:
-            self._seen.pop(worker, None)
-            self._gone.add(worker)
+            self._noted = {worker: at for worker, at in self._noted.items() if not worker.startswith(prefix)}
+            self._gone.add(prefix)
+        parts.repository.forget_workers(prefix)
 
     def is_gone(self, worker: str) -> bool:
         """Whether a claim of it is a leftover of a dead connection."""
@@ -48,14 +45,11 @@ class Presence:
             return worker in self._gone
 
     def workers(self, parts: Parts) -> Sequence[SeenWorker]:
-        """Those that claimed lately, or run a job now."""
+        """Those that were heard of lately, or run a job now."""
         busy = {job.worker for job in parts.repository.running()}
         oldest = parts.clock() - _FORGOTTEN_AFTER
-        with self._lock:
-            self._seen = {
-                name: each for name, each in self._seen.items() if each.seen_at >= oldest or each.worker in busy
-            }
-            return sorted(self._seen.values(), key=lambda each: each.worker)
+        known = parts.repository.seen_workers()
+        return [each for each in known if each.seen_at >= oldest or each.worker in busy]
 
 
 def worker_lost(parts: Parts, worker_prefix: str) -> None:

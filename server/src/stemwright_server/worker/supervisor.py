@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 
-LOCAL_WORKER = "local-"  # the ids of these workers begin so; no other worker's do
 _LONGEST_BACKOFF = 30.0
 _log = structlog.get_logger(__name__)
 
@@ -25,13 +24,17 @@ class Supervisor:
 
     def __init__(
         self,
+        prefix: str,
         devices: Sequence[str],
         config: Callable[[str, str], Mapping[str, Any]],
         died: Callable[[str], None],
         *,
         stop_seconds: float,
     ) -> None:
-        """``config(worker, device)`` is what a worker reads at its start; ``died(worker)`` is called after each end."""
+        """``prefix``: how ids begin. ``config(worker, device)`` is what a worker reads at its start; ``died(worker)`` is
+        called after each end.
+        """
+        self._prefix = prefix
         self._devices = devices
         self._config = config
         self._died = died
@@ -50,7 +53,7 @@ class Supervisor:
         crashes = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            worker = f"{LOCAL_WORKER}{device.replace(':', '')}-{secrets.token_hex(6)}"
+            worker = f"{self._prefix}{device.replace(':', '')}-{secrets.token_hex(6)}"
             status = await self._one(worker, device)
             if self._stopping.is_set():
                 return

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from stemwright_server.adapters.bell import Bell, Listener
+from stemwright_server.ports.jobs import Waiting
 
 
 class EmbeddedBroker:
@@ -13,8 +15,12 @@ class EmbeddedBroker:
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
 
-    def ring(self) -> None:
+    def ring(self, waiting: Waiting) -> None:
         self._bell.ring()
+
+    def remind(self, waiting: Sequence[Waiting]) -> None:
+        if waiting:
+            self._bell.ring()
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Listen for work."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from threading import RLock
 
@@ -11,9 +12,14 @@ from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
 from stemwright_server.domain.tally import Labels, tallies
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.ports.jobs import IdempotencyKey, Submission
+from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
+def _most_urgent(job: Job) -> tuple[int, float, str]:
+    return -job.extras.priority, job.created_at, job.id
 
 
 class MemoryJobRepository:
@@ -26,6 +32,7 @@ class MemoryJobRepository:
         self._jobs: dict[str, Job] = {}
         self._tallies: dict[tuple[str, Labels], float] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._workers: dict[str, SeenWorker] = {}
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
 
     # Tracks
@@ -96,11 +103,18 @@ class MemoryJobRepository:
         return sorted(jobs, key=lambda job: (job.created_at, job.id))
 
     def claim(
-        self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
+        self,
+        *,
+        worker: str,
+        models: Sequence[str],
+        now: float,
+        lease_until: float,
+        writable_until: float,
+        least_priority: int = 0,
     ) -> Job | None:
         with self._lock:
-            for job in sorted(self._jobs.values(), key=lambda job: (-job.extras.priority, job.created_at, job.id)):
-                if job.model not in models:
+            for job in sorted(self._jobs.values(), key=_most_urgent):
+                if job.model not in models or job.extras.priority < least_priority:
                     continue
                 transition = advance(
                     job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now)
@@ -153,11 +167,30 @@ class MemoryJobRepository:
             and (lease_before is None or (job.lease_until or 0.0) <= lease_before)
         ]
 
-    def available(self, now: float) -> bool:
-        jobs = list(self._jobs.values())
-        return any(job.state is JobState.QUEUED and job.available_at <= now for job in jobs)
+    def waiting(self, now: float, *, limit: int) -> Sequence[Waiting]:
+        with self._lock:
+            jobs = sorted(self._jobs.values(), key=_most_urgent)
+        queued = [job for job in jobs if job.state is JobState.QUEUED and job.available_at <= now]
+        return [Waiting.of(job) for job in queued[:limit]]
+
+    # Workers
+
+    def see_worker(self, worker: SeenWorker) -> None:
+        with self._lock:
+            self._workers[worker.worker] = worker
+
+    def forget_workers(self, prefix: str) -> None:
+        with self._lock:
+            self._workers = {name: each for name, each in self._workers.items() if not name.startswith(prefix)}
+
+    def seen_workers(self) -> Sequence[SeenWorker]:
+        with self._lock:
+            return [worker for _, worker in sorted(self._workers.items())]
 
     # Upkeep
+
+    def alone(self) -> AbstractContextManager[bool]:
+        return nullcontext(True)
 
     def stale_uploads(self, now: float) -> Sequence[Track]:
         pending = [track for track in list(self._tracks.values()) if track.state is TrackState.PENDING]

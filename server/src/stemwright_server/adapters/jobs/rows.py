@@ -10,6 +10,7 @@ from sqlalchemy import Row
 from stemwright_server.domain.job import Artifact, Attempt, Extras, Job, JobError, JobState, Outcome, Webhook
 from stemwright_server.domain.offer import OutputSpec, Progress
 from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.domain.worker import SeenWorker
 
 
 def track_row(track: Track) -> dict[str, Any]:
@@ -55,3 +56,9 @@ def row_attempt(row: Row[Any]) -> Attempt:
     """An attempt of a row."""
     values = dict(row._mapping)
     return Attempt(**values | {"outcome": Outcome(values["outcome"]) if values["outcome"] else None})
+
+
+def row_worker(row: Row[Any]) -> SeenWorker:
+    """A worker of a row."""
+    values = dict(row._mapping)
+    return SeenWorker(**values | {"models": tuple(values["models"])})

@@ -1,4 +1,4 @@
-"""The job repository in SQL. SQLite today; nothing here is SQLite's own, and row locks are said where others need them."""
+"""The job repository in SQL: SQLite or PostgreSQL. What either has for itself is in ``sqlite`` and ``postgres``."""
 
 from __future__ import annotations
 
@@ -6,30 +6,38 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, func, insert, literal, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Connection, Engine, extract, func, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
 
+from stemwright_server.adapters.jobs.retrying import retrying
 from stemwright_server.adapters.jobs.rows import job_row, row_job, row_track, track_row
 from stemwright_server.adapters.jobs.sql_tallies import SqlTallies
-from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
+from stemwright_server.adapters.jobs.sql_upkeep import HERE, SCHEMA_LOCK, SqlUpkeep
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
 from stemwright_server.adapters.jobs.tables import VERSION, attempts, idempotency, jobs, metadata, schema, tracks
-from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists, StorageFull, Unavailable
+from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists, Unavailable
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.ports.jobs import IdempotencyKey, Submission
+from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 
 _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
+@retrying
 class SqlJobRepository(SqlUpkeep, SqlTallies):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:
         """Makes the tables if there are none. Raises Unavailable for a store of another version."""
         self._engine = engine
+        self._postgres = engine.dialect.name == "postgresql"
+        self._open()
+
+    def _open(self) -> None:
         with self._write() as db:
+            if self._postgres:  # several API processes may start at once
+                db.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK, HERE)))
             metadata.create_all(db)
             found = db.scalar(select(schema.c.version))
             if found is None:
@@ -50,13 +58,13 @@ class SqlJobRepository(SqlUpkeep, SqlTallies):
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as db:
-                yield db
-        except OperationalError as error:
-            if "full" in str(error.orig):
-                raise StorageFull("No room left for the job store.") from error
-            raise
+        with self._engine.begin() as db:
+            yield db
+
+    def time(self) -> float:
+        """The database's own time, unix seconds. PostgreSQL only."""
+        with self._read() as db:
+            return float(db.scalar(select(extract("epoch", func.clock_timestamp()))) or 0.0)
 
     # Tracks
 
@@ -94,15 +102,22 @@ class SqlJobRepository(SqlUpkeep, SqlTallies):
     # Jobs
 
     def submit(self, job: Job, *, key: IdempotencyKey | None, track: Track | None = None) -> Submission:
+        try:
+            return self._submit(job, key, track)
+        except IntegrityError:  # at this very moment another process stored the same key: its job is there now
+            return self._submit(job, key, track)
+
+    def _submit(self, job: Job, key: IdempotencyKey | None, track: Track | None) -> Submission:
         with self._write() as db:
-            if track is not None and (known := self._known(db, key)) is not None:
+            # The lock on the track lets no two submits for it pass each other. One that brings its track has nothing
+            # to lock: if two come with the same key at once, the key itself stops the second, and undoes it whole.
+            locked = select(tracks).where(tracks.c.id == job.track_id).with_for_update()
+            row = db.execute(locked).one_or_none() if track is None else None
+            if (known := self._known(db, key)) is not None:
                 return Submission(job=known, created=False)
             if track is not None:
                 db.execute(insert(tracks).values(track_row(track)))
-            # The lock on the track lets no two submits for it pass each other.
-            row = db.execute(select(tracks).where(tracks.c.id == job.track_id).with_for_update()).one_or_none()
-            if (known := self._known(db, key)) is not None:
-                return Submission(job=known, created=False)
+                row = db.execute(locked).one_or_none()
             if row is None or row.state not in (TrackState.READY, TrackState.REMOTE):
                 raise Gone(f"The uploaded bytes of {job.track_id} are not here any more; upload them again.")
             same = select(jobs).where(jobs.c.work_key == job.work_key, jobs.c.state.in_(_REUSABLE))
@@ -143,9 +158,17 @@ class SqlJobRepository(SqlUpkeep, SqlTallies):
             return [row_job(row) for row in db.execute(query)]
 
     def claim(
-        self, *, worker: str, models: Sequence[str], now: float, lease_until: float, writable_until: float
+        self,
+        *,
+        worker: str,
+        models: Sequence[str],
+        now: float,
+        lease_until: float,
+        writable_until: float,
+        least_priority: int = 0,
     ) -> Job | None:
-        queued = (jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now, jobs.c.model.in_(models))
+        known = (jobs.c.model.in_(models), jobs.c.priority >= least_priority)
+        queued = (jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now, *known)
         oldest = (
             select(jobs.c.id).where(*queued).order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(1)
         )
@@ -211,7 +234,9 @@ class SqlJobRepository(SqlUpkeep, SqlTallies):
         with self._read() as db:
             return [row_job(row) for row in db.execute(query)]
 
-    def available(self, now: float) -> bool:
-        query = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now).limit(1)
+    def waiting(self, now: float, *, limit: int) -> Sequence[Waiting]:
+        columns = (jobs.c.id, jobs.c.model, jobs.c.priority)
+        queued = select(*columns).where(jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now)
+        query = queued.order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(limit)
         with self._read() as db:
-            return db.execute(query).first() is not None
+            return [Waiting(job_id=row.id, model=row.model, priority=row.priority) for row in db.execute(query)]

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 
-from sqlalchemy import Connection, case, delete, exists, select, update
+from sqlalchemy import Connection, case, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
-from stemwright_server.adapters.jobs.rows import row_attempt, row_track
-from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, tracks
+from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_worker
+from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, tracks, workers
+from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.domain.worker import SeenWorker
+
+# PostgreSQL's advisory locks are numbers, shared by all schemas of a database: the second number tells them apart.
+SCHEMA_LOCK = 0x57E3_0001
+SWEEP_LOCK = 0x57E3_0002
+HERE = func.hashtext(func.current_schema())
 
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 _FINAL = tuple(state for state in JobState if state.final)
 
 
 class SqlUpkeep(ABC):
-    """Implements ports.jobs.Upkeep."""
+    """Implements ports.jobs.Upkeep and ports.jobs.Workers."""
+
+    _postgres = False
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        if not self._postgres:
+            yield True  # one process owns the file
+            return
+        try:
+            with self._write() as db:  # the lock ends with the transaction, and that with the process
+                yield bool(db.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK, HERE))))
+        except DBAPIError as error:
+            raise Unavailable("The job store cannot be reached; try again.", code="database_unreachable") from error
 
     @abstractmethod
     def _read(self) -> AbstractContextManager[Connection]: ...
@@ -92,3 +115,19 @@ class SqlUpkeep(ABC):
             return
         with self._write() as db:
             db.execute(update(tracks).where(tracks.c.id == track_id).values(**values))
+
+    # Workers
+
+    def see_worker(self, worker: SeenWorker) -> None:
+        values = asdict(worker)
+        new = (postgresql.insert if self._postgres else sqlite.insert)(workers).values(values)
+        with self._write() as db:
+            db.execute(new.on_conflict_do_update(index_elements=[workers.c.worker], set_=values))
+
+    def forget_workers(self, prefix: str) -> None:
+        with self._write() as db:
+            db.execute(delete(workers).where(workers.c.worker.startswith(prefix, autoescape=True)))
+
+    def seen_workers(self) -> Sequence[SeenWorker]:
+        with self._read() as db:
+            return [row_worker(row) for row in db.execute(select(workers).order_by(workers.c.worker))]

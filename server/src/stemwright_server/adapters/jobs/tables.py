@@ -103,3 +103,12 @@ tallies = Table(
     Column("labels", String(400), primary_key=True),  # a JSON object, its names sorted
     Column("amount", Double, nullable=False),
 )
+
+workers = Table(
+    "workers",  # informs about who is there; nothing is decided by it
+    metadata,
+    Column("worker", String(128), primary_key=True),
+    Column("device", String(64), nullable=False),
+    Column("models", JSON, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)

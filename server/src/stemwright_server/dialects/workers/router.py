@@ -18,7 +18,7 @@ from stemwright_server.domain.report import ClaimRequest, Progressed, Task
 from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.workers import Presence, SeenWorker, worker_left
+from stemwright_server.usecases.workers import Presence, worker_left
 
 MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
 _LOOK_AGAIN = 5.0  # a ring can be lost; this cannot
@@ -42,13 +42,15 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
             return Response(status_code=204)
         return Response(dump_task(_absolute(task, absolute_to(str(request.base_url)))), media_type=_JSON)
 
+    def noted_claim(asked: ClaimRequest) -> Task | None:
+        presence.note(parts, asked.worker, device=asked.device, models=asked.models)
+        return claim(parts, asked)
+
     async def _wait_for_task(request: Request, asked: ClaimRequest) -> Task | None:
         deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
         with broker.listen() as bell:
             while not (bell.closed or presence.is_gone(asked.worker) or await request.is_disconnected()):
-                seen = SeenWorker(worker=asked.worker, device=asked.device, models=asked.models, seen_at=parts.clock())
-                presence.note(seen)
-                task = await run_in_threadpool(claim, parts, asked)
+                task = await run_in_threadpool(noted_claim, asked)
                 if task is not None:
                     _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker)
                     return task
@@ -77,7 +79,7 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
         body = await request.body()
         verifier.verify(body, request.headers)
         worker = load_leave(body).worker
-        presence.forget(worker)
+        await run_in_threadpool(presence.forget, parts, worker)
         await run_in_threadpool(worker_left, parts, worker)
         return Response(status_code=204)
 

@@ -1,0 +1,121 @@
+"""The real parts that tests start for themselves, each on a port or socket of its own, none as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from service import until
+
+_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]  # as Debian lays it out; else the PATH
+
+
+@contextmanager
+def private_folder(user: str) -> Iterator[Path]:
+    """A folder that ``user`` owns; pytest's own are closed to everybody else."""
+    folder = Path(tempfile.mkdtemp(prefix=f"stemwright-{user}-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, user)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def started(
+    command: Sequence[str], folder: Path, *, user: str | None = None, **environment: str
+) -> subprocess.Popen[bytes]:
+    """A part in the foreground, writing to ``folder``/log; it does not outlive this process."""
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *_as(user), *command],
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def ended(process: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> None:
+    """End a part with all that it started."""
+    try:
+        os.killpg(process.pid, number)
+        process.wait(30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _as(user: str | None) -> list[str]:
+    if user is None or os.geteuid() != 0:
+        return []
+    return [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
+class Postgres:
+    """A PostgreSQL server behind a socket in its own folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._schemas = 0
+        self._binaries = _POSTGRES[0] if _POSTGRES else Path()
+        self.process: subprocess.Popen[bytes] | None = None
+        command = ["setpriv", *_as("postgres"), self._binary("initdb")]
+        subprocess.run(
+            [*command, "-A", "trust", "-U", "stemwright", "-E", "UTF8", "--no-sync", "-D", folder / "data"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+        )
+        self.start()
+
+    def _binary(self, name: str) -> str:
+        return str(self._binaries / name)
+
+    def start(self) -> None:
+        """Up, and answering."""
+        quick = ["-c", "fsync=off", "-c", "listen_addresses=", "-c", "max_connections=200"]
+        command = [self._binary("postgres"), "-D", str(self._folder / "data"), "-k", str(self._folder), *quick]
+        self.process = started(command, self._folder, user="postgres")
+        until(self._answers, what="PostgreSQL to answer")
+
+    def stop(self) -> None:
+        """At once, as when its machine fails."""
+        assert self.process is not None
+        ended(self.process)
+
+    def _answers(self) -> bool:
+        asked = [self._binary("pg_isready"), "-q", "-h", str(self._folder)]
+        return subprocess.run(asked, check=False).returncode == 0
+
+    def run(self, sql: str) -> None:
+        """As an administrator would."""
+        command = [self._binary("psql"), "-q", "-h", str(self._folder), "-U", "stemwright", "-d", "postgres", "-c", sql]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def database(self) -> str:
+        """The URL of an empty schema."""
+        self._schemas += 1
+        name = f"t{self._schemas}"
+        self.run(f"CREATE SCHEMA {name}")
+        return f"postgresql://stemwright@/postgres?host={self._folder}&options=-csearch_path%3D{name}"
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """One for a session of tests."""
+    with private_folder("postgres") as folder:
+        server = Postgres(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
