@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).with_name("support")))
 
 from backing import Postgres, postgres_server
+from s3_server import S3Server
 from service import Client, Service, running
 
 
@@ -39,3 +41,19 @@ def postgres() -> Iterator[Postgres]:
     """One PostgreSQL server; each test takes a schema of its own."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server that checks signatures."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Path:
+    """A bucket for this test alone, as the folder that it is; its name is the folder's."""
+    return s3_server.bucket(f"test-{uuid.uuid4().hex[:12]}")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
     from fastapi import FastAPI
 
     from stemwright_server.adapters.bell import Bell
-    from stemwright_server.adapters.blobs.local import LocalBlobs
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
     from stemwright_server.dialects.stemify.intake import StemifyLimits
+    from stemwright_server.ports.blobs import BlobStore
     from stemwright_server.ports.catalogue import Catalogue
     from stemwright_server.ports.jobs import JobRepository
     from stemwright_server.usecases.parts import Parts
@@ -40,25 +40,35 @@ class Api:
 
 
 def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = ()) -> Api:
-    """The API over SQLite and local files in ``settings.data_dir``, which exists and is ours.
+    """The API over SQLite in ``settings.data_dir``, which exists and is ours, and the blobs of the settings.
 
     ``worker_secret``: of the workers that ``serve`` itself starts. ``hosts``: the names it may be addressed by; none
     means any.
     """
-    from stemwright_server.adapters.blobs.local import LocalBlobs
     from stemwright_server.adapters.models.installed import InstalledModels
     from stemwright_server.usecases.workers import Presence
 
     repository, bell, clock = open_jobs(settings)
-    blobs = LocalBlobs(
-        settings.data_dir / "blobs",
-        secret=_kept_secret(settings.data_dir / "url.key"),
-        min_free_bytes=settings.min_free_bytes,
-    )
+    blobs = open_blobs(settings)
     presence = Presence()
     parts = build_parts(settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock)
     app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts)
     return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository)
+
+
+def open_blobs(settings: Settings) -> BlobStore:
+    """The blobs that the settings name. Raises Unavailable if they name a bucket that refuses us or is not there."""
+    if (options := settings.s3_options()) is not None:
+        from stemwright_server.adapters.blobs.s3 import open_bucket
+
+        return open_bucket(options, settings.data_dir / "fetched", public_endpoint=settings.s3_public_endpoint or None)
+    from stemwright_server.adapters.blobs.local import LocalBlobs
+
+    return LocalBlobs(
+        settings.data_dir / "blobs",
+        secret=_kept_secret(settings.data_dir / "url.key"),
+        min_free_bytes=settings.min_free_bytes,
+    )
 
 
 def open_jobs(settings: Settings) -> tuple[SqlJobRepository, Bell, Callable[[], float]]:
@@ -86,7 +96,7 @@ def open_jobs(settings: Settings) -> tuple[SqlJobRepository, Bell, Callable[[], 
 def build_parts(
     settings: Settings,
     repository: JobRepository,
-    blobs: LocalBlobs,
+    blobs: BlobStore,
     bell: Bell,
     catalogue: Catalogue,
     *,
@@ -105,7 +115,7 @@ def build_parts(
         broker=EmbeddedBroker(bell),
         notifier=EmbeddedNotifier(bell),
         catalogue=catalogue,
-        probe=InstalledProbe.find(blobs.path, name=settings.probe, max_seconds=settings.max_duration),
+        probe=InstalledProbe.find(name=settings.probe, max_seconds=settings.max_duration),
         policy=Policy(
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
@@ -127,7 +137,7 @@ def build_parts(
 def build_app(
     settings: Settings,
     parts: Parts,
-    blobs: LocalBlobs,
+    blobs: BlobStore,
     bell: Bell,
     presence: Presence,
     *,
@@ -141,6 +151,7 @@ def build_app(
     from starlette.middleware.cors import CORSMiddleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+    from stemwright_server.adapters.blobs.local import LocalBlobs
     from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
     from stemwright_server.contract.signing import Verifier
@@ -167,7 +178,8 @@ def build_app(
     common.add_error_handlers(app)
     app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
     app.include_router(page_router())
-    app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
+    if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
+        app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
     intake = Intake(parts, presence, _stemify_limits(settings), links=None)
     rate = rates.limit("stemify", settings.stemify_rate, door.caller)

@@ -53,7 +53,7 @@ def test_only_what_was_asked_for_is_loaded() -> None:
 
 
 def test_without_a_probe_there_is_none() -> None:
-    assert InstalledProbe.find(Path, name="", max_seconds=None) is None
+    assert InstalledProbe.find(name="", max_seconds=None) is None
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_a_probes_error_becomes_the_services_and_names_the_song(
     def fail(path: Path, *, max_seconds: float | None) -> Mapping[str, Any]:
         raise error
 
-    probe = InstalledProbe(fail, lambda key: Path("/secret/place") / key, max_seconds=1.0)
+    probe = InstalledProbe(fail, max_seconds=1.0)
     with pytest.raises(raised, match=r"song\.wav is bad") as caught:
-        probe.probe("uploads/x", filename="song.wav")
+        probe.probe(Path("/secret/place/uploads/x"), filename="song.wav")
     assert getattr(caught.value, "code", None) == code
     assert "/secret" not in str(caught.value)

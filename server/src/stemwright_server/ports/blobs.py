@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 
@@ -27,16 +28,20 @@ class Part(Protocol):
 
 
 class BlobStore(Protocol):
-    """Bytes under keys. A key is either absent or complete: no reader ever sees half a blob."""
+    """Bytes under keys. A key is either absent or complete: no reader ever sees half a blob.
 
-    def put_url(self, key: str, *, expires_at: float, max_bytes: int) -> str:
-        """A URL that takes one PUT of at most ``max_bytes`` until ``expires_at`` (unix seconds).
+    Every method raises Unavailable if the store cannot be reached or refuses us.
+    """
 
-        It may be relative to the API's own address.
+    def put_url(self, key: str, *, expires_at: float, max_bytes: int, inside: bool = False) -> str:
+        """A URL that takes a PUT until ``expires_at`` (unix seconds). It may be relative to the API's own address.
+
+        ``max_bytes`` is kept to where the store can; so whoever believes what came looks at its size first.
+        ``inside``: for a worker, which may reach the store at another address than callers do.
         """
         ...
 
-    def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str) -> str:
+    def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str, inside: bool = False) -> str:
         """A URL that answers GET until ``expires_at``, as an attachment of that name and type; maybe relative."""
         ...
 
@@ -44,12 +49,8 @@ class BlobStore(Protocol):
         """Bytes, or None if there is no such blob."""
         ...
 
-    def sha256(self, key: str) -> str:
-        """Hex digest of a blob's bytes. Raises NotFound."""
-        ...
-
-    def head(self, key: str, count: int) -> bytes:
-        """The first ``count`` bytes or fewer. Raises NotFound."""
+    def local(self, key: str) -> AbstractContextManager[Path]:
+        """A blob as a file to read, as long as the context lasts; not to be changed. Raises NotFound, StorageFull."""
         ...
 
     def write(self, key: str, data: bytes) -> None:
@@ -66,6 +67,10 @@ class BlobStore(Protocol):
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove every blob whose key begins with ``prefix``, which ends with a slash."""
+        ...
+
+    def end_abandoned(self, begun_before: float) -> None:
+        """Remove what is left of uploads that were begun before and never ended. May be called at any time."""
         ...
 
     def check_room(self) -> None:

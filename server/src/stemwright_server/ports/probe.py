@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -15,8 +16,8 @@ class ProbeResult:
 
 
 class Probe(Protocol):
-    """Decodes a blob, somewhere it can do no harm."""
+    """Decodes a file, somewhere it can do no harm."""
 
-    def probe(self, key: str, *, filename: str) -> ProbeResult:
+    def probe(self, path: Path, *, filename: str) -> ProbeResult:
         """Raises UnusableInput or TooLarge, with the decoder's own code and message about ``filename``."""
         ...

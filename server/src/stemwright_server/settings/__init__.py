@@ -11,11 +11,12 @@ from stemwright_server.settings.core import CoreSettings
 from stemwright_server.settings.queue import QueueSettings
 from stemwright_server.settings.section import Section
 from stemwright_server.settings.stemify import StemifySettings
+from stemwright_server.settings.storage import StorageSettings
 
-SECTIONS: tuple[type[Section], ...] = (CoreSettings, QueueSettings, StemifySettings)  # in the order of the page
+SECTIONS: tuple[type[Section], ...] = (CoreSettings, StorageSettings, QueueSettings, StemifySettings)  # in the order of the page
 
 
-class Settings(CoreSettings, QueueSettings, StemifySettings):
+class Settings(CoreSettings, StorageSettings, QueueSettings, StemifySettings):
     """All sections."""
 
     @property

@@ -33,7 +33,7 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
             filename=spec.filename,
             content_type=spec.content_type,
             url=job.extras.upload_urls.get(spec.name)
-            or parts.blobs.put_url(prefix + spec.filename, expires_at=writable_until, max_bytes=max_bytes),
+            or parts.blobs.put_url(prefix + spec.filename, expires_at=writable_until, max_bytes=max_bytes, inside=True),
             external=spec.name in job.extras.upload_urls,
         )
         for spec in job.outputs
@@ -48,7 +48,7 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         variation=job.variation,
         params=job.params,
         input_url=track.source_url
-        or parts.blobs.get_url(track.key, expires_at=writable_until, content_type="", filename=""),
+        or parts.blobs.get_url(track.key, expires_at=writable_until, content_type="", filename="", inside=True),
         input_size=track.size,
         input_sha256=track.sha256,
         outputs=outputs,

@@ -9,6 +9,7 @@ from stemwright_server.usecases.record import apply
 
 _REMINDED = 500  # waiting jobs that a broker is reminded of; the rest has its turn when these are gone
 _UPLOAD_GRACE = 600.0  # an upload that began in time may end this much later
+_ABANDONED = 86400.0  # an upload in parts that has not ended by then never will
 
 
 def sweep(parts: Parts) -> None:
@@ -49,3 +50,4 @@ def _clean_uploads(parts: Parts, now: float) -> None:
         if not parts.repository.jobs_of(track.id):
             parts.blobs.delete_prefix(f"outputs/{track.id}/")
         parts.repository.track_purged(track.id)
+    parts.blobs.end_abandoned(now - _ABANDONED)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from stemwright_server.domain.errors import Conflict, NotFound, SongExists, TooLarge, Unavailable, UnusableInput
 from stemwright_server.domain.sniff import HEAD_BYTES, sniff
@@ -127,21 +129,30 @@ def _look(parts: Parts, track: Track, sha256: str | None) -> Track:
     if track.declared_size not in (None, size):
         said = f"{track.declared_size} bytes were announced, {size} came"
         raise UnusableInput(f"{track.filename!r} is not whole: {said}. Upload it again.", code="size_mismatch")
-    media_type = sniff(parts.blobs.head(track.key, HEAD_BYTES))
-    if media_type is None:
-        raise UnusableInput(f"{track.filename!r} is not audio, judging by its content.", code="not_audio")
-    digest = sha256 or parts.blobs.sha256(track.key)
+    with parts.blobs.local(track.key) as path:
+        if path.stat().st_size != size:
+            raise Conflict(f"{track.filename!r} is being uploaded; try again when that has ended.", code="not_uploaded")
+        return _read(parts, track, path, sha256)
+
+
+def _read(parts: Parts, track: Track, path: Path, sha256: str | None) -> Track:
+    with path.open("rb") as file:
+        media_type = sniff(file.read(HEAD_BYTES))
+        if media_type is None:
+            raise UnusableInput(f"{track.filename!r} is not audio, judging by its content.", code="not_audio")
+        file.seek(0)
+        digest = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
     if track.declared_sha256 not in (None, digest):
         raise UnusableInput(
             f"{track.filename!r} does not have the announced sha256. Upload it again.", code="checksum_mismatch"
         )
     if (known := parts.repository.track_by_hash(track.owner, digest)) is not None:
         raise SongExists(known.id)
-    found = parts.probe.probe(track.key, filename=track.filename) if parts.probe is not None else ProbeResult()
+    found = parts.probe.probe(path, filename=track.filename) if parts.probe is not None else ProbeResult()
     return replace(
         track,
         state=TrackState.READY,
-        size=size,
+        size=path.stat().st_size,
         sha256=digest,
         media_type=media_type,
         duration=found.duration,

@@ -7,17 +7,17 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from urllib.parse import quote, urlencode
 
-from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull, TooLarge
+from stemwright_server.adapters.blobs.part import Part, full_disk_is_said, part_in, sha256_of
+from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _SIGNED = ("expires", "max", "type", "name")
@@ -30,50 +30,6 @@ class Grant:
     max_bytes: int = 0  # of a PUT
     content_type: str = ""  # of a GET
     filename: str = ""
-
-
-class Part:
-    """Implements ports.blobs.Part: hashed while written, visible under its key only once committed."""
-
-    def __init__(self, blobs: LocalBlobs, path: Path, max_bytes: int) -> None:
-        self._blobs = blobs
-        self._file = path.open("xb")
-        self._max_bytes = max_bytes
-        self._hash = hashlib.sha256()
-        self.path = path
-        self.size = 0
-
-    def write(self, data: bytes) -> None:
-        """Raises TooLarge or StorageFull."""
-        self.size += len(data)
-        if self.size > self._max_bytes:
-            raise TooLarge(f"More than the {self._max_bytes} bytes allowed.")
-        self._hash.update(data)
-        with _full_disk_is_said():
-            self._file.write(data)
-
-    def commit(self, key: str, *, replace: bool) -> str:
-        return self._blobs.commit(self, key, replace=replace)
-
-    def close(self, *, durable: bool) -> str:
-        """Close and return the hex sha256. ``durable``: the bytes are on the disk afterwards."""
-        if not self._file.closed:
-            with _full_disk_is_said():
-                self._file.flush()
-                if durable:
-                    os.fsync(self._file.fileno())
-            self._file.close()
-        return self._hash.hexdigest()
-
-
-@contextmanager
-def _full_disk_is_said() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("No room left on the disk of the service.") from error
-        raise
 
 
 class LocalBlobs:
@@ -100,10 +56,10 @@ class LocalBlobs:
 
     # Signed URLs
 
-    def put_url(self, key: str, *, expires_at: float, max_bytes: int) -> str:
+    def put_url(self, key: str, *, expires_at: float, max_bytes: int, inside: bool = False) -> str:
         return self._url("PUT", key, {"expires": str(int(expires_at)), "max": str(max_bytes)})
 
-    def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str) -> str:
+    def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str, inside: bool = False) -> str:
         return self._url("GET", key, {"expires": str(int(expires_at)), "type": content_type, "name": filename})
 
     def _url(self, method: str, key: str, query: dict[str, str]) -> str:
@@ -127,24 +83,13 @@ class LocalBlobs:
 
     # Writing
 
-    @contextmanager
-    def receive(self, max_bytes: int) -> Iterator[Part]:
-        """A part to write to; it is gone at the end unless it was committed."""
-        part = Part(self, self._parts / secrets.token_hex(16), max_bytes)
-        try:
-            yield part
-        finally:
-            part.close(durable=False)
-            part.path.unlink(missing_ok=True)
+    def receive(self, max_bytes: int) -> AbstractContextManager[Part]:
+        return part_in(self._parts, max_bytes, self._keep)
 
-    def commit(self, part: Part, key: str, *, replace: bool) -> str:
-        """Make the part the blob of ``key``; return its hex sha256.
-
-        Raises Conflict if there is one with other bytes already and ``replace`` is false.
-        """
+    def _keep(self, part: Part, key: str, replace: bool) -> str:
         digest = part.close(durable=True)
         path = self.path(key)
-        with self._tree, _full_disk_is_said():
+        with self._tree, full_disk_is_said():
             path.parent.mkdir(parents=True, exist_ok=True)
             if replace:
                 part.path.replace(path)
@@ -154,14 +99,14 @@ class LocalBlobs:
                 return digest
             except FileExistsError:
                 pass
-        if self.sha256(key) != digest:
+        if sha256_of(path) != digest:
             raise Conflict("This URL has taken another upload already.", code="already_uploaded")
         return digest
 
     def write(self, key: str, data: bytes) -> None:
         with self.receive(len(data)) as part:
             part.write(data)
-            self.commit(part, key, replace=True)
+            part.commit(key, replace=True)
 
     # Reading
 
@@ -171,19 +116,12 @@ class LocalBlobs:
         except FileNotFoundError:
             return None
 
-    def sha256(self, key: str) -> str:
-        try:
-            with self.path(key).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError as error:
-            raise NotFound("No such blob.") from error
-
-    def head(self, key: str, count: int) -> bytes:
-        try:
-            with self.path(key).open("rb") as file:
-                return file.read(count)
-        except FileNotFoundError as error:
-            raise NotFound("No such blob.") from error
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        path = self.path(key)
+        if not path.is_file():
+            raise NotFound("No such blob.")
+        yield path
 
     # Removing
 
@@ -209,6 +147,9 @@ class LocalBlobs:
                     if error.errno == errno.ENOTEMPTY:
                         return
                 folder = folder.parent
+
+    def end_abandoned(self, begun_before: float) -> None:
+        """There are none: a part goes with the request that wrote it, or at the next start."""
 
     def check_room(self) -> None:
         free = shutil.disk_usage(self._root).free

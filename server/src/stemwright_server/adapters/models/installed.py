@@ -54,21 +54,17 @@ def _load(group: str, names: Sequence[str]) -> list[Any]:
 class InstalledProbe:
     """Implements ports.probe.Probe by a function ``(path, *, max_seconds) -> mapping`` that decodes in a child process."""
 
-    def __init__(
-        self, function: Callable[..., Any], path_of: Callable[[str], Path], *, max_seconds: float | None
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], *, max_seconds: float | None) -> None:
         self._function = function
-        self._path_of = path_of
         self._max_seconds = max_seconds
 
     @classmethod
-    def find(cls, path_of: Callable[[str], Path], *, name: str, max_seconds: float | None) -> InstalledProbe | None:
+    def find(cls, *, name: str, max_seconds: float | None) -> InstalledProbe | None:
         """The first one installed, or the one of that name, if any: without one, the worker is the first to decode."""
         functions = _load(PROBES, [name] if name else [])
-        return cls(functions[0], path_of, max_seconds=max_seconds) if functions else None
+        return cls(functions[0], max_seconds=max_seconds) if functions else None
 
-    def probe(self, key: str, *, filename: str) -> ProbeResult:
-        path = self._path_of(key)
+    def probe(self, path: Path, *, filename: str) -> ProbeResult:
         try:
             found = self._function(path, max_seconds=self._max_seconds)
         except Exception as error:

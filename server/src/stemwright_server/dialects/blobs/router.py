@@ -9,7 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from stemwright_server.adapters.blobs.local import LocalBlobs, Part
+from stemwright_server.adapters.blobs.local import LocalBlobs
+from stemwright_server.adapters.blobs.part import Part
 from stemwright_server.dialects.common import Problem
 from stemwright_server.domain.errors import InvalidRequest, NotFound, TooLarge, UnusableInput
 from stemwright_server.domain.track import Track
@@ -37,7 +38,7 @@ def blobs_router(blobs: LocalBlobs, received: Callable[[str, str], Track]) -> AP
             await run_in_threadpool(blobs.check_room)
         with blobs.receive(grant.max_bytes) as part:
             await _take(part, request)
-            digest = await run_in_threadpool(_commit, blobs, part, key, request.headers.get("Content-Digest"))
+            digest = await run_in_threadpool(_commit, part, key, request.headers.get("Content-Digest"))
         if not upload:
             return Response(status_code=201)
         track = await run_in_threadpool(received, key.removeprefix("uploads/"), digest)
@@ -83,7 +84,7 @@ def _write(part: Part, chunks: Iterable[bytes]) -> None:
         part.write(chunk)
 
 
-def _commit(blobs: LocalBlobs, part: Part, key: str, declared: str | None) -> str:
+def _commit(part: Part, key: str, declared: str | None) -> str:
     if declared is not None:
         digest = part.close(durable=False)
         expected = f"sha-256=:{base64.b64encode(bytes.fromhex(digest)).decode()}:"
@@ -92,4 +93,4 @@ def _commit(blobs: LocalBlobs, part: Part, key: str, declared: str | None) -> st
                 "The bytes do not have the Content-Digest they were sent with.", code="checksum_mismatch"
             )
     # Outputs of an attempt may be sent again after a lost answer; an upload is taken once.
-    return blobs.commit(part, key, replace=not key.startswith("uploads/"))
+    return part.commit(key, replace=not key.startswith("uploads/"))

@@ -1,0 +1,138 @@
+"""Blobs in a bucket: S3, R2, or what speaks like them. Workers and browsers use presigned URLs; nothing passes the API.
+
+A presigned PUT can be used more than once and caps no size. What that costs is paid elsewhere: an upload is looked at
+whole before it is used, workers check the hash of what they get, and each attempt writes under a prefix of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from urllib.parse import quote
+
+import structlog
+
+from stemwright_server.adapters.blobs.part import Part, full_disk_is_said, part_in, sha256_of
+from stemwright_server.adapters.blobs.s3_client import S3Options
+from stemwright_server.adapters.blobs.s3_service import S3Service
+from stemwright_server.domain.errors import Conflict, NotFound, Unavailable
+
+_OURS = ("uploads/", "outputs/")  # a bucket may hold other things
+_ROUND = 3600.0  # seconds between two looks for abandoned uploads
+_log = structlog.get_logger(__name__)
+
+
+class S3Blobs:
+    """Implements ports.blobs.BlobStore. Many processes may share the bucket."""
+
+    def __init__(
+        self,
+        service: S3Service,
+        work_dir: Path,
+        *,
+        outside: S3Service | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``work_dir``: for copies to look at; this process's alone, and emptied here.
+
+        ``outside``: the bucket as callers reach it, if that is not how the service and its workers do.
+        """
+        self._service = service
+        self._outside = outside or service
+        self._work_dir = work_dir
+        self._clock = clock
+        self._next_round = 0.0
+        self._rounds = Lock()
+        shutil.rmtree(work_dir, ignore_errors=True)
+        work_dir.mkdir(parents=True)
+
+    def put_url(self, key: str, *, expires_at: float, max_bytes: int, inside: bool = False) -> str:
+        return self._for(inside).generate_presigned_put_url(key, expires_at - self._clock())
+
+    def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str, inside: bool = False) -> str:
+        return self._for(inside).generate_presigned_get_url(
+            key, expires_at - self._clock(), content_type=content_type, disposition=_attachment(filename)
+        )
+
+    def _for(self, inside: bool) -> S3Service:
+        return self._service if inside else self._outside
+
+    def size(self, key: str) -> int | None:
+        try:
+            return self._service.get_object_metadata(key).size
+        except NotFound:
+            return None
+
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=self._work_dir) as folder:
+            path = Path(folder, "blob")
+            with full_disk_is_said():
+                self._service.download_file(key, path)
+            yield path
+
+    def receive(self, max_bytes: int) -> AbstractContextManager[Part]:
+        return part_in(self._work_dir, max_bytes, self._keep)
+
+    def _keep(self, part: Part, key: str, replace: bool) -> str:
+        digest = part.close(durable=False)
+        with suppress(NotFound):
+            if not replace:
+                with self.local(key) as there:
+                    if sha256_of(there) != digest:
+                        raise Conflict("There is another file already.", code="already_uploaded")
+                return digest
+        self._service.upload_file(part.path, key)
+        return digest
+
+    def write(self, key: str, data: bytes) -> None:
+        self._service.put_object(key, data)
+
+    def delete(self, key: str) -> None:
+        self._service.delete_file(key)
+
+    def delete_prefix(self, prefix: str) -> None:
+        self._service.delete_objects(found.key for found in self._service.iterate_objects(prefix))
+
+    def end_abandoned(self, begun_before: float) -> None:
+        """Once an hour, and in the first round of a process."""
+        with self._rounds:
+            if self._clock() < self._next_round:
+                return
+            for prefix in _OURS:
+                self._service.end_uploads(prefix, datetime.fromtimestamp(begun_before, UTC))
+            self._next_round = self._clock() + _ROUND
+
+    def check_room(self) -> None:
+        """A bucket is never full."""
+
+
+def open_bucket(options: S3Options, work_dir: Path, *, public_endpoint: str | None) -> S3Blobs:
+    """The blobs of a bucket that was looked at. Raises Unavailable if it is not there, or refuses us.
+
+    A store that does not answer now may do so later: that is only logged.
+    """
+    try:
+        S3Service(replace(options, tries=1)).connect()
+    except Unavailable as error:
+        if error.code in ("storage_denied", "storage_no_bucket"):
+            raise
+        _log.warning("storage_not_ready", code=error.code, error=str(error))
+    outside = S3Service(replace(options, endpoint=public_endpoint)) if public_endpoint else None
+    return S3Blobs(S3Service(options), work_dir, outside=outside)
+
+
+def _attachment(filename: str) -> str:
+    """A Content-Disposition for a file to be saved under that name (RFC 6266)."""
+    if not filename:
+        return ""
+    if filename.isascii() and filename.isprintable() and '"' not in filename and "\\" not in filename:
+        return f'attachment; filename="{filename}"'
+    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
