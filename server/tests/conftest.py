@@ -16,6 +16,8 @@ from backing import Postgres, postgres_server
 from s3_server import S3Server
 from service import Client, Service, running
 
+from stemwright_server.adapters.blobs.s3_service import S3Service
+
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
@@ -54,6 +56,6 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def bucket(s3_server: S3Server) -> Path:
-    """A bucket for this test alone, as the folder that it is; its name is the folder's."""
+def bucket(s3_server: S3Server) -> S3Service:
+    """A bucket for this test alone."""
     return s3_server.bucket(f"test-{uuid.uuid4().hex[:12]}")

@@ -86,7 +86,12 @@ def test_every_code_that_is_raised_is_in_the_readme() -> None:
     for folder in ("usecases", "adapters/blobs", "adapters/jobs", "dialects/blobs", "dialects/studio"):
         for path in (PACKAGE / folder).rglob("*.py"):
             raised |= set(re.findall(r'code="([a-z_]+)"', path.read_text()))
-    own = {"wrong_schema", "extra_missing", "bad_endpoint", "artifact_missing"}  # of the start, and of the job's own error
+    own = {
+        "wrong_schema",
+        "extra_missing",
+        "bad_endpoint",
+        "artifact_missing",
+    }  # of the start, and of the job's own error
     assert sorted(code for code in raised - own if f"`{code}`" not in readme) == []
 
 

@@ -12,11 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import pytest
 from fastapi import FastAPI
-from s3_server import S3Server
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.blobs.s3 import S3Blobs
-from stemwright_server.adapters.blobs.s3_service import S3Service
 from stemwright_server.dialects.blobs.router import blobs_router
 from stemwright_server.dialects.common import add_error_handlers
 from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull, TooLarge
@@ -46,9 +44,7 @@ class World:
 @pytest.fixture(params=["local", "s3"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     if request.param == "s3":
-        server: S3Server = request.getfixturevalue("s3_server")
-        bucket: Path = request.getfixturevalue("bucket")
-        return World(S3Blobs(S3Service(server.options(bucket.name)), tmp_path / "fetched"))
+        return World(S3Blobs(request.getfixturevalue("bucket"), tmp_path / "fetched"))
     blobs = LocalBlobs(tmp_path / "blobs", secret=b"s" * 32, min_free_bytes=0)
     app = FastAPI()
     add_error_handlers(app)

@@ -26,11 +26,11 @@ class S3Server:
     """rclone's server over a folder: a bucket is a folder in it."""
 
     def __init__(self, folder: Path) -> None:
-        self.root = folder / "buckets"
-        self.root.mkdir(parents=True)
+        root = folder / "buckets"
+        root.mkdir(parents=True)
         log = folder / "rclone.log"
         command = [_RCLONE, "serve", "s3", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--addr", "127.0.0.1:0"]
-        files = ["--vfs-cache-mode", "writes", "--cache-dir", folder / "cache", "--config", "/dev/null", self.root]
+        files = ["--vfs-cache-mode", "writes", "--cache-dir", folder / "cache", "--config", "/dev/null", root]
         with log.open("wb") as out:
             self.process = subprocess.Popen([*command, *files], stdout=out, stderr=out)
         self.url = self._url(log)
@@ -47,10 +47,11 @@ class S3Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
-    def bucket(self, name: str) -> Path:
-        """A new bucket, as the folder that it is."""
-        S3Service(self.options(name)).create_bucket()
-        return self.root / name
+    def bucket(self, name: str) -> S3Service:
+        """A new bucket."""
+        service = S3Service(self.options(name))
+        service.create_bucket()
+        return service
 
     def options(
         self, bucket: str, *, endpoint: str | None = None, tries: int = 5, secret: str = SECRET_KEY

@@ -13,7 +13,12 @@ from stemwright_server.settings.section import Section
 from stemwright_server.settings.stemify import StemifySettings
 from stemwright_server.settings.storage import StorageSettings
 
-SECTIONS: tuple[type[Section], ...] = (CoreSettings, StorageSettings, QueueSettings, StemifySettings)  # in the order of the page
+SECTIONS: tuple[type[Section], ...] = (
+    CoreSettings,
+    StorageSettings,
+    QueueSettings,
+    StemifySettings,
+)  # in the order of the page
 
 
 class Settings(CoreSettings, StorageSettings, QueueSettings, StemifySettings):
