@@ -22,6 +22,7 @@ Block = NDArray[np.float32]
 
 _QUEUED_BLOCKS = 2  # per stem: enough to keep an encoder busy, little enough to hold memory down
 _CLAMP = 0.99  # of full scale, as in `demucs.audio.prevent_clip`
+_SILENT = 1e-6  # of full scale (-120 dB): raising it would make noise of nothing
 _HEADROOM = 0.99  # the highest peak after a joint gain, so that a lossy codec's overshoot stays below full scale
 
 
@@ -34,6 +35,7 @@ class OutputOptions:
     vbr_quality: int | None = None  # mp3 with variable bit rate: 0 is best, 9 smallest
     preset: int = 5  # mp3: 2 is best, 7 is fastest; 2 takes twice as long as 5
     clip_mode: ClipMode = "rescale"  # a stem above full scale: one gain for all stems, cut off at 0.99, or left alone
+    normalize: bool = False  # one gain for all stems, so that the highest peak of any is just under full scale
     filename: str = "{track}/{stem}.{ext}"  # below the output folder; also {trackext}
     keep_rate: bool = False  # stems at the input's sample rate instead of the model's
     tags: Mapping[str, str] = field(default_factory=dict)  # besides the input's own
@@ -94,7 +96,8 @@ class StemFiles:
     """The files of one song. Leaving the context without `finish` removes whatever was begun.
 
     In ``rescale`` mode the gain is only known at the end. So each stem is encoded as it comes, and kept beside as raw
-    samples in an unnamed temporary file; when one would have clipped, all are encoded again with the one gain.
+    samples in an unnamed temporary file; when one would have clipped, all are encoded again with the one gain. With
+    ``normalize`` there will be a gain in any case, and nothing is encoded before it is known.
     """
 
     def __init__(
@@ -139,11 +142,11 @@ class StemFiles:
         Raises:
             OutputError: an encoder failed or the disk is full.
         """
-        if self._options.clip_mode == "clamp":
+        if self._options.clip_mode == "clamp" and not self._options.normalize:
             stems = np.clip(stems, -_CLAMP, _CLAMP)
         for spool, stem in zip(self._spools, stems, strict=False):
             _spool(spool, stem)
-        if self._spools and not self._clipped and float(np.abs(stems).max(initial=0.0)) > 1:
+        if self._threads and self._spools and not self._clipped and float(np.abs(stems).max(initial=0.0)) > 1:
             self._clipped = True  # what was encoded so far is of no use any more
             self._abort_all()
         for thread, stem in zip(self._threads, stems, strict=False):
@@ -151,7 +154,10 @@ class StemFiles:
 
     def finish(self, peak: float) -> tuple[Artifact, ...]:
         """Close all files. ``peak``: the highest value of any stem."""
-        if self._clipped:
+        if self._options.normalize:
+            self.gain = _HEADROOM / peak if peak > _SILENT else 1.0
+            self._encode_again()
+        elif self._clipped:
             self.gain = _HEADROOM / peak
             self._encode_again()
         written: list[WrittenFile] = []
@@ -177,10 +183,12 @@ class StemFiles:
         )
 
     def _open_all(self) -> None:
-        if self._options.clip_mode == "rescale" and FORMATS[self._options.format].clips:
+        rescales = self._options.clip_mode == "rescale" and FORMATS[self._options.format].clips
+        if rescales or self._options.normalize:
             for path in self._paths.values():
                 self._spools.append(tempfile.TemporaryFile(dir=path.parent))  # noqa: SIM115 (closed in __exit__)
-        self._open_encoders()
+        if not self._options.normalize:
+            self._open_encoders()
 
     def _open_encoders(self) -> None:
         self._threads = []

@@ -26,6 +26,11 @@ _OUTPUT: Mapping[str, Mapping[str, Any]] = {
     "format": {"enum": list(FORMATS), "default": "wav"},
     "bitrate": {"type": ["integer", "null"], "minimum": 8000, "maximum": 640000, "description": "bits per second"},
     "clip_mode": {"enum": ["rescale", "clamp", "none"], "default": "rescale"},
+    "normalize": {
+        "type": "boolean",
+        "default": False,
+        "description": "one gain for all stems: the highest peak of any is just under full scale",
+    },
     "keep_rate": {"type": "boolean", "default": False},
 }
 _TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
