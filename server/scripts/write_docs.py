@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from stemwright_server.adapters.bell import Bell
 from stemwright_server.adapters.blobs.local import LocalBlobs
@@ -22,7 +23,7 @@ from stemwright_server.usecases.workers import Presence
 ROOT = Path(__file__).resolve().parents[2]
 
 # The page of each dialect, and the tags of its routes.
-DIALECTS = {"orchestrator": ("studio", "blobs"), "stemify": ("stemify",)}
+DIALECTS = {"orchestrator": ("studio", "blobs"), "split": ("split",), "stemify": ("stemify",)}
 
 _HEAD = """# Settings of the service
 
@@ -54,7 +55,7 @@ def app() -> FastAPI:
     """The app with nothing behind it: for its description."""
     with tempfile.TemporaryDirectory() as folder:
         blobs = LocalBlobs(Path(folder), secret=b"", min_free_bytes=0)
-        bell, settings = Bell(), Settings.model_construct()
+        bell, settings = Bell(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
         parts = build_parts(settings, MemoryJobRepository(), blobs, bell, InstalledModels[Any]([]))
         return build_app(settings, parts, blobs, bell, Presence(), worker_secret="")
 

@@ -52,6 +52,10 @@ def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.Monke
         "device": "cpu",
         "workers": "3",
         "database_url": "postgresql://u:p@h/d",
+        "source_origin_allowlist": "http://localhost:9000",
+        "api_webhook_url_allowlist": "https://a/hook,https://b/hook",
+        "webhook_secret": "whsec_" + "QUJD" * 8,
+        "webhook_secret_previous": "whsec_" + "QUJD" * 8,
     }
     for name in os.environ:
         if name.startswith("STEMWRIGHT_"):
@@ -63,10 +67,11 @@ def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.Monke
     assert (found.data_dir, found.workers, found.jwt_algorithm) == (Path("/d"), 3, "HS512")
     assert found.api_cors_origins == ("https://a", "https://b")
     assert found.allowed_hosts == ("a", "b")
+    assert found.api_webhook_url_allowlist == ("https://a/hook", "https://b/hook")
     assert found.model_fields_set == set(Settings.model_fields)
 
 
-@pytest.mark.parametrize("dialect", ["studio", "stemify"])
+@pytest.mark.parametrize("dialect", ["studio", "split", "stemify"])
 def test_every_route_of_a_dialect_is_in_its_readme_and_the_other_way_round(written: ModuleType, dialect: str) -> None:
     readme = (PACKAGE / "dialects" / dialect / "README.md").read_text()
     documented = set(re.findall(r"^\| `(GET|POST|PUT|DELETE) (/[^`]*)` \|", readme, re.MULTILINE))
@@ -93,6 +98,14 @@ def test_every_code_that_is_raised_is_in_the_readme() -> None:
         "artifact_missing",
     }  # of the start, and of the job's own error
     assert sorted(code for code in raised - own if f"`{code}`" not in readme) == []
+
+
+def test_every_code_of_the_split_dialect_is_in_its_readme() -> None:
+    readme = (PACKAGE / "dialects" / "split" / "README.md").read_text()
+    files = [*(PACKAGE / "dialects" / "split").rglob("*.py"), PACKAGE / "contract" / "signing.py"]
+    raised = {code for path in files for code in re.findall(r'code="([a-z_]+)"', path.read_text())}
+    assert {"replayed", "webhook_not_allowed", "bad_upload_urls"} < raised
+    assert sorted(code for code in raised if f"`{code}`" not in readme) == []
 
 
 def test_every_state_is_explained() -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from stemwright_server.settings import Settings
 
 if TYPE_CHECKING:  # the worker process shares this module and must not import the API's half
@@ -17,6 +19,7 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
 
     from stemwright_server.adapters.bell import Bell
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
+    from stemwright_server.dialects.common import Door
     from stemwright_server.dialects.stemify.intake import StemifyLimits
     from stemwright_server.ports.blobs import BlobStore
     from stemwright_server.ports.catalogue import Catalogue
@@ -25,6 +28,7 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
     from stemwright_server.usecases.workers import Presence
     from stemwright_server.worker.runtime import Runtime
 
+_log = structlog.get_logger(__name__)
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
@@ -39,11 +43,11 @@ class Api:
     repository: SqlJobRepository
 
 
-def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = ()) -> Api:
+def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = (), closed: bool = False) -> Api:
     """The API over SQLite in ``settings.data_dir``, which exists and is ours, and the blobs of the settings.
 
     ``worker_secret``: of the workers that ``serve`` itself starts. ``hosts``: the names it may be addressed by; none
-    means any.
+    means any. ``closed``: without JWT_SECRET nobody is let in, instead of everybody, where a token is asked for.
     """
     from stemwright_server.adapters.models.installed import InstalledModels
     from stemwright_server.usecases.workers import Presence
@@ -52,7 +56,7 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
     blobs = open_blobs(settings)
     presence = Presence()
     parts = build_parts(settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock)
-    app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts)
+    app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts, closed=closed)
     return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository)
 
 
@@ -143,6 +147,7 @@ def build_app(
     *,
     worker_secret: str,
     hosts: Sequence[str] = (),
+    closed: bool = False,
 ) -> FastAPI:
     """The HTTP app: every dialect over the same parts."""
     from importlib.metadata import version
@@ -169,7 +174,7 @@ def build_app(
     outside = [settings.worker_secret, settings.worker_secret_previous]
     verifier = Verifier([worker_secret, *(each.get_secret_value() for each in outside if each)])
     rates = Rates(settings.redis_address)
-    door = common.Door(_authenticator(settings), settings.public_url)
+    door = common.Door(_authenticator(settings, closed=closed), settings.public_url)
     app = FastAPI(
         title="Stemwright",
         version=version("stemwright-server"),
@@ -178,6 +183,7 @@ def build_app(
     common.add_error_handlers(app)
     app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
     app.include_router(page_router())
+    _include_split(app, settings, parts, door, presence)
     if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
         app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
@@ -218,7 +224,28 @@ def _stemify_limits(settings: Settings) -> StemifyLimits:
     )
 
 
-def _authenticator(settings: Settings) -> Any:
+def _include_split(app: FastAPI, settings: Settings, parts: Parts, door: Door, presence: Presence) -> None:
+    from stemwright_server.dialects.split.router import SplitConfig, healthz_router, split_router
+
+    app.include_router(healthz_router())
+    if settings.demucssvc_token is None:
+        _log.info("split_is_off", reason="POST /split and GET /queue/status answer 404 until DEMUCSSVC_TOKEN is set")
+        return
+    from stemwright_server.adapters.sources.http import HttpSources
+
+    both = (settings.demucssvc_token, settings.demucssvc_token_previous)
+    config = SplitConfig(
+        secrets=[each.get_secret_value() for each in both if each is not None],
+        webhooks=frozenset(settings.api_webhook_url_allowlist),
+    )
+    app.include_router(split_router(parts, config, HttpSources(settings.source_origin_allowlist), door, presence))
+
+
+def _authenticator(settings: Settings, *, closed: bool) -> Any:
+    if settings.jwt_secret is None and closed:
+        from stemwright_server.adapters.auth.closed import ClosedAuthenticator
+
+        return ClosedAuthenticator()
     if settings.jwt_secret is None:
         from stemwright_server.adapters.auth.anonymous import AnonymousAuthenticator
 
@@ -259,15 +286,27 @@ def build_worker(
     heartbeat: float,
     stop_seconds: float,
     models: Sequence[str] = (),
+    probe: str = "",
+    source_origins: Sequence[str] = (),
 ) -> Runtime:
     """The worker: models, and a client of the API. Nothing of the API's half is imported."""
-    from stemwright_server.adapters.models.installed import InstalledModels
+    from stemwright_server.adapters.models.installed import InstalledModels, InstalledProbe
+    from stemwright_server.adapters.outbound import Outbound
+    from stemwright_server.adapters.sources.http import HttpSources
     from stemwright_server.worker.client import ApiClient
     from stemwright_server.worker.control import Pace
     from stemwright_server.worker.runtime import Identity, Runtime
+    from stemwright_server.worker.transfers import Transfers
 
+    client = ApiClient(api_url, secret)
     return Runtime(
-        ApiClient(api_url, secret),
+        client,
+        Transfers(
+            client,
+            sources={"http": HttpSources(source_origins)},
+            probe=lambda max_seconds: InstalledProbe.find(name=probe, max_seconds=max_seconds),
+            outbound=Outbound(source_origins),
+        ),
         InstalledModels.find(models),
         Identity(worker=worker, device=device, work_dir=work_dir),
         Pace(heartbeat=heartbeat, grace=stop_seconds),
@@ -287,6 +326,8 @@ def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[
             "heartbeat": settings.heartbeat_seconds,
             "stop_seconds": settings.stop_seconds,
             "models": settings.models,
+            "probe": settings.probe,
+            "source_origins": settings.source_origin_allowlist,
             "log_level": settings.log_threshold,
         }
 

@@ -16,10 +16,8 @@ _Subparsers = Any  # argparse's own type for it is private
 def add_serve(subparsers: _Subparsers) -> None:
     """Add ``serve``."""
     parser = subparsers.add_parser("serve", help="run the service: HTTP API and workers", description=_serve.__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=_port, default=8000, help="port to listen on, 0 for a free one (default: %(default)s)"
-    )
+    parser.add_argument("--host", help="address to listen on (default: HOST, or 127.0.0.1)")
+    parser.add_argument("--port", type=_port, help="port to listen on, 0 for a free one (default: PORT, or 8080)")
     parser.add_argument("--data-dir", type=Path, help="folder for jobs, uploads and stems (default: ./data)")
     parser.add_argument("--insecure", action="store_true", help="listen beyond this machine without authentication")
     parser.add_argument(
@@ -65,14 +63,14 @@ def _settings(**given: Any) -> Settings:
 
 def _serve(args: argparse.Namespace) -> int:
     """Run the HTTP API and its workers on this machine. Settings come from the environment; see docs/settings.md."""
-    settings = _settings(data_dir=args.data_dir, log_level=args.log_level)
+    settings = _settings(data_dir=args.data_dir, log_level=args.log_level, host=args.host, port=args.port)
     from stemwright_server.domain.errors import ServiceError
     from stemwright_server.serving import serve
     from stemwright_server.telemetry import configure_logging
 
     configure_logging(settings.log_threshold)
     try:
-        serve(settings, host=args.host, port=args.port, insecure=args.insecure)
+        serve(settings, host=settings.host, port=settings.port, insecure=args.insecure)
     except ServiceError as error:
         print(f"stemwright: error: {error}", file=sys.stderr)
         return 2
@@ -105,6 +103,8 @@ def _worker(args: argparse.Namespace) -> int:
             heartbeat=settings.heartbeat_seconds,
             stop_seconds=settings.stop_seconds,
             models=settings.models,
+            probe=settings.probe,
+            source_origins=settings.source_origin_allowlist,
         )
         signal.signal(signal.SIGTERM, runtime.leave)
         signal.signal(signal.SIGINT, runtime.leave)

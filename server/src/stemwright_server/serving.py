@@ -33,15 +33,17 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
     """Run until SIGTERM or SIGINT. Raises ServiceError if it may not or cannot start."""
     addresses = _resolve(host, port)
     loopback = all(ipaddress.ip_address(str(address[4][0]).partition("%")[0]).is_loopback for address in addresses)
-    if not loopback and settings.jwt_secret is None and not insecure:
+    stranger = not loopback and settings.jwt_secret is None and not insecure
+    if stranger and settings.demucssvc_token is None:
         raise InvalidRequest(
-            f"{host} can be reached from other machines and nobody would have to authenticate: set JWT_SECRET, or say "
-            "--insecure if that is what you want.",
+            f"{host} can be reached from other machines and nobody would have to authenticate: set JWT_SECRET or "
+            "DEMUCSSVC_TOKEN, or say --insecure if that is what you want.",
             code="insecure",
         )
     with _owned(settings), _listening(addresses, host, port) as listener:
         secret = secrets.token_hex(32)
-        api = build_api(settings, worker_secret=secret, hosts=_hosts(settings, host, loopback=loopback))
+        hosts = _hosts(settings, host, loopback=loopback)
+        api = build_api(settings, worker_secret=secret, hosts=hosts, closed=stranger)
 
         def bury(instance_id: str) -> None:
             """Workers die with their service."""

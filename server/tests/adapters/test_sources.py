@@ -504,12 +504,16 @@ def test_who_fetches_may_stop(origin: Origin, tmp_path: Path) -> None:
     class StopNow(Exception):
         pass
 
-    def stop() -> None:
+    seen = []
+
+    def stop(done: int, total: int | None) -> None:
+        seen.append((0 < done <= len(SONG), total))
         raise StopNow
 
     origin.answers["/x"] = body(SONG)
     with pytest.raises(StopNow):
         HttpSources([origin.url]).fetch(f"{origin.url}/x", tmp_path / "in", LIMITS, check=stop)
+    assert seen == [(True, len(SONG))]
     assert left(tmp_path) == []
 
 

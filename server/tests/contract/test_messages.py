@@ -9,7 +9,16 @@ import pytest
 from stemwright_server.contract.messages import dump_report, dump_task, load_claim, load_report, load_task
 from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.domain.offer import Progress
-from stemwright_server.domain.report import Completed, Failed, Progressed, Report, Task, TaskOutput, UploadedFile
+from stemwright_server.domain.report import (
+    Completed,
+    Failed,
+    Progressed,
+    Publishing,
+    Report,
+    Task,
+    TaskOutput,
+    UploadedFile,
+)
 
 TASK = Task(
     job_id="j",
@@ -38,6 +47,7 @@ def test_a_task_survives() -> None:
 @pytest.mark.parametrize(
     "report",
     [
+        Publishing(job_id="j", attempt=2),
         Progressed(job_id="j", attempt=1, progress=Progress(done=1, total=2, stage="s", message="é", eta_seconds=0.5)),
         Completed(
             job_id="j",

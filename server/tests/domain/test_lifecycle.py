@@ -24,7 +24,7 @@ from stemwright_server.domain.lifecycle import (
     advance,
 )
 from stemwright_server.domain.offer import OutputSpec, Progress
-from stemwright_server.domain.report import Completed, Failed, Progressed, UploadedFile
+from stemwright_server.domain.report import Completed, Failed, Progressed, Publishing, UploadedFile
 
 POLICY = Policy(lease_seconds=60.0, max_attempts=3, retry_seconds=2.0, retry_cap_seconds=3.0)
 LEGAL = {
@@ -104,6 +104,14 @@ class Life(RuleBasedStateMachine):
         assert answer.accepted == running
         if running:
             assert (self.job.progress, self.job.lease_until) == (progress, self.now + 60.0)
+
+    @rule(back=st.integers(0, 2))
+    def publish(self, back: int) -> None:
+        running = self.job.state is JobState.RUNNING and back == 0
+        answer = self.take(Publishing(job_id="j", attempt=self.job.attempt - back))
+        assert answer.accepted == running  # leave is for the attempt that runs, and for no other
+        if running:
+            assert self.job.lease_until == self.now + 60.0
 
     @rule(back=st.integers(0, 2))
     def complete(self, back: int) -> None:

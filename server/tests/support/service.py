@@ -25,6 +25,8 @@ COMMAND = [
     "serve_command",
 ]  # beside this file; the engine's `stemwright` finds the same by entry point
 T = TypeVar("T")
+# What a developer may have set for a service of their own.
+_OURS = ("STEMWRIGHT_", "JWT_", "DEMUCSSVC_", "API_", "WEBHOOK_", "SOURCE_", "PORT", "HOST")
 
 
 def wav(seconds: float = 0.5, *, seed: int = 0, rate: int = 8000) -> bytes:
@@ -53,7 +55,7 @@ def until(condition: Callable[[], T], *, seconds: float = 60.0, what: str = "the
 
 def environment(state: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """That of a service: the fast model on the path, quick sweeps, nothing inherited that changes it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STEMWRIGHT_", "JWT_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     paths = [str(FAST_MODEL), str(FAST_MODEL.parent)]
     fast = {"STEMWRIGHT_MODELS": "gain", "STEMWRIGHT_PROBE": "wav", "STEMWRIGHT_DEVICE": "cpu"}  # whatever is installed
     quick = {"STEMWRIGHT_SWEEP_SECONDS": "0.2", "STEMWRIGHT_RETRY_SECONDS": "0.1", "STEMWRIGHT_MIN_FREE_BYTES": "0"}

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 
+from stemwright_server.adapters.outbound import Answer, Outbound
 from stemwright_server.contract.messages import dump_answer, dump_task, load_claim, load_report
 from stemwright_server.contract.signing import Verifier
-from stemwright_server.domain.report import Completed, Failed, Progressed, Report, ReportAnswer, Task, TaskOutput
+from stemwright_server.domain.report import (
+    Completed,
+    Failed,
+    Progressed,
+    Publishing,
+    Report,
+    ReportAnswer,
+    Task,
+    TaskOutput,
+)
+from stemwright_server.ports.sources import Fetched, FetchLimits, SourceExpired
 from stemwright_server.worker.client import ApiClient
 from stemwright_server.worker.control import Pace
 from stemwright_server.worker.model import LoadedModel, Model, ProducedFile, Progress, RunRequest, RunResult
 from stemwright_server.worker.runtime import Identity, Runtime
+from stemwright_server.worker.transfers import Transfers
 
 MIX = b"mix" * 1000
+WAV = b"RIFF\x24\x00\x00\x00WAVEfmt "
 
 
 class Loaded:
@@ -62,6 +76,9 @@ class Api:
         self.reports: list[Report] = []
         self.uploads: dict[str, bytes] = {}
         self.left = False
+        self.sent: list[str] = []  # URLs of callers that were PUT to
+        self.answers: list[int] = []  # of those, the next ones
+        self.grants = True  # whether leave to publish is given
         self.done: Callable[[], None] = lambda: None
         self._verifier = Verifier(["secret"])
 
@@ -90,12 +107,42 @@ class Api:
         if path == "/worker/leave":
             self.left = True
             return httpx2.Response(204)
-        self.reports.append(load_report(body))
-        return httpx2.Response(200, content=dump_answer(ReportAnswer(accepted=True, stop=False)))
+        report = load_report(body)
+        self.reports.append(report)
+        granted = self.grants or not isinstance(report, Publishing)
+        return httpx2.Response(200, content=dump_answer(ReportAnswer(accepted=granted, stop=not granted)))
 
     @property
     def ends(self) -> list[Report]:
-        return [report for report in self.reports if not isinstance(report, Progressed)]
+        return [report for report in self.reports if not isinstance(report, Progressed | Publishing)]
+
+
+class Outside:
+    """What lies beyond the API: a source, and callers' upload URLs."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def check(self, url: str) -> None:
+        pass
+
+    def fetch(self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None]) -> Fetched:
+        if "expired" in url:
+            raise SourceExpired("The source answered 403.")
+        data = WAV if "song" in url else b"<html>"
+        check(len(data), None)
+        into.write_bytes(data)
+        return Fetched(size=len(data), sha256=hashlib.sha256(data).hexdigest(), filename="x", content_type="")
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: Iterable[bytes], seconds: float
+    ) -> Any:
+        self._api.sent.append(url)
+        sent = b"".join(content)
+        status = self._api.answers.pop(0) if self._api.answers else 200
+        if status == 200:
+            self._api.uploads[url] = sent
+        return Answer(status=status, headers={})
 
 
 def task(number: int = 1, variation: str = "v") -> Task:
@@ -134,7 +181,11 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Api, Mode
         client._http = httpx2.Client(transport=httpx2.MockTransport(api))
         identity = Identity(worker="w", device="cpu", work_dir=tmp_path / "work")
         (tmp_path / "work" / "left").mkdir(parents=True)  # by an attempt that died
-        runtime = Runtime(client, models, identity, Pace(heartbeat=5.0, least=0.001, grace=5.0))
+        outside = Outside(api)
+        transfers = Transfers(
+            client, sources={"http": outside}, probe=lambda max_seconds: None, outbound=cast(Outbound, outside)
+        )
+        runtime = Runtime(client, transfers, models, identity, Pace(heartbeat=5.0, least=0.001, grace=5.0))
         api.done = runtime.leave
         monkeypatch.setattr("time.sleep", lambda seconds: None)
         runtime.run()
@@ -197,3 +248,67 @@ def test_a_failed_task_does_not_stop_the_next(work: Any) -> None:
     api = Api([task(1, "bad"), task(2)])
     work(api, Models(odd))
     assert [type(end) for end in api.ends] == [Failed, Completed]
+
+
+def linked(url: str = "https://a/song", *, upload_url: str = "https://b/a.wav") -> Task:
+    """A task whose input is a link and whose output goes to the caller's own URL."""
+    given = task()
+    outputs = tuple(replace(output, url=upload_url, external=True) for output in given.outputs)
+    return replace(given, source="http", input_url=url, input_size=None, input_sha256=None, outputs=outputs)
+
+
+def test_a_link_is_fetched_by_its_source_and_the_stem_put_to_the_callers_url_with_leave(work: Any) -> None:
+    api = Api([linked()])
+    work(api, Models(reverse))
+    assert api.uploads == {"https://b/a.wav": WAV[::-1]}
+    kinds = [report.kind for report in api.reports if not isinstance(report, Progressed)]
+    assert kinds == ["publishing", "completed"]
+
+
+def test_without_leave_not_a_byte_is_put_and_nothing_more_is_said(work: Any) -> None:
+    api = Api([linked()])
+    api.grants = False
+    work(api, Models(reverse))
+    assert api.sent == []
+    assert api.ends == []
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "retryable"),
+    [
+        (linked("https://a/expired"), "source_expired", False),
+        (linked("https://a/page"), "not_audio", False),
+        (replace(linked(), source="carrier pigeon"), "unavailable", True),
+    ],
+)
+def test_a_link_that_leads_to_nothing_usable_says_why(work: Any, given: Task, code: str, retryable: bool) -> None:
+    api = Api([given])
+    work(api, Models(reverse))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable) == (code, retryable)
+    assert api.sent == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "retryable", "tries"),
+    [([403], "upload_refused", False, 1), ([301], "upload_refused", False, 1), ([503] * 9, "transfer_failed", True, 4)],
+)
+def test_a_callers_url_that_does_not_take_the_stem_fails_the_job_with_its_answer(
+    work: Any, answers: list[int], code: str, retryable: bool, tries: int
+) -> None:
+    api = Api([linked(upload_url="https://store.example/a.wav?X-Amz-Signature=secret")])
+    api.answers = list(answers)
+    work(api, Models(reverse))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable, len(api.sent)) == (code, retryable, tries)
+    assert f"store.example answered {answers[0]} to the upload of a" in end.message
+    assert "secret" not in end.message
+
+
+def test_a_short_fault_of_the_callers_store_is_bridged(work: Any) -> None:
+    api = Api([linked()])
+    api.answers = [503, 429]
+    work(api, Models(reverse))
+    assert [type(end) for end in api.ends] == [Completed]

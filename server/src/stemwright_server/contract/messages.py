@@ -13,6 +13,7 @@ from stemwright_server.domain.report import (
     Failed,
     Leave,
     Progressed,
+    Publishing,
     Report,
     ReportAnswer,
     Task,
@@ -24,7 +25,9 @@ _TASK = TypeAdapter(Task)
 _CLAIM = TypeAdapter(ClaimRequest)
 _LEAVE = TypeAdapter(Leave)
 _ANSWER = TypeAdapter(ReportAnswer)
-_REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Progressed | Completed | Failed, Field(discriminator="kind")])
+_REPORT: TypeAdapter[Report] = TypeAdapter(
+    Annotated[Progressed | Publishing | Completed | Failed, Field(discriminator="kind")]
+)
 
 
 def _load(adapter: TypeAdapter[T], what: str, body: bytes) -> T:

@@ -123,7 +123,8 @@ def _service_error(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
     if status >= 500:
         _log.error("request_failed", code=error.code, error=str(error))
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}, 507: {"Retry-After": "60"}}.get(status)
+    scheme = "HMAC-SHA256" if isinstance(error, errors.Unsigned) else "Bearer"
+    headers = {401: {"WWW-Authenticate": scheme}, 503: {"Retry-After": "2"}, 507: {"Retry-After": "60"}}.get(status)
     return refusal(request.scope, status, error.code, str(error), error.context, headers)
 
 

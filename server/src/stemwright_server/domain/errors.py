@@ -9,6 +9,7 @@
     |   +-- SongExists      the same bytes are here already
     +-- Gone                it was here; its time is over
     +-- Unauthenticated     no credentials, or none that hold
+    |   +-- Unsigned        the body is not signed, or not so that it holds
     +-- Forbidden           a signature or a URL that does not hold
     +-- TooManyRequests     over a rate limit
     +-- StorageFull         no room; later there may be
@@ -84,6 +85,12 @@ class Unauthenticated(ServiceError):
     """No credentials, or none that hold."""
 
     code = "unauthenticated"
+
+
+class Unsigned(Unauthenticated):
+    """The body is not signed, or not so that it holds."""
+
+    code = "bad_signature"
 
 
 class Forbidden(ServiceError):

@@ -78,7 +78,7 @@ class Artifact:
     """A published output."""
 
     name: str  # for example "vocals"
-    key: str  # in the blob store
+    key: str  # in the blob store; "" if it was put to the caller's own URL
     content_type: str
     size: int  # bytes
     sha256: str  # hex

@@ -18,7 +18,7 @@ from typing import assert_never
 
 from stemwright_server.domain.job import WAITING, Artifact, Job, JobError, JobState, Outcome
 from stemwright_server.domain.offer import Progress
-from stemwright_server.domain.report import Completed, Failed, Progressed, Report
+from stemwright_server.domain.report import Completed, Failed, Progressed, Publishing, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +101,8 @@ def advance(job: Job, event: Event, *, now: float, policy: Policy) -> Transition
     match event:
         case Progressed(progress=progress):
             return _keep(job, progress, now, policy)
+        case Publishing():
+            return _keep(job, job.progress, now, policy)
         case Completed():
             return _complete(job, event, now, policy)
         case Failed(code=code, message=message, retryable=retryable):
@@ -124,7 +126,7 @@ def _holds(job: Job, event: Event, now: float) -> bool:
             return job.lease_until is not None and job.lease_until <= now
         case WorkerLost(worker=worker) | WorkerLeft(worker=worker):
             return job.worker == worker
-        case Progressed() | Completed() | Failed():
+        case Progressed() | Publishing() | Completed() | Failed():
             return job.attempt == event.attempt and job.id == event.job_id
     return False
 
@@ -168,7 +170,7 @@ def _complete(job: Job, report: Completed, now: float, policy: Policy) -> Transi
     artifacts = tuple(
         Artifact(
             name=spec.name,
-            key=job.prefix(job.attempt) + spec.filename,
+            key="" if spec.name in job.extras.upload_urls else job.prefix(job.attempt) + spec.filename,
             content_type=spec.content_type,
             size=files[spec.name].size,
             sha256=files[spec.name].sha256,

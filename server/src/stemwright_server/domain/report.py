@@ -67,8 +67,20 @@ class Progressed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Publishing:
+    """The attempt asks leave to write where others read: to the caller's own URLs. Renews the lease.
+
+    Refused to a stale attempt. Leave lasts as long as the lease, which the worker's own clock ends too.
+    """
+
+    job_id: str
+    attempt: int
+    kind: Literal["publishing"] = "publishing"
+
+
+@dataclass(frozen=True, kw_only=True)
 class UploadedFile:
-    """An output that lies in the blob store, by its announced name."""
+    """An output that lies in the blob store or at the caller's URL, by its announced name."""
 
     name: str
     size: int
@@ -101,7 +113,7 @@ class Failed:
     kind: Literal["failed"] = "failed"
 
 
-Report = Progressed | Completed | Failed
+Report = Progressed | Publishing | Completed | Failed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -146,6 +146,21 @@ class Tallies(Protocol):
         ...
 
 
+class Signatures(Protocol):
+    """Signatures of requests seen lately, by every process of the API."""
+
+    def see_signature(self, signature: str, *, key: str, now: float, until: float) -> bool:
+        """Remember a signature until then. False if it was seen before, unless it came under the same key.
+
+        ``key``: the caller's idempotency key, "" for none, which is never the same.
+        """
+        ...
+
+    def drop_signatures(self, now: float) -> None:
+        """Forget those whose time is over: they are too old to hold anyway."""
+        ...
+
+
 class Upkeep(Protocol):
     """What ``sweep`` needs."""
 
@@ -198,5 +213,5 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Workers, Tallies, Upkeep, Protocol):
+class JobRepository(Tracks, Jobs, Workers, Tallies, Signatures, Upkeep, Protocol):
     """All of it, over one store."""

@@ -95,8 +95,8 @@ class Fetched:
     content_type: str  # as the source says, "" if it does not: not to be believed
 
 
-def _go_on() -> None:
-    """The check of a fetch that nobody wants to stop."""
+def _go_on(done: int, total: int | None) -> None:
+    """The check of a fetch that nobody watches or wants to stop."""
 
 
 class SourceFetcher(Protocol):
@@ -106,9 +106,12 @@ class SourceFetcher(Protocol):
         """Raise SourceRefused for a URL that would never be fetched, as far as that shows without the network."""
         ...
 
-    def fetch(self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[], None] = _go_on) -> Fetched:
+    def fetch(
+        self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None] = _go_on
+    ) -> Fetched:
         """Write the file to ``into``, which appears only once it is whole; its folder exists.
 
-        ``check`` is called for each chunk and may raise, which ends the fetch. Raises a SourceError, or StorageFull.
+        ``check(done, total)``, in bytes, the total as the source says it or None, is called for each chunk and may
+        raise, which ends the fetch. Raises a SourceError, or StorageFull.
         """
         ...

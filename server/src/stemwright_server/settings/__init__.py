@@ -10,18 +10,26 @@ from urllib.parse import urlsplit, urlunsplit
 from stemwright_server.settings.core import CoreSettings
 from stemwright_server.settings.queue import QueueSettings
 from stemwright_server.settings.section import Section
+from stemwright_server.settings.sources import SourceSettings
+from stemwright_server.settings.split import SplitSettings
 from stemwright_server.settings.stemify import StemifySettings
 from stemwright_server.settings.storage import StorageSettings
+from stemwright_server.settings.webhooks import WebhookSettings
 
-SECTIONS: tuple[type[Section], ...] = (
+SECTIONS: tuple[type[Section], ...] = (  # in the order of the page
     CoreSettings,
     StorageSettings,
     QueueSettings,
+    SourceSettings,
+    SplitSettings,
+    WebhookSettings,
     StemifySettings,
-)  # in the order of the page
+)
 
 
-class Settings(CoreSettings, StorageSettings, QueueSettings, StemifySettings):
+class Settings(
+    CoreSettings, StorageSettings, QueueSettings, SourceSettings, SplitSettings, WebhookSettings, StemifySettings
+):
     """All sections."""
 
     @property

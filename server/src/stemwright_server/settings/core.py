@@ -7,14 +7,18 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from stemwright_server.settings.section import Names, Section
-
-_MIN_SECRET = 32  # characters: shorter ones can be guessed from one signature
+from stemwright_server.settings.section import Names, Section, long_enough
 
 
 class CoreSettings(Section):
     """The service."""
 
+    host: str = Field(
+        "127.0.0.1", validation_alias="HOST", description="Address to listen on, unless `--host` says otherwise."
+    )
+    port: int = Field(
+        8080, ge=0, le=65535, validation_alias="PORT", description="Port to listen on, unless `--port` says otherwise."
+    )
     data_dir: Path = Field(Path("data"), description="Folder of the job store, the uploads and the outputs.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias="LOG_LEVEL", description="Least severe log line that is written."
@@ -90,9 +94,7 @@ class CoreSettings(Section):
     @field_validator("jwt_secret", "worker_secret", "worker_secret_previous")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < _MIN_SECRET:
-            raise ValueError(f"has to be at least {_MIN_SECRET} characters; make one with: openssl rand -hex 32")
-        return value
+        return long_enough(value)
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Self:

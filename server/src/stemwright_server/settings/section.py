@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import BeforeValidator, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_MIN_SECRET = 32  # characters: shorter ones can be guessed from one signature
 
 
 class Section(BaseSettings):
@@ -24,3 +26,10 @@ def _comma_separated(value: object) -> object:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 
 Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d* ?/ ?([1-9]\d* )?(second|minute|hour|day))?$")]
+
+
+def long_enough(value: SecretStr | None) -> SecretStr | None:
+    """A secret that signs. ValueError if it is short."""
+    if value is not None and len(value.get_secret_value()) < _MIN_SECRET:
+        raise ValueError(f"has to be at least {_MIN_SECRET} characters; make one with: openssl rand -hex 32")
+    return value

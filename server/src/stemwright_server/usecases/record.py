@@ -52,7 +52,8 @@ def _with_artifacts_there(parts: Parts, report: Completed) -> Completed | Failed
         return report
     said = {file.name: file.size for file in report.files}
     prefix = job.prefix(report.attempt)
-    wrong = [spec.name for spec in job.outputs if said.get(spec.name) != parts.blobs.size(prefix + spec.filename)]
+    ours = [spec for spec in job.outputs if spec.name not in job.extras.upload_urls]
+    wrong = [spec.name for spec in ours if said.get(spec.name) != parts.blobs.size(prefix + spec.filename)]
     if not wrong or job.state is not JobState.RUNNING:
         return report
     message = f"The upload of {', '.join(wrong)} is missing or incomplete."

@@ -27,6 +27,7 @@ def _sweep(parts: Parts) -> None:
     _clean_attempts(parts, now)
     _clean_uploads(parts, now)
     parts.repository.drop_keys(now - parts.limits.key_retention)
+    parts.repository.drop_signatures(now)
     for track in parts.repository.metadata_due():  # last: it needs room, and the steps before make some
         write_metadata(parts, track.id)
 

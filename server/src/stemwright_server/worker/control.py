@@ -12,7 +12,7 @@ import structlog
 
 from stemwright_server.domain.errors import ServiceError
 from stemwright_server.domain.offer import Progress
-from stemwright_server.domain.report import Failed, Progressed, Report, ReportAnswer, Task
+from stemwright_server.domain.report import Failed, Progressed, Publishing, Report, ReportAnswer, Task
 from stemwright_server.worker.model import Stopped
 
 _log = structlog.get_logger(__name__)
@@ -53,6 +53,7 @@ class Control:
         self._stage_done = 0  # segments that were done when it began
         self._spent: dict[str, float] = {}  # seconds in the stages that are over
         self._stopped: str | None = None
+        self._held_until = time.monotonic() + task.lease_seconds  # by our own clock, which goes on while we are stopped
         self._closed = False
         self._thread = Thread(target=self._follow, name="lease", daemon=True)
 
@@ -79,6 +80,34 @@ class Control:
         """Raise Stopped if the attempt is to end."""
         if self.stopped is not None:
             raise Stopped(self.stopped)
+
+    def hold(self) -> None:
+        """Raise Stopped if the attempt is to end, or its lease may be over without anybody having said so.
+
+        A process that was halted looks here before it does what only the holder of the lease may do.
+        """
+        self.check()
+        if time.monotonic() >= self._held_until:
+            self._stopped = "lease lost"
+            raise Stopped(self._stopped)
+
+    def ask_leave(self) -> None:
+        """Ask whether this attempt may write where only one may; raises Stopped if it may not."""
+        ask = Publishing(job_id=self._task.job_id, attempt=self._task.attempt)
+        while True:
+            self.hold()
+            began = time.monotonic()
+            try:
+                answer = self._send(ask)
+            except ServiceError as error:
+                _log.warning("leave_not_answered", error=str(error))
+                self._pause(4 * self._pace.least)
+                continue
+            if not answer.accepted:
+                self._stopped = "stopped by the API"
+                raise Stopped(self._stopped)
+            self._held_until = began + self._task.lease_seconds
+            return
 
     def on_progress(self, progress: Progress) -> None:
         """What a model calls; raises Stopped. The time left is measured here, by the pace of the stage so far."""
@@ -122,11 +151,13 @@ class Control:
                 report = Progressed(job_id=self._task.job_id, attempt=self._task.attempt, progress=self._progress)
             wait = self._pace.least
             try:
+                sent = time.monotonic()
                 answer = self._send(report)
                 heard = time.monotonic()
                 if answer.stop:
                     self._stop("stopped by the API")
                     return
+                self._held_until = max(self._held_until, sent + self._task.lease_seconds)
             except ServiceError as error:
                 _log.warning("report_failed", error=str(error))
                 self._fresh, wait = True, 4 * self._pace.least  # try again soon

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import time
@@ -14,21 +13,15 @@ from typing import Protocol
 
 import structlog
 
-from stemwright_server.domain.errors import ServiceError, Unavailable
-from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer, Task, UploadedFile
+from stemwright_server.domain.errors import Unavailable
+from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer, Task
 from stemwright_server.worker.client import ApiClient
 from stemwright_server.worker.control import Control, Pace
-from stemwright_server.worker.model import LoadedModel, Model, RunRequest, RunResult, Stopped
+from stemwright_server.worker.model import LoadedModel, Model, RunRequest, Stopped
+from stemwright_server.worker.transfers import INPUT, Transfers
 
-INPUT = "input"  # what the input is called in a workdir
 _CLAIM_WAIT = 20.0
 _log = structlog.get_logger(__name__)
-
-
-class WrongResult(ServiceError):
-    """A model did not make what it announced. Its own fault, and a repeat makes the same."""
-
-    code = "wrong_result"
 
 
 class Models(Protocol):
@@ -51,8 +44,9 @@ class Identity:
 class Runtime:
     """Runs tasks until told to leave."""
 
-    def __init__(self, client: ApiClient, models: Models, identity: Identity, pace: Pace) -> None:
+    def __init__(self, client: ApiClient, transfers: Transfers, models: Models, identity: Identity, pace: Pace) -> None:
         self._client = client
+        self._transfers = transfers
         self._models = models
         self._identity = identity
         self._pace = pace
@@ -144,9 +138,7 @@ class Runtime:
         return report
 
     def _work(self, task: Task, workdir: Path, control: Control) -> Completed:
-        control.stage("fetching")
-        source = workdir / INPUT
-        self._client.fetch(task, source, control.check)
+        source = self._transfers.fetch(task, workdir, control)
         control.stage("loading")
         loaded = self._load(task)
         results = workdir / "out"
@@ -159,11 +151,10 @@ class Runtime:
             max_seconds=task.max_seconds,
         )
         result = loaded.run(request, control.on_progress)
-        control.stage("uploading")
         return Completed(
             job_id=task.job_id,
             attempt=task.attempt,
-            files=self._upload(task, result, control),
+            files=self._transfers.upload(task, result, control),
             report={"device": self._identity.device, **result.report, "stage_seconds": control.stage_seconds()},
             duration=result.duration,
             sample_rate=result.sample_rate,
@@ -180,23 +171,6 @@ class Runtime:
         loaded = model.load(task.variation, self._identity.device)
         self._loaded = (task.model, task.variation, loaded)
         return loaded
-
-    def _upload(self, task: Task, result: RunResult, control: Control) -> tuple[UploadedFile, ...]:
-        made = {file.name: file for file in result.files}
-        if set(made) != {output.name for output in task.outputs}:
-            announced = ", ".join(output.name for output in task.outputs)
-            raise WrongResult(f"{task.model} made {', '.join(made) or 'nothing'}, announced were {announced}.")
-        uploaded = []
-        for output in task.outputs:
-            file = made[output.name]
-            sha256 = file.sha256 or _sha256(file.path)
-            self._client.upload(
-                output.url, file.path, sha256=sha256, content_type=output.content_type, check=control.check
-            )
-            size = file.path.stat().st_size
-            uploaded.append(UploadedFile(name=output.name, size=size, sha256=sha256, duration=file.duration))
-            file.path.unlink()
-        return tuple(uploaded)
 
     def _finish(self, task: Task, report: Report) -> None:
         """Say the last word, as long as the lease may hold."""
@@ -229,8 +203,3 @@ def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
         )
     retryable = bool(getattr(error, "retryable", False))
     return Failed(job_id=task.job_id, attempt=task.attempt, code=code, message=words[:1000], retryable=retryable)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ segments there are, how long each takes, and what goes wrong in which.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import wave
@@ -121,7 +122,7 @@ class Gain:
             raise FastError(f"gain takes no {', '.join(sorted(unknown))}.", "bad_params")
         if params.get("format", "wav") != "wav":
             raise FastError(f"format is {params['format']!r}: gain writes wav only.", "bad_params")
-        return DEFAULTS | dict(params)
+        return DEFAULTS | json.loads(os.environ.get("FAST_MODEL_DEFAULTS", "{}")) | dict(params)
 
     def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
         return tuple(OutputSpec(name=n, filename=f"{n}.wav", content_type="audio/wav") for n in ("quiet", "rest"))

@@ -33,6 +33,7 @@ class MemoryJobRepository:
         self._tallies: dict[tuple[str, Labels], float] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._workers: dict[str, SeenWorker] = {}
+        self._signatures: dict[str, tuple[str, float]] = {}  # -> key, until
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
 
     # Tracks
@@ -234,6 +235,18 @@ class MemoryJobRepository:
     def drop_keys(self, created_before: float) -> None:
         with self._lock:
             self._keys = {key: entry for key, entry in self._keys.items() if entry[2] >= created_before}
+
+    def see_signature(self, signature: str, *, key: str, now: float, until: float) -> bool:
+        with self._lock:
+            seen, seen_until = self._signatures.get(signature, ("", 0.0))
+            if seen_until < now:
+                self._signatures[signature] = (key, until)
+                return True
+            return bool(key) and seen == key
+
+    def drop_signatures(self, now: float) -> None:
+        with self._lock:
+            self._signatures = {name: entry for name, entry in self._signatures.items() if entry[1] >= now}
 
     def metadata_due(self) -> Sequence[Track]:
         tracks = list(self._tracks.values())

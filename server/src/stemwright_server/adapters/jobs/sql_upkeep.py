@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 
-from sqlalchemy import Connection, case, delete, exists, func, select, update
+from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_worker
-from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, tracks, workers
+from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, signatures, tracks, workers
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
@@ -97,6 +97,22 @@ class SqlUpkeep(ABC):
     def drop_keys(self, created_before: float) -> None:
         with self._write() as db:
             db.execute(delete(idempotency).where(idempotency.c.created_at < created_before))
+
+    def see_signature(self, signature: str, *, key: str, now: float, until: float) -> bool:
+        try:
+            with self._write() as db:
+                # A process whose clock is ahead of the sweep's must not find what is over.
+                db.execute(delete(signatures).where(signatures.c.signature == signature, signatures.c.until < now))
+                db.execute(insert(signatures).values(signature=signature, key=key, until=until))
+            return True
+        except IntegrityError:
+            with self._read() as db:
+                seen = db.scalar(select(signatures.c.key).where(signatures.c.signature == signature))
+            return bool(key) and seen == key
+
+    def drop_signatures(self, now: float) -> None:
+        with self._write() as db:
+            db.execute(delete(signatures).where(signatures.c.until < now))
 
     def metadata_due(self) -> Sequence[Track]:
         query = select(tracks).where(tracks.c.revision > tracks.c.written_revision)

@@ -86,6 +86,15 @@ attempts = Table(
     Index("attempts_outcome", "outcome"),
 )
 
+signatures = Table(
+    "seen_signatures",
+    metadata,
+    Column("signature", String(80), primary_key=True),
+    Column("key", String(255), nullable=False),  # the idempotency key it came with
+    Column("until", Double, nullable=False),
+    Index("seen_signatures_until", "until"),
+)
+
 idempotency = Table(
     "idempotency_keys",
     metadata,

@@ -59,18 +59,18 @@ class Target:
 def parse(url: str) -> Target:
     """Take a URL apart. Raises SourceRefused for spellings that other programs might read differently."""
     if _URL.fullmatch(url) is None:
-        raise SourceRefused("The source URL holds characters that a URL cannot; percent-encode them.")
+        raise SourceRefused("The URL holds characters that a URL cannot; percent-encode them.")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise SourceRefused("The source URL is no valid URL.") from error
+        raise SourceRefused("The URL is no valid URL.") from error
     if parts.scheme not in _PORTS:
-        raise SourceRefused("The source URL has to begin with https://.")
+        raise SourceRefused("The URL has to begin with https://.")
     if "@" in parts.netloc:
-        raise SourceRefused("The source URL names a user; give a presigned URL instead.")
+        raise SourceRefused("The URL names a user; give a presigned URL instead.")
     if port == 0 or parts.netloc.endswith(":"):
-        raise SourceRefused("The source URL names no usable port.")
+        raise SourceRefused("The URL names no usable port.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = _host(parts.hostname or "", bracketed=parts.netloc.startswith("["))
     return Target(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], path=path)
@@ -81,9 +81,9 @@ def _host(host: str, *, bracketed: bool) -> str:
         try:
             return str(ipaddress.IPv6Address("" if "%" in host else host))
         except ValueError as error:
-            raise SourceRefused("The source URL's address is no IPv6 address.") from error
+            raise SourceRefused("The URL's address is no IPv6 address.") from error
     if _NAME.fullmatch(host) is None:
-        raise SourceRefused("The source URL's host is no host name.")
+        raise SourceRefused("The URL's host is no host name.")
     if _NUMBER.fullmatch(host.rpartition(".")[2]) is None:
         return host
     try:  # an IPv4 address: in its one usual spelling, or not at all
@@ -111,7 +111,7 @@ def check_target(target: Target, allowed: frozenset[str]) -> None:
     if target.origin in allowed:
         return
     if target.scheme != "https":
-        raise SourceRefused(f"The source at {target.host} is plain http; only https is fetched from.")
+        raise SourceRefused(f"The URL of {target.host} is plain http; it has to begin with https://.")
     if target.literal is not None:
         _check_public(target, target.literal)
 
@@ -127,7 +127,7 @@ def check_addresses(target: Target, addresses: Collection[str], allowed: frozens
             _check_public(target, address)
         elif address.is_link_local and target.literal is None:
             # The operator trusts the name with private addresses, hardly with a metadata service.
-            raise SourceRefused(f"The source at {target.host} has a link-local address.")
+            raise SourceRefused(f"The host {target.host} has a link-local address.")
 
 
 def _check_public(target: Target, address: IPAddress) -> None:
@@ -135,4 +135,4 @@ def _check_public(target: Target, address: IPAddress) -> None:
     if isinstance(address, ipaddress.IPv6Address):
         public = public and address in _GLOBAL_UNICAST
     if not public:
-        raise SourceRefused(f"The source at {target.host} is not on the public internet.")
+        raise SourceRefused(f"The host {target.host} is not on the public internet.")

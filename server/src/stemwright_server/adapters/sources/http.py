@@ -68,7 +68,9 @@ class HttpSources:
     def check(self, url: str) -> None:
         check_target(parse(url), self._allowed)
 
-    def fetch(self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[], None] = lambda: None) -> Fetched:
+    def fetch(
+        self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None] = lambda *_: None
+    ) -> Fetched:
         part = into.with_name(into.name + ".part")
         deadline = time.monotonic() + limits.total_seconds
         attempt = _Attempt(limits=limits, deadline=deadline, part=part, check=check)
@@ -84,7 +86,7 @@ class HttpSources:
                     wait = _FIRST_WAIT * 2 ** (tried - 1)
                     if not error.retryable or tried >= limits.tries or time.monotonic() + wait > deadline:
                         raise
-                check()
+                check(0, None)
                 time.sleep(wait)
         finally:
             part.unlink(missing_ok=True)
@@ -136,7 +138,7 @@ class _Attempt:
     limits: FetchLimits
     deadline: float  # of the monotonic clock
     part: Path
-    check: Callable[[], None]
+    check: Callable[[int, int | None], None]
 
     def left(self) -> float:
         """Seconds to the deadline. Raises the client's own timeout once there are none."""
@@ -179,14 +181,15 @@ def _check_status(status: int, target: Target) -> None:
 def _save(chunks: Iterable[bytes], headers: dict[str, str], target: Target, attempt: _Attempt) -> Fetched:
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise SourceRefused(f"The source at {target.host} sends the file compressed; store it as it is.")
-    length, limit = headers.get("content-length", ""), attempt.limits.max_bytes
-    if length.isdigit() and int(length[:20]) > limit:
-        raise SourceTooLarge(f"The source at {target.host} has {length[:20]} bytes; at most {limit} are taken.")
+    length, limit = headers.get("content-length", "")[:20], attempt.limits.max_bytes
+    total = int(length) if length.isascii() and length.isdigit() else None
+    if total is not None and total > limit:
+        raise SourceTooLarge(f"The source at {target.host} has {total} bytes; at most {limit} are taken.")
     digest, size = hashlib.sha256(), 0
     with _full_disk_is_said(), attempt.part.open("wb") as file:
         for chunk in chunks:
-            attempt.check()
             size += len(chunk)
+            attempt.check(size, total)
             if size > limit:
                 raise SourceTooLarge(f"The source at {target.host} sends more than the {limit} bytes taken.")
             digest.update(chunk)

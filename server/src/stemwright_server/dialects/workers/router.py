@@ -23,7 +23,7 @@ from stemwright_server.usecases.workers import Presence, worker_left
 MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
 _LOOK_AGAIN = 5.0  # a ring can be lost; this cannot
 _JSON = "application/json"
-_REFUSED: dict[int | str, dict[str, Any]] = {403: {"model": Problem}, 422: {"model": Problem}}
+_REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": Problem}, 422: {"model": Problem}}
 _log = structlog.get_logger(__name__)
 
 

@@ -1,0 +1,13 @@
+"""Nobody is let in: for a service that other machines reach, and whose callers have no tokens to show."""
+
+from __future__ import annotations
+
+from stemwright_server.domain.errors import Unauthenticated
+from stemwright_server.ports.auth import Principal
+
+
+class ClosedAuthenticator:
+    """Implements ports.auth.Authenticator."""
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        raise Unauthenticated("This part of the service is closed to other machines until JWT_SECRET is set.")

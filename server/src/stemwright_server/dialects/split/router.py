@@ -1,0 +1,153 @@
+"""``POST /split``, ``GET /queue/status`` and ``GET /healthz``."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Header, Request
+from fastapi.concurrency import run_in_threadpool
+
+from stemwright_server.contract.signing import SEEN_SECONDS, check_signature
+from stemwright_server.dialects.common import Door, Problem, request_id
+from stemwright_server.dialects.split.request import translate
+from stemwright_server.dialects.split.wire import (
+    HealthzResponse,
+    QueueStatusResponse,
+    SplitCancelResponse,
+    SplitRequest,
+    SplitResponse,
+)
+from stemwright_server.domain.errors import Unsigned
+from stemwright_server.domain.job import JobState
+from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.sources import SourceFetcher
+from stemwright_server.usecases.cancel import cancel
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.submit import submit_link
+from stemwright_server.usecases.workers import Presence
+
+CALLER = Principal(subject="hmac:split")  # all who hold the token are one
+SOURCE = "http"  # who fetches its links
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_SIGNED: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": words}
+        for name, words in (
+            ("X-Signature", "sha256=<hex of HMAC-SHA256(DEMUCSSVC_TOKEN, body|timestamp)>"),
+            ("X-Timestamp", "Unix seconds, at most 300 s off."),
+        )
+    ]
+}
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """What the dialect has to be told."""
+
+    secrets: Sequence[str]  # that requests may be signed with
+    webhooks: Collection[str]  # URLs that may be told
+
+
+def healthz_router() -> APIRouter:
+    """The one route that is for everybody, whether the dialect is on or not."""
+    router = APIRouter(tags=["split"])
+
+    @router.get("/healthz")
+    def healthz() -> HealthzResponse:
+        """The API answers. Not signed: whoever watches the process may ask."""
+        return HealthzResponse()
+
+    return router
+
+
+def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door: Door, presence: Presence) -> APIRouter:
+    """The signed routes."""
+    router = APIRouter(tags=["split"])
+
+    def check(body: bytes, request: Request, key: str) -> None:
+        now = parts.clock()
+        signature = check_signature(body, request.headers, secrets=config.secrets, now=now)
+        # The same bytes under the same key are the caller's own second try, and get the first one's answer.
+        if not parts.repository.see_signature(signature, key=key, now=now, until=now + SEEN_SECONDS):
+            raise Unsigned("This signed request was received before; sign it again.", code="replayed")
+
+    @router.post(
+        "/split",
+        status_code=202,
+        responses={status: {"model": Problem} for status in (401, 403, 410, 413, 422, 507)},
+        openapi_extra=_SIGNED
+        | {
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": SplitRequest.model_json_schema()}},
+            }
+        },
+    )
+    async def split(
+        request: Request,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    ) -> SplitResponse:
+        """Queue a job on the file at `audioUrl`; the webhook tells of its end, once and whatever the end is.
+
+        The same Idempotency-Key gets the same job for 24 hours; links that were signed anew are the same links.
+        """
+        body = await request.body()
+        await run_in_threadpool(check, body, request, idempotency_key or "")
+        asked = SplitRequest.read(body)
+        structlog.contextvars.bind_contextvars(version_id=asked.version_id, correlation_id=asked.correlation_id)
+        return await run_in_threadpool(take, asked, request, idempotency_key)
+
+    def take(asked: SplitRequest, request: Request, key: str | None) -> SplitResponse:
+        trace = request.headers.get("traceparent", "")
+        wanted = translate(
+            asked,
+            catalogue=parts.catalogue,
+            source=source,
+            webhooks=config.webhooks,
+            base_url=door.absolute(request)("/"),
+            traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
+        )
+        submission = submit_link(
+            parts,
+            CALLER,
+            url=wanted.url,
+            source=SOURCE,
+            filename=wanted.filename,
+            model=wanted.model,
+            variation=wanted.variation,
+            params=wanted.params,
+            key=key,
+            fingerprint=wanted.fingerprint,
+            request_id=request_id(),
+            extras=wanted.extras,
+        )
+        _log.info("split_taken", job_id=submission.job.id, created=submission.created)
+        return SplitResponse(jobId=submission.job.id)
+
+    @router.post(
+        "/split/{job_id}/cancel",
+        responses={status: {"model": Problem} for status in (401, 404, 409)},
+        openapi_extra=_SIGNED,
+    )
+    async def cancel_split(job_id: str, request: Request) -> SplitCancelResponse:
+        """Call a job off; its webhook says `canceled`. Signs the body, which may be empty; again, it changes nothing."""
+        check_signature(await request.body(), request.headers, secrets=config.secrets, now=parts.clock())
+        job = await run_in_threadpool(cancel, parts, CALLER, job_id)
+        return SplitCancelResponse(jobId=job.id, status=job.state)
+
+    @router.get("/queue/status", responses={401: {"model": Problem}}, openapi_extra=_SIGNED)
+    def queue_status(request: Request) -> QueueStatusResponse:
+        """How long the queue is. Signs the empty body; may be asked again with the same signature."""
+        check_signature(b"", request.headers, secrets=config.secrets, now=parts.clock())
+        counts = parts.repository.counts()
+        return QueueStatusResponse(
+            queue_depth=counts[JobState.QUEUED],
+            active_workers=len(presence.workers(parts)),
+            completed_jobs=counts[JobState.COMPLETED],
+            failed_jobs=counts[JobState.FAILED],
+        )
+
+    return router
