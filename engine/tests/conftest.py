@@ -20,3 +20,11 @@ def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(manifest, "LEGACY_ROOT", f"{NOWHERE}/")
     monkeypatch.delenv("DEMUCS_MODELS_PATH", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test starts a compiler in the background, or finds what another one built."""
+    monkeypatch.setenv("STEMWRIGHT_CACHE", str(tmp_path / "stemwright-cache"))
+    monkeypatch.setenv("STEMWRIGHT_WARM", "off")
+    monkeypatch.delenv("STEMWRIGHT_BACKEND", raising=False)

@@ -9,8 +9,9 @@ import pytest
 
 SEPARATE = """
 import resource, sys
+import numpy as np
 import torch
-from stemwright.device import Computation
+from stemwright.backends.eager import EagerNetwork
 from stemwright.models.bag import Bag
 from stemwright.options import SeparationOptions
 from stemwright.stream import Stream, Track
@@ -22,18 +23,17 @@ class Quarter(torch.nn.Module):
 
 length = int(float(sys.argv[1]) * 60 * 44100)
 stream = Stream(
-    bag=Bag(sources=Quarter.sources, loaders=[Quarter]), stems=Quarter.sources,
+    bag=Bag(sources=Quarter.sources, loaders=[lambda: EagerNetwork(Quarter())]), stems=Quarter.sources,
     options=SeparationOptions(shifts=int(sys.argv[2]), seed=1), sample_rate=44100,
-    computation=Computation(device=torch.device("cpu"), precision="fp32"),
     track=Track(length=length, mean=0.0, std=1.0),
 )
-block = torch.randn(2, 65536, generator=torch.Generator().manual_seed(0))
+block = np.random.default_rng(0).standard_normal((2, 65536), dtype=np.float32)
 def mix():
     for start in range(0, length, 65536):
-        yield block[:, : min(65536, length - start)].clone()
+        yield block[:, : min(65536, length - start)].copy()
 out = 0
 for made in stream.blocks(mix()):
-    assert torch.isfinite(made[0, 0, :10]).all()
+    assert np.isfinite(made[0, 0, :10]).all()
     out += made.shape[-1]
 assert out == length, (out, length)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

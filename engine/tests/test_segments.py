@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,11 +53,11 @@ def test_every_window_holds_its_segment_in_the_middle(plan: Plan) -> None:
 
 @given(plans)
 def test_a_network_that_changes_nothing_gives_the_mix_back(plan: Plan) -> None:
-    mix = torch.randn(2, plan.end, generator=torch.Generator().manual_seed(plan.end))
+    mix = np.random.default_rng(plan.end).standard_normal((2, plan.end), dtype=np.float32)
     window = MixWindow(2)
     window.append(mix)
     adder = OverlapAdd(plan, triangle(plan.segment_length))
-    out = Mixdown(1, plan.end)
+    out = Mixdown(1)
     got = []
     for index in range(len(plan)):
         segment = plan[index]
@@ -66,12 +66,12 @@ def test_a_network_that_changes_nothing_gives_the_mix_back(plan: Plan) -> None:
         out.add(0, segment.start, adder.add(piece[None]))
         if (done := out.take()) is not None:
             got.append(done)
-    torch.testing.assert_close(torch.cat(got, dim=-1)[0], mix, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(got, axis=-1)[0], mix, rtol=1e-5, atol=1e-5)
 
 
-@given(st.integers(1, 999), st.floats(1, 4))
-def test_weights_are_above_zero_and_at_most_one(length: int, power: float) -> None:
-    weight = triangle(length, power)
+@given(st.integers(1, 999))
+def test_weights_are_above_zero_and_at_most_one(length: int) -> None:
+    weight = triangle(length)
     assert weight.shape == (length,)
     assert float(weight.min()) > 0
     assert float(weight.max()) == 1
@@ -79,7 +79,7 @@ def test_weights_are_above_zero_and_at_most_one(length: int, power: float) -> No
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20), st.data())
 def test_a_window_reads_like_the_whole_mix_with_zeros_around(sizes: list[int], data: st.DataObject) -> None:
-    mix = torch.arange(1, sum(sizes) + 1, dtype=torch.float32).repeat(2, 1)
+    mix = np.tile(np.arange(1, sum(sizes) + 1, dtype=np.float32), (2, 1))
     window, position, kept = MixWindow(2), 0, 0
     for size in sizes:
         window.append(mix[:, position : position + size])
@@ -88,15 +88,15 @@ def test_a_window_reads_like_the_whole_mix_with_zeros_around(sizes: list[int], d
         window.forget(kept)
         start = data.draw(st.integers(kept, position + 10))
         length = data.draw(st.integers(0, 50))
-        padded = torch.nn.functional.pad(mix[:, :position], (0, 100))
-        assert torch.equal(window.read(start, length), padded[:, start : start + length])
-    assert float(window.read(-5, 5).abs().sum()) == 0
+        padded = np.pad(mix[:, :position], ((0, 0), (0, 100)))
+        assert np.array_equal(window.read(start, length), padded[:, start : start + length])
+    assert not window.read(-5, 5).any()
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.data())
 def test_a_mixdown_gives_out_what_all_passes_have_reached_once(length: int, passes: int, data: st.DataObject) -> None:
-    parts = torch.randn(passes, 1, 1, length, generator=torch.Generator().manual_seed(length))
-    mixdown, reached, got = Mixdown(passes, length), [0] * passes, []
+    parts = np.random.default_rng(length).standard_normal((passes, 1, 1, length), dtype=np.float32)
+    mixdown, reached, got = Mixdown(passes), [0] * passes, []
     while min(reached) < length:
         index = data.draw(st.sampled_from([i for i in range(passes) if reached[i] < length]))
         count = data.draw(st.integers(1, length - reached[index]))
@@ -105,7 +105,7 @@ def test_a_mixdown_gives_out_what_all_passes_have_reached_once(length: int, pass
         if (done := mixdown.take()) is not None:
             got.append(done)
         assert sum(part.shape[-1] for part in got) == min(reached)
-    torch.testing.assert_close(torch.cat(got, dim=-1), parts.sum(dim=0))
+    np.testing.assert_allclose(np.concatenate(got, axis=-1), parts.sum(axis=0), rtol=1e-5, atol=1e-5)
 
 
 def test_what_cannot_be_planned_is_refused() -> None:
@@ -117,4 +117,4 @@ def test_what_cannot_be_planned_is_refused() -> None:
     with pytest.raises(IndexError):
         plan[len(plan)]
     with pytest.raises(ValueError, match="has 10 samples, its output 9"):
-        OverlapAdd(plan, triangle(10)).add(torch.zeros(1, 2, 9))
+        OverlapAdd(plan, triangle(10)).add(np.zeros((1, 2, 9), dtype=np.float32))

@@ -203,7 +203,7 @@ def test_a_cancel_takes_effect_before_the_next_segment(tmp_path: Path) -> None:
 
 
 def test_the_report_names_what_was_done(tmp_path: Path) -> None:
-    from stemwright.checkpoints.files import sha256_of
+    from stemwright.checkpoints.hashing import sha256_of
 
     mix = music(3).numpy()
     result = saved(tiny_htdemucs(), tmp_path).separate(mix, 44100, EXACT)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from stemwright.checkpoints.files import sha256_of
+from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.header import read_header
 from stemwright_training import figures as measuring
 from stemwright_training.dataset import held_out_items, render_item

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from stemwright.checkpoints import find
-from stemwright.checkpoints.files import load_network, sha256_of
+from stemwright.checkpoints.files import load_network
+from stemwright.checkpoints.hashing import sha256_of
 from stemwright.models.bandnet import BandNet
 from stemwright_training.batches import make_batch
 from stemwright_training.checkpoint import BANDNET, averaged_weights, write_model

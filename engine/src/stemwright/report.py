@@ -35,7 +35,9 @@ class FidelityReport:
     model: str
     weights_sha256: tuple[str, ...]  # of each network's file that was used
     device: str
-    precision: str
+    precision: str  # "fp32", "bf16" or "fp16"
+    backend: str  # what computed it: "eager", "compiled" or "openvino"
+    notes: tuple[str, ...]  # what a user should know of how it was computed, and why so
     segments: int
     seconds: Mapping[str, float]  # spent in each stage; they overlap
     audio_seconds: float

@@ -1,6 +1,6 @@
 """Where segments lie, how they are weighted, and how their outputs are added up.
 
-Pure functions and two small accumulators; positions are sample indices in the mix. The plan is Demucs's
+Pure functions and three small accumulators on numpy arrays, so that they serve every backend; positions are sample indices in the mix. The plan is Demucs's
 (`demucs.apply.apply_model`, demucs 4.1.0): segments start every ``stride`` samples, each is centred in the length the
 network wants, overlapping outputs are blended with a triangular weight and divided by the sum of the weights.
 """
@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +68,13 @@ def stride_of(segment_length: int, overlap: float) -> int:
     return max(1, int((1 - overlap) * segment_length))
 
 
-def triangle(length: int, power: float = 1.0) -> Tensor:
-    """The weight of each sample of a segment: ``[length]`` float32, rising to 1 in the middle and falling again."""
-    rise = torch.arange(1, length // 2 + 1)
-    fall = torch.arange(length - length // 2, 0, -1)
-    weight = torch.cat([rise, fall]).to(torch.float32)
-    return (weight / weight.max()) ** power
+def triangle(length: int) -> Samples:
+    """The weight of each sample of a segment: ``[length]``, rising to 1 in the middle and falling again."""
+    rise = np.arange(1, length // 2 + 1, dtype=np.float32)
+    fall = np.arange(length - length // 2, 0, -1, dtype=np.float32)
+    weight = np.concatenate([rise, fall])
+    weight /= weight.max()
+    return weight
 
 
 class OverlapAdd:
@@ -80,26 +83,26 @@ class OverlapAdd:
     Holds one segment of output, whatever the length of the mix.
     """
 
-    def __init__(self, plan: Plan, weight: Tensor) -> None:
+    def __init__(self, plan: Plan, weight: Samples) -> None:
         self._plan = plan
         self._weight = weight
-        self._sum: Tensor | None = None
-        self._weights = torch.zeros(plan.segment_length)
+        self._sum: Samples | None = None
+        self._weights = np.zeros(plan.segment_length, dtype=np.float32)
         self._next = 0
 
-    def add(self, output: Tensor) -> Tensor:
+    def add(self, output: Samples) -> Samples:
         """Add the output of the next segment, ``[..., length]``, and return the newly settled samples, ``[..., n]``."""
         plan, segment = self._plan, self._plan[self._next]
         if output.shape[-1] != segment.length:
             raise ValueError(f"segment {self._next} has {segment.length} samples, its output {output.shape[-1]}")
         if self._sum is None:
-            self._sum = output.new_zeros(*output.shape[:-1], plan.segment_length)
+            self._sum = np.zeros((*output.shape[:-1], plan.segment_length), dtype=np.float32)
         self._sum[..., : segment.length] += self._weight[: segment.length] * output
         self._weights[: segment.length] += self._weight[: segment.length]
         count = plan.settled(self._next) - segment.start
-        settled = self._sum[..., :count] / self._weights[:count]
-        self._sum = _shifted(self._sum, plan.stride)
-        self._weights = _shifted(self._weights, plan.stride)
+        settled: Samples = self._sum[..., :count] / self._weights[:count]
+        _shift(self._sum, plan.stride)
+        _shift(self._weights, plan.stride)
         self._next += 1
         return settled
 
@@ -108,7 +111,7 @@ class MixWindow:
     """The part of the mix that segments still need: blocks go in at the end, windows are read anywhere."""
 
     def __init__(self, channels: int) -> None:
-        self._samples = torch.zeros(channels, 0)
+        self._samples = np.zeros((channels, 0), dtype=np.float32)
         self._start = 0
 
     @property
@@ -116,20 +119,20 @@ class MixWindow:
         """The position after the last sample given so far."""
         return self._start + self._samples.shape[-1]
 
-    def append(self, block: Tensor) -> None:
+    def append(self, block: Samples) -> None:
         """Append ``[channels, n]`` samples."""
-        self._samples = torch.cat([self._samples, block], dim=-1)
+        self._samples = np.concatenate([self._samples, block], axis=-1)
 
     def forget(self, before: int) -> None:
         """Drop the samples before a position; they may not be read again."""
         if before > self._start:
             count = min(before, self.end) - self._start
-            self._samples = self._samples[:, count:].clone()
+            self._samples = self._samples[:, count:].copy()
             self._start += count
 
-    def read(self, start: int, length: int) -> Tensor:
+    def read(self, start: int, length: int) -> Samples:
         """``[channels, length]`` samples from ``start`` on, zero where the mix has none."""
-        out = self._samples.new_zeros(self._samples.shape[0], length)
+        out = np.zeros((self._samples.shape[0], length), dtype=np.float32)
         first, last = max(start, self._start), min(start + length, self.end)
         if last > first:
             out[:, first - start : last - start] = self._samples[:, first - self._start : last - self._start]
@@ -142,13 +145,12 @@ class Mixdown:
     A pass is one network of a bag at one shift. Each pass adds from its own frontier on.
     """
 
-    def __init__(self, passes: int, length: int) -> None:
+    def __init__(self, passes: int) -> None:
         self._frontier = [0] * passes
-        self._length = length
-        self._sum: Tensor | None = None
+        self._sum: Samples | None = None
         self._start = 0
 
-    def add(self, index: int, position: int, output: Tensor) -> None:
+    def add(self, index: int, position: int, output: Samples) -> None:
         """Add ``[sources, channels, n]`` samples of pass ``index`` that start at ``position`` (negative ones drop)."""
         if position < 0:
             output = output[..., -position:]
@@ -160,23 +162,26 @@ class Mixdown:
             raise ValueError(f"pass {index} stands at {self._frontier[index]}, not at {position}")
         first = position - self._start
         if self._sum is None:
-            self._sum = output.new_zeros(*output.shape[:-1], 0)
-        missing = first + count - self._sum.shape[-1]
-        if missing > 0:
-            self._sum = torch.nn.functional.pad(self._sum, (0, missing))
-        self._sum[..., first : first + count] += output
+            self._sum = output[..., :0]
+        missing = max(0, first + count - self._sum.shape[-1])
+        known = count - missing
+        if known > 0:
+            self._sum[..., first : first + known] += output[..., :known]
+        self._sum = np.concatenate([self._sum, output[..., known:]], axis=-1)
         self._frontier[index] += count
 
-    def take(self) -> Tensor | None:
+    def take(self) -> Samples | None:
         """The samples that every pass has reached and that were not taken yet, or None."""
         count = min(self._frontier) - self._start
         if self._sum is None or count <= 0:
             return None
-        done, self._sum = self._sum[..., :count], self._sum[..., count:].clone()
+        done, self._sum = self._sum[..., :count], self._sum[..., count:].copy()
         self._start += count
         return done
 
 
-def _shifted(values: Tensor, count: int) -> Tensor:
-    """Move the last dimension ``count`` samples to the left and fill with zeros."""
-    return torch.nn.functional.pad(values[..., count:], (0, min(count, values.shape[-1])))
+def _shift(values: Samples, count: int) -> None:
+    """Move the last dimension ``count`` samples to the left, in place, and fill with zeros."""
+    kept = max(0, values.shape[-1] - count)
+    values[..., :kept] = values[..., values.shape[-1] - kept :]
+    values[..., kept:] = 0

@@ -13,20 +13,18 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
 
 from stemwright.audio import AudioInfo, InputLimits, Resampler, ScanResult, open_audio, scan
-from stemwright.checkpoints import Member, ModelInfo, find
+from stemwright.checkpoints import ModelInfo, find
 from stemwright.checkpoints.hub import OnFetch
-from stemwright.device import Computation, choose_computation, choose_device
+from stemwright.device import choose_device
 from stemwright.errors import InputError
 from stemwright.models.bag import Bag
+from stemwright.networks import Networks
 from stemwright.options import DEFAULT_MODEL, OnProgress, SeparationOptions, ShouldStop
 from stemwright.outputs import Output, choose_outputs, compose, needed_sources
 from stemwright.report import FidelityMeter, FidelityReport
@@ -79,14 +77,7 @@ class Separator:
         """
         self.info: ModelInfo = find(model, Path(models_path) if models_path is not None else None)
         self.device = choose_device(device)
-        self._on_fetch = on_fetch
-        self._hashes: dict[int, str] = {}
-        self._bag = Bag(
-            sources=self.info.sources,
-            loaders=[partial(self._load, index, member) for index, member in enumerate(self.info.members)],
-            weights=self.info.weights,
-            segment=self.info.segment,
-        )
+        self._networks = Networks(self.info, device=self.device, on_fetch=on_fetch)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -95,9 +86,10 @@ class Separator:
 
     def load(self, options: SeparationOptions | None = None) -> None:
         """Load what these options need now instead of at the first separation."""
-        needed = needed_sources(self.sources, choose_outputs(self.sources, options or SeparationOptions()))
-        for share in self._bag.shares(needed):
-            self._bag.network(share.index)
+        options = options or SeparationOptions()
+        bag = self._networks.bag(options.precision)
+        for share in bag.shares(needed_sources(self.sources, choose_outputs(self.sources, options))):
+            bag.network(share.index)
 
     def separate(
         self,
@@ -128,7 +120,8 @@ class Separator:
         """
         options = options or SeparationOptions()
         outputs = choose_outputs(self.sources, options)
-        rate, channels = self._format(outputs)
+        bag = self._networks.bag(options.precision)
+        rate, channels = _format(bag, needed_sources(self.sources, outputs))
         samples = _as_mix(mix, channels)
         began = time.monotonic()
         if sample_rate != rate:
@@ -138,7 +131,7 @@ class Separator:
         track = Track(length=samples.shape[-1], mean=float(mono.mean()), std=_deviation(mono))
         timing = {"input": time.monotonic() - began}
         collected: list[NDArray[np.float32]] = []
-        run = self._run(outputs, options, track, timing, on_progress, should_stop)
+        run = self._run(bag, outputs, options, track, timing, on_progress, should_stop)
         for _, made in run.blocks(iter([samples])):
             collected.append(made)
         stems = np.concatenate(collected, axis=-1)
@@ -178,12 +171,13 @@ class Separator:
         options, output = options or SeparationOptions(), output or OutputOptions()
         source = Path(path)
         outputs = choose_outputs(self.sources, options)
-        rate, channels = self._format(outputs)
+        bag = self._networks.bag(options.precision)
+        rate, channels = _format(bag, needed_sources(self.sources, outputs))
         began = time.monotonic()
         found = scan(source, sample_rate=rate, channels=channels, limits=limits)
         timing = {"scan": time.monotonic() - began}
         track = Track(length=found.samples, mean=found.mean, std=_finite(found.std))
-        run = self._run(outputs, options, track, timing, on_progress, should_stop)
+        run = self._run(bag, outputs, options, track, timing, on_progress, should_stop)
         paths = output_paths(source, Path(out), [each.name for each in outputs], output, track_name)
         with (
             open_audio(source, sample_rate=rate, channels=channels, limits=limits) as mix,
@@ -207,6 +201,7 @@ class Separator:
 
     def _run(
         self,
+        bag: Bag,
         outputs: Sequence[Output],
         options: SeparationOptions,
         track: Track,
@@ -214,41 +209,17 @@ class Separator:
         on_progress: OnProgress | None,
         should_stop: ShouldStop | None,
     ) -> _Run:
-        rate, _ = self._format(outputs)
-        computation = choose_computation(self.device, options.precision)
-        began = time.monotonic()
+        stems = needed_sources(self.sources, outputs)
         stream = Stream(
-            bag=self._bag,
-            stems=needed_sources(self.sources, outputs),
+            bag=bag,
+            stems=stems,
             options=options,
-            computation=computation,
-            sample_rate=rate,
+            sample_rate=_format(bag, stems)[0],
             track=track,
             on_progress=on_progress,
             should_stop=should_stop,
         )
-        timing["load"] = time.monotonic() - began
-        return _Run(self, stream, outputs, computation, timing)
-
-    def _format(self, outputs: Sequence[Output]) -> tuple[int, int]:
-        """Sample rate and channels of the model."""
-        share = self._bag.shares(needed_sources(self.sources, outputs))[0]
-        network = self._bag.network(share.index)
-        return int(network.samplerate), int(network.audio_channels)  # type: ignore[arg-type]
-
-    def _load(self, index: int, member: Member) -> nn.Module:
-        if self.info.origin == "package":
-            from stemwright.models import spleeter_package
-
-            network = spleeter_package.load()
-            self._hashes[index] = spleeter_package.WEIGHTS_SHA256
-            return network
-        from stemwright.checkpoints import files, hub
-
-        file = hub.obtain(self.info, member, self._on_fetch)
-        self._hashes[index] = files.sha256_of(file)
-        hub.check(member, file, self._hashes[index])
-        return files.load_network(file)
+        return _Run(self.info, self._networks, stream, outputs, timing)
 
 
 class _Run:
@@ -256,23 +227,22 @@ class _Run:
 
     def __init__(
         self,
-        separator: Separator,
+        info: ModelInfo,
+        networks: Networks,
         stream: Stream,
         outputs: Sequence[Output],
-        computation: Computation,
         timing: dict[str, float],
     ) -> None:
-        self._separator, self._stream, self._outputs = separator, stream, outputs
-        self._computation, self._timing = computation, timing
+        self._info, self._networks, self._stream, self._outputs = info, networks, stream, outputs
+        self._timing = timing
         complete = all(stream.complete)
-        self._meter = FidelityMeter(separator.sources, complete=complete)
+        self._meter = FidelityMeter(info.sources, complete=complete)
         self.meter_outputs = FidelityMeter([output.name for output in outputs], complete=False)
 
     def blocks(self, mix: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Yield the mix ``[channels, n]`` and the outputs ``[outputs, channels, n]``, aligned."""
         held = _Held(mix)
-        for block in self._stream.blocks(held.tensors()):
-            sources = block.numpy()
+        for sources in self._stream.blocks(held.blocks()):
             original = held.take(sources.shape[-1])
             made = compose(self._outputs, original, sources)
             self._meter.add(original, sources)
@@ -281,8 +251,9 @@ class _Run:
 
     def report(self, *, joint_gain: float) -> FidelityReport:
         track, rate = self._stream.track, self._stream.sample_rate
-        seconds = {**self._timing, "model": self._stream.model_seconds}
-        hashes = self._separator._hashes
+        seconds = {"load": self._networks.load_seconds, **self._timing, "model": self._stream.model_seconds}
+        used = self._stream.networks
+        computations = list(dict.fromkeys(network.computation for network in used))
         return FidelityReport(
             samples=track.length,
             sample_rate=rate,
@@ -290,10 +261,12 @@ class _Run:
             residual_db=self._meter.residual_db(),
             joint_gain=joint_gain,
             stems=self.meter_outputs.stems(),
-            model=self._separator.info.name,
-            weights_sha256=tuple(hashes[index] for index in sorted(hashes)),
-            device=str(self._computation.device),
-            precision=self._computation.precision,
+            model=self._info.name,
+            weights_sha256=self._networks.hashes(),
+            device=_joined(each.device for each in computations),
+            precision=_joined(each.precision for each in computations),
+            backend=_joined(each.backend for each in computations),
+            notes=tuple(dict.fromkeys(note for network in used for note in network.notes)),
             segments=self._stream.segments_total,
             seconds={name: round(value, 3) for name, value in seconds.items()},
             audio_seconds=track.length / rate,
@@ -307,15 +280,26 @@ class _Held:
         self._mix = mix
         self._kept: list[NDArray[np.float32]] = []
 
-    def tensors(self) -> Iterator[Tensor]:
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
         for block in self._mix:
             self._kept.append(block)
-            yield torch.from_numpy(np.ascontiguousarray(block))
+            yield block
 
     def take(self, count: int) -> NDArray[np.float32]:
         kept = self._kept[0] if len(self._kept) == 1 else np.concatenate(self._kept, axis=-1)
         self._kept = [kept[:, count:]]
         return kept[:, :count]
+
+
+def _format(bag: Bag, stems: Sequence[str]) -> tuple[int, int]:
+    """Sample rate and channels of the networks that give these stems."""
+    facts = bag.network(bag.shares(stems)[0].index).facts
+    return facts.samplerate, facts.audio_channels
+
+
+def _joined(names: Iterable[str]) -> str:
+    """The networks of a bag may be computed in different ways: all of them, each once."""
+    return " and ".join(dict.fromkeys(names))
 
 
 def _as_mix(mix: ArrayLike, channels: int) -> NDArray[np.float32]:

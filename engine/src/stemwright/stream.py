@@ -1,25 +1,27 @@
 """Separation of a stream: blocks of the mix in, blocks of the stems out, in memory that does not grow.
 
 Each *pass* is one network of the bag at one shift. The passes advance side by side, always the one that is furthest
-behind, so that only about one segment of input and of output is held, however long the mix is.
+behind, so that only about one segment of input and of output is held, however long the mix is. While the model works on
+the next segments, the last ones are added up, measured and encoded.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from stemwright.device import Computation
 from stemwright.errors import Canceled, ModelError, OptionError
 from stemwright.models.bag import Bag, Share
+from stemwright.models.network import Network
 from stemwright.options import OnProgress, Progress, SeparationOptions, ShouldStop
-from stemwright.segments import Mixdown, MixWindow, OverlapAdd, Plan, Segment, stride_of, triangle
+from stemwright.segments import Mixdown, MixWindow, OverlapAdd, Plan, Samples, Segment, stride_of, triangle
 
 _LONGEST_SHIFT = 0.5  # seconds, as in `demucs.apply.apply_model`
 
@@ -38,16 +40,19 @@ class _Pass:
     """One network at one shift, and how far it is."""
 
     share: Share
-    network: nn.Module
+    network: Network
     plan: Plan
-    gain: Tensor  # [sources, 1, 1]: this pass's part in the sum
+    gain: Samples  # [sources, 1, 1]: this pass's part in the sum
     adder: OverlapAdd
-    next: int = 0
+    next: int = 0  # the first segment that was not given to the network yet
 
-    @property
-    def reached(self) -> int:
-        """Position up to which this pass's output is settled."""
-        return self.plan[self.next].start if self.next < len(self.plan) else self.plan.end
+
+@dataclass(frozen=True, kw_only=True)
+class _Unit:
+    """Segments of one pass that follow each other and go through its network in one call."""
+
+    index: int  # of the pass
+    segments: tuple[Segment, ...]
 
 
 @dataclass(kw_only=True)
@@ -57,23 +62,23 @@ class Stream:
     bag: Bag
     stems: Sequence[str]  # what has to be right in the output
     options: SeparationOptions
-    computation: Computation
     sample_rate: int
     track: Track
     on_progress: OnProgress | None = None
     should_stop: ShouldStop | None = None
-    model_seconds: float = field(default=0.0, init=False)
+    model_seconds: float = field(default=0.0, init=False)  # that networks were computing
 
     def __post_init__(self) -> None:
         self._shares = self.bag.shares(self.stems)
-        self._scale = 1.0
-        self._offset = 0.0
-        if getattr(self.bag.network(self._shares[0].index), "normalises", True):
-            self._scale, self._offset = self.track.std + 1e-8, self.track.mean
+        self._scale = np.float32(1.0)
+        self._offset = np.float32(0.0)
+        if self.bag.network(self._shares[0].index).facts.normalises:
+            self._scale, self._offset = np.float32(self.track.std + 1e-8), np.float32(self.track.mean)
         self._passes = [
             self._pass(share, shift) for share in self._shares for shift in _shifts(self.options, self.sample_rate)
         ]
         self.segments_total = sum(len(each.plan) for each in self._passes)
+        self._lock = threading.Lock()
         self._done = 0
         self._began = time.monotonic()
 
@@ -82,7 +87,12 @@ class Stream:
         """For each source of the bag: whether the output holds it (a network not run may leave one out)."""
         return self.bag.complete(self._shares)
 
-    def blocks(self, mix: Iterable[Tensor]) -> Iterator[Tensor]:
+    @property
+    def networks(self) -> list[Network]:
+        """The networks that take part."""
+        return [self.bag.network(share.index) for share in self._shares]
+
+    def blocks(self, mix: Iterable[Samples]) -> Iterator[Samples]:
         """Separate the blocks of a mix, each ``[channels, n]`` float32 at the model's rate.
 
         Yields:
@@ -94,46 +104,60 @@ class Stream:
             InputError, DeviceError: from the source and the device.
         """
         self._began = time.monotonic()
-        source = iter(mix)
+        mixdown = Mixdown(len(self._passes))
+        workers = self.options.jobs * max(each.network.streams for each in self._passes)
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="separate")
+        try:
+            for unit, outputs in self._computed(iter(mix), pool, ahead=workers + 1):
+                each = self._passes[unit.index]
+                for segment, output in zip(unit.segments, outputs, strict=True):
+                    mixdown.add(unit.index, segment.start, each.adder.add(output) * each.gain)
+                    self._tell()
+                if (done := mixdown.take()) is not None:
+                    yield done * self._scale + self._offset
+        finally:
+            pool.shutdown(cancel_futures=True)  # what is being computed ends; what waits is dropped
+
+    def _computed(
+        self, source: Iterator[Samples], pool: ThreadPoolExecutor, *, ahead: int
+    ) -> Iterator[tuple[_Unit, list[Samples]]]:
+        """The output of every unit, in order; up to ``ahead`` of them are given to the pool at a time."""
         window: MixWindow | None = None
-        mixdown = Mixdown(len(self._passes), self.track.length)
-        with ThreadPoolExecutor(self.options.jobs) as pool:
-            while group := self._next_group():
+        pending: deque[tuple[_Unit, Future[list[Samples]]]] = deque()
+        while True:
+            while len(pending) < ahead and (unit := self._next_unit()) is not None:
                 self._stop_if_asked()
-                needed = min(self.track.length, max(seg.window_start + seg.window_length for _, seg in group))
+                last = unit.segments[-1]
+                needed = min(self.track.length, last.window_start + last.window_length)
                 while window is None or window.end < needed:
                     block = next(source)
                     window = window or MixWindow(block.shape[0])
                     window.append((block - self._offset) / self._scale)
-                inputs = [window.read(seg.window_start, seg.window_length) for _, seg in group]
-                began = time.monotonic()
-                outputs = list(pool.map(self._separate, group, inputs))
-                self.model_seconds += time.monotonic() - began
-                for (index, segment), output in zip(group, outputs, strict=True):
-                    each = self._passes[index]
-                    mixdown.add(index, segment.start, each.adder.add(output) * each.gain)
-                    each.next += 1
-                    self._tell()
+                inputs = np.stack([window.read(each.window_start, each.window_length) for each in unit.segments])
                 window.forget(self._earliest())
-                if (done := mixdown.take()) is not None:
-                    yield done * self._scale + self._offset
+                pending.append((unit, pool.submit(self._separate, unit, inputs)))
+            if not pending:
+                return
+            self._stop_if_asked()
+            unit, future = pending.popleft()
+            yield unit, future.result()
 
     def _pass(self, share: Share, shift: int) -> _Pass:
-        network = self.bag.network(share.index).to(self.computation.device)
+        network = self.bag.network(share.index)
         plan = Plan(
             start=-shift,
             end=self.track.length,
             segment_length=(length := self._segment_length(share.index)),
             stride=stride_of(length, self.options.overlap),
-            valid_length=self._valid_length(network, share.index, length),
+            valid_length=self._valid_length(network, length),
         )
-        gain = torch.tensor(share.shares)[:, None, None] / max(1, self.options.shifts)
+        gain = np.float32(share.shares)[:, None, None] / np.float32(max(1, self.options.shifts))
         return _Pass(share=share, network=network, plan=plan, gain=gain, adder=OverlapAdd(plan, triangle(length)))
 
     def _segment_length(self, index: int) -> int:
         own = self.bag.segment_of(index)
         chosen = self.options.segment or own
-        if self.bag.fixed_segment(index) and chosen > own:
+        if self.bag.network(index).facts.fixed_segment and chosen > own:
             raise OptionError(
                 f"a segment of {chosen} s is longer than the {float(own)} s this model was trained on: choose at most that"
             )
@@ -141,38 +165,46 @@ class Stream:
             raise OptionError(f"a segment of {chosen} s is less than one sample")
         return int(chosen * self.sample_rate)
 
-    def _valid_length(self, network: nn.Module, index: int, segment_length: int):  # type: ignore[no-untyped-def]
+    def _valid_length(self, network: Network, segment_length: int) -> Callable[[int], int]:
         """Demucs gives a transformer whole segments of the length asked for; the others say what they want."""
-        if self.bag.fixed_segment(index) and self.options.segment is not None:
+        if network.facts.fixed_segment and self.options.segment is not None:
             return lambda _length: segment_length
-        return getattr(network, "valid_length", lambda length: length)
+        return network.valid_length
 
-    def _next_group(self) -> list[tuple[int, Segment]]:
-        """The next segments to compute, at most ``jobs`` of them: of those passes that are furthest behind."""
-        ahead = {index: each.next for index, each in enumerate(self._passes)}
-        group: list[tuple[int, Segment]] = []
-        while len(group) < self.options.jobs:
-            open_passes = [i for i, each in enumerate(self._passes) if ahead[i] < len(each.plan)]
-            if not open_passes:
+    def _next_unit(self) -> _Unit | None:
+        """What to compute next: of the pass that is furthest behind, as many segments as its network takes at once."""
+        behind = [index for index, each in enumerate(self._passes) if each.next < len(each.plan)]
+        if not behind:
+            return None
+        index = min(behind, key=lambda i: self._passes[i].plan[self._passes[i].next].start)
+        each = self._passes[index]
+        segments = [each.plan[each.next]]
+        each.next += 1
+        while len(segments) < each.network.batch and each.next < len(each.plan):
+            following = each.plan[each.next]
+            if following.window_length != segments[0].window_length:
                 break
-            index = min(open_passes, key=lambda i: self._passes[i].plan[ahead[i]].start)
-            group.append((index, self._passes[index].plan[ahead[index]]))
-            ahead[index] += 1
-        return group
+            segments.append(following)
+            each.next += 1
+        return _Unit(index=index, segments=tuple(segments))
 
-    def _separate(self, where: tuple[int, Segment], mix: Tensor) -> Tensor:
-        index, segment = where
-        output = self.computation.run(self._passes[index].network, mix[None])[0]
-        # The network may give a little more or less than the window; what counts is centred, as in Demucs.
-        margin = segment.margin - (segment.window_length - output.shape[-1]) // 2
-        output = output[..., margin : margin + segment.length]
-        if not torch.isfinite(output).all():
-            raise ModelError(
-                "the model gave values that are not numbers: its weights may be damaged; "
-                "try --precision exact, or verify it with `stemwright models verify`",
-                code="non_finite_output",
-            )
-        return output
+    def _separate(self, unit: _Unit, mix: Samples) -> list[Samples]:
+        began = time.monotonic()
+        outputs = self._passes[unit.index].network(mix)
+        pieces = []
+        for segment, output in zip(unit.segments, outputs, strict=True):
+            # The network may give a little more or less than the window; what counts is centred, as in Demucs.
+            margin = segment.margin - (segment.window_length - output.shape[-1]) // 2
+            pieces.append(output[..., margin : margin + segment.length])
+            if not np.isfinite(pieces[-1]).all():
+                raise ModelError(
+                    "the model gave values that are not numbers: its weights may be damaged; "
+                    "try --precision exact, or verify it with `stemwright models verify`",
+                    code="non_finite_output",
+                )
+        with self._lock:
+            self.model_seconds += (time.monotonic() - began) / self.options.jobs
+        return pieces
 
     def _earliest(self) -> int:
         """The first sample of the mix that any segment still to come will read."""

@@ -7,7 +7,8 @@ import torch
 from small import SOURCES, music, snr_db, tiny_htdemucs
 
 from stemwright.models import build
-from stemwright.models.htdemucs import HTDemucs, supports
+from stemwright.models.arguments import supports
+from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.stft import inverse, spectrogram
 
 

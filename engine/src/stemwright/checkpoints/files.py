@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.header import KLASSES, Header, read_header
 from stemwright.errors import MissingExtraError, ModelError
 from stemwright.models import build
@@ -34,12 +34,6 @@ def load_network(file: Path) -> nn.Module:
             f"the checkpoint {file} does not fit its own description: {reason}", code="model_corrupt"
         ) from None
     return network.eval().requires_grad_(False)
-
-
-def sha256_of(file: Path) -> str:
-    """The hash of a file's bytes, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _check_named_hash(file: Path) -> None:

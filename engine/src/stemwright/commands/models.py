@@ -79,7 +79,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def _verify(model: ModelInfo) -> None:
-    from stemwright.checkpoints import files, hub
+    from stemwright.checkpoints import files, hashing, hub
 
     for member in model.members:
         file = hub.cached(model, member)
@@ -91,7 +91,7 @@ def _verify(model: ModelInfo) -> None:
             spleeter_package.load()
             print(f"{model.name}: {file}: ok, sha256 {spleeter_package.WEIGHTS_SHA256}")
             continue
-        actual = files.sha256_of(file)
+        actual = hashing.sha256_of(file)
         hub.check(member, file, actual)
         files.load_network(file)
         against = "as published" if hub.expected_sha256(member, file) else "no published hash to compare with"

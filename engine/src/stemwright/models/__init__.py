@@ -20,9 +20,11 @@ def build(klass: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Modu
     """
     match klass:
         case "demucs.htdemucs.HTDemucs":
-            from stemwright.models.htdemucs import HTDemucs, supports
+            from stemwright.models.arguments import supports
 
             if supports(kwargs):
+                from stemwright.models.htdemucs import HTDemucs
+
                 return HTDemucs(*args, **kwargs)
             from demucs.htdemucs import HTDemucs as made
         case "demucs.hdemucs.HDemucs":

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from torch import nn
-
 from stemwright.errors import ModelError
+from stemwright.models.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class Bag:
         self,
         *,
         sources: Sequence[str],
-        loaders: Sequence[Callable[[], nn.Module]],
+        loaders: Sequence[Callable[[], Network]],
         weights: Sequence[Sequence[float]] | None = None,
         segment: float | None = None,
     ) -> None:
@@ -34,9 +33,9 @@ class Bag:
         self._loaders = tuple(loaders)
         self._weights = tuple(tuple(row) for row in weights) if weights else ((1.0,) * len(sources),) * len(loaders)
         self._segment = segment
-        self._networks: dict[int, nn.Module] = {}
+        self._networks: dict[int, Network] = {}
 
-    def network(self, index: int) -> nn.Module:
+    def network(self, index: int) -> Network:
         """Load network ``index``, once.
 
         Raises:
@@ -44,9 +43,9 @@ class Bag:
         """
         if index not in self._networks:
             network = self._loaders[index]()
-            if tuple(network.sources) != self.sources:  # type: ignore[arg-type]
+            if network.facts.sources != self.sources:
                 raise ModelError(
-                    f"network {index + 1} of the bag separates {network.sources}, not {self.sources}",
+                    f"network {index + 1} of the bag separates {list(network.facts.sources)}, not {self.sources}",
                     code="model_corrupt",
                 )
             self._networks[index] = network
@@ -72,11 +71,7 @@ class Bag:
 
     def segment_of(self, index: int) -> float | Fraction:
         """Seconds that network ``index`` sees at once. A bag may lengthen it only where the network allows that."""
-        own: float | Fraction = self.network(index).segment  # type: ignore[assignment]
+        facts = self.network(index).facts
         if self._segment is None:
-            return own
-        return self._segment if not self.fixed_segment(index) or self._segment <= own else own
-
-    def fixed_segment(self, index: int) -> bool:
-        """Whether network ``index`` cannot see more than the segment it was trained on (the transformers)."""
-        return type(self.network(index)).__name__ == "HTDemucs"
+            return facts.segment
+        return self._segment if not facts.fixed_segment or self._segment <= facts.segment else facts.segment

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stemwright.models.layers import LayerScale
+from stemwright.models.layers import GroupNorm, LayerScale, Linear
 
 
 class Attention(nn.Module):
@@ -23,33 +23,22 @@ class Attention(nn.Module):
         self.heads = heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
-        self.out_proj = nn.Linear(dim, dim)
+        self.out_proj = Linear(dim, dim)
         nn.init.xavier_uniform_(self.in_proj_weight)
 
     def forward(self, query: Tensor, memory: Tensor | None = None) -> Tensor:
         """Attend from ``query`` to ``memory``, or to itself."""
         dim = query.shape[-1]
+        query = query.to(self.in_proj_weight.dtype)
         if memory is None:
             q, k, v = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         else:
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
+            memory = memory.to(self.in_proj_weight.dtype)
             k, v = F.linear(memory, self.in_proj_weight[dim:], self.in_proj_bias[dim:]).chunk(2, dim=-1)
         q, k, v = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-
-class TokenNorm(nn.Module):
-    """GroupNorm with one group over all tokens and channels; gain per channel."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed = F.layer_norm(x.flatten(1), (x.shape[1] * x.shape[2],)).view_as(x)
-        return torch.addcmul(self.bias, normed, self.weight)
 
 
 class Layer(nn.Module):
@@ -66,11 +55,11 @@ class Layer(nn.Module):
             self.self_attn = attention
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.linear1 = nn.Linear(dim, hidden)
-        self.linear2 = nn.Linear(hidden, dim)
+        self.linear1 = Linear(dim, hidden)
+        self.linear2 = Linear(hidden, dim)
         self.gamma_1 = LayerScale(dim, 1e-4)
         self.gamma_2 = LayerScale(dim, 1e-4)
-        self.norm_out = TokenNorm(dim)
+        self.norm_out = GroupNorm(dim, leading=1)
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         if self.cross and other is not None:
@@ -99,11 +88,11 @@ class CrossTransformer(nn.Module):
     def forward(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         rows, time, dim = x.shape[1:]
         # Attention does not care about the order of tokens, so they stay as they lie in memory: row after row.
-        tokens = self.norm_in(x.flatten(1, 2)) + self._cached(rows, time, x)
-        tokens_t = self.norm_in_t(xt.flatten(1, 2)) + self._cached(0, xt.shape[2], xt)
+        tokens = self.norm_in(x.float().flatten(1, 2)) + self._cached(rows, time, x)
+        tokens_t = self.norm_in_t(xt.float().flatten(1, 2)) + self._cached(0, xt.shape[2], xt)
         for layer, layer_t in zip(self.layers, self.layers_t, strict=True):
             tokens, tokens_t = layer(tokens, tokens_t), layer_t(tokens_t, tokens)
-        return tokens.view(-1, rows, time, dim), tokens_t.view_as(xt)
+        return tokens.view(-1, rows, time, dim), tokens_t.view(-1, 1, xt.shape[2], dim)
 
     def _cached(self, rows: int, time: int, like: Tensor) -> Tensor:
         key = (rows, time, like.device)

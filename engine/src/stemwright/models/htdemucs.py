@@ -2,12 +2,12 @@
 
 Takes the state dict and the constructor arguments of `demucs.htdemucs.HTDemucs` (demucs 4.1.0) as they are. Written for
 inference, and for the configurations that were released: complex spectrogram as channels, no Wiener filter, sine
-positions, norms before attention. `supports` tells which arguments those are; others run on Demucs's own class.
+positions, norms before attention. `arguments.supports` tells which arguments those are; others run on Demucs's own class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,46 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stemwright.models.arguments import supports
 from stemwright.models.crosstransformer import CrossTransformer
 from stemwright.models.layers import Conv, DecoderLayer, EncoderLayer
 from stemwright.models.stft import inverse, spectrogram
-
-# What this network has built in: an argument with another value asks for something that is not written here.
-# Arguments that only matter in training (initial values, dropout, learning rate) may have any value.
-_BUILT_IN: Mapping[str, tuple[Any, ...]] = {
-    "growth": (2,),
-    "wiener_iters": (0,),
-    "end_iters": (0,),
-    "wiener_residual": (False,),
-    "cac": (True,),
-    "rewrite": (True,),
-    "multi_freqs": (None, []),
-    "context_enc": (0,),
-    "t_emb": ("sin",),
-    "t_norm_in": (True,),
-    "t_norm_in_group": (False, 0),
-    "t_group_norm": (False, 0),
-    "t_norm_first": (True,),
-    "t_norm_out": (True,),
-    "t_weight_pos_embed": (1.0,),
-    "t_layer_scale": (True,),
-    "t_gelu": (True,),
-    "t_sin_random_shift": (0,),
-    "t_sparse_self_attn": (False,),
-    "t_sparse_cross_attn": (False,),
-    "t_cross_first": (False,),
-    "use_train_segment": (True,),
-}
-
-
-def supports(kwargs: Mapping[str, Any]) -> bool:
-    """Whether this network computes what these arguments of Demucs's class ask for."""
-    plain = all(kwargs.get(name, values[0]) in values for name, values in _BUILT_IN.items())
-    depth, stride, nfft = kwargs.get("depth", 4), kwargs.get("stride", 4), kwargs.get("nfft", 4096)
-    no_norms = kwargs.get("norm_starts", 4) >= depth
-    rows_left = nfft // 2 // stride ** (depth - 1) > kwargs.get("kernel_size", 8)
-    return plain and no_norms and rows_left and kwargs.get("t_layers", 5) > 0 and kwargs.get("channels_time") is None
-
 
 class FrequencyEmbedding(nn.Module):
     """One learnt vector per frequency row, stored ten times too small, as Demucs does to speed its learning."""
@@ -168,11 +132,7 @@ class HTDemucs(nn.Module):
         """``[B, audio_channels, samples]`` to ``[B, sources, audio_channels, samples]``."""
         length = mix.shape[-1]
         mix = F.pad(mix, (0, self.valid_length(length) - length))
-        z = spectrogram(mix, self.nfft)
-        x, mean, std = _standardised(torch.view_as_real(z).permute(0, 2, 3, 1, 4).flatten(3))
-        xt, mean_t, std_t = _standardised(mix.transpose(1, 2)[:, None])
-        y, yt = self.core(x, xt)
-        return self._joined(y * std + mean, yt * std_t + mean_t, mix.shape[-1])[..., :length]
+        return around(self.core, mix, sources=len(self.sources), nfft=self.nfft)[..., :length]
 
     def core(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         """All that is learnt: spectral ``[B, bins, frames, 2 * channels]`` and waveform ``[B, 1, samples, channels]``.
@@ -185,7 +145,7 @@ class HTDemucs(nn.Module):
             xt = encode_t(xt)
             x = encode(x)
             if index == 0 and self.freq_emb is not None:
-                x = x + (self.freq_emb_scale * self.freq_emb())[:, None]
+                x = (x + (self.freq_emb_scale * self.freq_emb())[:, None]).to(x.dtype)
             skips.append(x)
             skips_t.append(xt)
         x, xt = self._attend(x, xt)
@@ -201,18 +161,36 @@ class HTDemucs(nn.Module):
         x, xt = self.crosstransformer(x, xt)
         return self.channel_downsampler.pointwise(x), self.channel_downsampler_t.pointwise(xt)  # type: ignore[operator,union-attr]
 
-    def _joined(self, y: Tensor, yt: Tensor, length: int) -> Tensor:
-        """Both branches as waves, added: ``[B, sources, channels, length]``."""
-        batch, bins, frames, _ = y.shape
-        sources, channels = len(self.sources), self.audio_channels
-        z = y.reshape(batch, bins, frames, sources, channels, 2).permute(0, 3, 4, 1, 2, 5)
-        wave = inverse(torch.view_as_complex(z.contiguous()), length)
-        direct: Tensor = yt[:, 0].reshape(batch, length, sources, channels).permute(0, 2, 3, 1)
-        return wave + direct
+
+Core = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def around(core: Core, mix: Tensor, *, sources: int, nfft: int) -> Tensor:
+    """What is not learnt: spectrogram, scaling and back, in float32, around whatever computes the core.
+
+    ``[B, channels, samples]`` to ``[B, sources, channels, samples]``; ``core`` as `HTDemucs.core`.
+    """
+    z = spectrogram(mix, nfft)
+    x, mean, std = _standardised(torch.view_as_real(z).permute(0, 2, 3, 1, 4).flatten(3))
+    xt, mean_t, std_t = _standardised(mix.transpose(1, 2)[:, None])
+    y, yt = core(x, xt)
+    y, yt = torch.addcmul(mean, y.float(), std), torch.addcmul(mean_t, yt.float(), std_t)
+    return _joined(y, yt, sources, mix.shape[-1])
+
+
+def _joined(y: Tensor, yt: Tensor, sources: int, length: int) -> Tensor:
+    """Both branches as waves, added: ``[B, sources, channels, length]``."""
+    batch, bins, frames, parts = y.shape
+    channels = parts // sources // 2
+    # Frame after frame, as the inverse FFT reads them: the one copy that this takes.
+    z = y.reshape(batch, bins, frames, sources, channels, 2).permute(0, 3, 4, 2, 1, 5).contiguous()
+    wave = inverse(torch.view_as_complex(z).transpose(-1, -2), length)
+    direct: Tensor = yt[:, 0].reshape(batch, length, sources, channels).permute(0, 2, 3, 1)
+    return wave + direct
 
 
 def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``x`` with mean 0 and deviation 1 per batch entry, and both."""
     dims = tuple(range(1, x.dim()))
     std, mean = torch.std_mean(x, dim=dims, keepdim=True)
-    return (x - mean) / (1e-5 + std), mean, std
+    return (x - mean).div_(1e-5 + std), mean, std

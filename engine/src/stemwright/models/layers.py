@@ -3,6 +3,9 @@
 Everything works on ``[batch, rows, time, channels]``: rows are frequencies in the spectral branch, and one row is the
 waveform branch. So a 1x1 convolution is a linear layer, a normalisation over a row is a layer norm over contiguous
 memory, and nothing is permuted in between. Parameters keep the names and shapes of Demucs's state dict.
+
+A network can be lowered to 16 bits (`lower`): then convolutions, linear layers and attention multiply in that type, while
+statistics, gains and the transformer's residual stream stay in float32. In float32 every cast below is free.
 """
 
 from __future__ import annotations
@@ -27,31 +30,48 @@ class Conv(nn.Module):
 
     def pointwise(self, x: Tensor) -> Tensor:
         """A kernel of one sample is a linear layer on the last dimension."""
-        return F.linear(x, self.weight.flatten(1), self.bias)
+        return F.linear(x.to(self.weight.dtype), self.weight.flatten(1), self.bias)
 
     def conv(
         self, x: Tensor, *, stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0), dilation: int = 1
     ) -> Tensor:
         """Convolve ``[B, rows, time, channels]``."""
-        y = F.conv2d(x.permute(0, 3, 1, 2), self.planar(), self.bias, stride, padding, (1, dilation))
+        y = F.conv2d(x.to(self.weight.dtype).permute(0, 3, 1, 2), self.planar(), self.bias, stride, padding, (1, dilation))
         return y.permute(0, 2, 3, 1)
 
     def transposed(self, x: Tensor, *, stride: tuple[int, int]) -> Tensor:
         """Convolve transposed, without any padding."""
-        y = F.conv_transpose2d(x.permute(0, 3, 1, 2), self.planar(), self.bias, stride)
+        y = F.conv_transpose2d(x.to(self.weight.dtype).permute(0, 3, 1, 2), self.planar(), self.bias, stride)
         return y.permute(0, 2, 3, 1)
 
 
-class RowNorm(nn.Module):
-    """GroupNorm with one group over each row: mean and variance of all its times and channels, gain per channel."""
+class Linear(nn.Linear):
+    """A linear layer that takes its input in any type and multiplies in that of its weights."""
 
-    def __init__(self, channels: int) -> None:
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+
+class GroupNorm(nn.Module):
+    """GroupNorm with one group: mean and variance over all but the leading dimensions, one gain per channel (the last)."""
+
+    in_two_steps = False
+    """Take means over channels first and then over time. For a runtime that adds up millions of numbers one by one."""
+
+    def __init__(self, channels: int, *, leading: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+        self._leading = leading
 
     def forward(self, x: Tensor) -> Tensor:
-        normed = F.layer_norm(x.flatten(2), (x.shape[2] * x.shape[3],)).view_as(x)
+        """Float32, whatever ``x`` is."""
+        x = x.float()
+        if self.in_two_steps:
+            centred = x - x.mean(-1, keepdim=True).mean(-2, keepdim=True)
+            variance = centred.square().mean(-1, keepdim=True).mean(-2, keepdim=True)
+            return centred * (variance + 1e-5).rsqrt() * self.weight + self.bias
+        normed = F.layer_norm(x.flatten(self._leading), (x.shape[-2] * x.shape[-1],)).view_as(x)
         return torch.addcmul(self.bias, normed, self.weight)
 
 
@@ -77,9 +97,9 @@ class DConv(nn.Module):
             nn.ModuleDict(
                 {
                     "0": Conv(hidden, channels, 3, bias=hidden),
-                    "1": RowNorm(hidden),
+                    "1": GroupNorm(hidden, leading=2),
                     "3": Conv(2 * channels, hidden, 1, bias=2 * channels),
-                    "4": RowNorm(2 * channels),
+                    "4": GroupNorm(2 * channels, leading=2),
                     "6": LayerScale(channels, init),
                 }
             )
@@ -92,7 +112,7 @@ class DConv(nn.Module):
             dilation = 2**index
             y = layer["0"].conv(x, padding=(0, dilation), dilation=dilation)  # type: ignore[operator]
             y = layer["3"].pointwise(F.gelu(layer["1"](y)))  # type: ignore[operator]
-            x = x + layer["6"](F.glu(layer["4"](y), dim=-1))
+            x = (x + layer["6"](F.glu(layer["4"](y), dim=-1))).to(x.dtype)
         return x
 
 
@@ -158,3 +178,11 @@ class DecoderLayer(nn.Module):
         else:
             z = self.conv_tr.transposed(y, stride=(1, self.stride))[:, :, pad : pad + length]
         return z if self.last else F.gelu(z)
+
+
+def lower(network: nn.Module, dtype: torch.dtype) -> None:
+    """Let this network multiply in 16 bits from now on; its statistics, gains and embeddings stay in float32."""
+    for module in network.modules():
+        if isinstance(module, Conv | Linear) or hasattr(module, "in_proj_weight"):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)

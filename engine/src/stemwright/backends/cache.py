@@ -1,0 +1,135 @@
+"""Keeps what was built for this machine: folders that are whole or not there, whatever is killed when.
+
+A folder is built aside, written to the disk and then renamed. It lists the hashes of its files, and one that does not
+match is removed and built again. A lock on a file keeps two processes from building the same; the operating system
+releases it when its owner dies, so there is no stale lock to find.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+_LISTING = "contents.json"
+_WRITABLE_BY_OTHERS = 0o022
+
+
+class Busy(Exception):
+    """Another process is building the same."""
+
+
+def cache_folder() -> Path:
+    """``STEMWRIGHT_CACHE``, or ``stemwright`` in the user's folder for caches."""
+    if named := os.environ.get("STEMWRIGHT_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stemwright"
+
+
+def key_of(*parts: str) -> str:
+    """A name for what these strings describe."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+class Cache:
+    """Folders and notes by name, below one folder that only this user may write to."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or cache_folder()
+
+    @contextlib.contextmanager
+    def building(self, name: str) -> Iterator[None]:
+        """Hold the right to build ``name``. What a killed builder left lying about is removed first.
+
+        Raises:
+            Busy: another process holds it.
+            OSError: the cache cannot be written.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with FileLock(self.root / f"{name}.lock", timeout=0):
+                for left in self.root.glob(f".{name}.*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                yield
+        except Timeout:
+            raise Busy(f"another process is building {name}") from None
+
+    def build(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder ``name``; made by ``make``, in a folder aside, when there is none that is whole.
+
+        Call it inside of `building`.
+        """
+        if (found := self.find(name)) is not None:
+            return found
+        aside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.root))
+        try:
+            make(aside)
+            hashes = {file.name: _hash(file) for file in sorted(aside.iterdir())}
+            (aside / _LISTING).write_text(json.dumps(hashes))
+            for file in (*aside.iterdir(), aside):
+                _to_disk(file)
+            aside.rename(self.root / name)
+            _to_disk(self.root)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        return self.root / name
+
+    def find(self, name: str) -> Path | None:
+        """The folder ``name`` if it is there, whole and ours; one that is damaged is removed."""
+        folder = self.root / name
+        try:
+            hashes = json.loads((folder / _LISTING).read_text())
+            whole = all(_hash(folder / file) == expected for file, expected in hashes.items())
+        except (OSError, ValueError, AttributeError):
+            whole = False
+        if whole and _only_ours(folder):
+            return folder
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+    def note(self, name: str) -> Any:
+        """A small JSON value that `write_note` wrote, or None."""
+        try:
+            return json.loads((self.root / f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def write_note(self, name: str, value: Any) -> None:
+        """Write it aside and rename it, so that a reader finds the old one or the new one."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.root, prefix=f".{name}.", delete=False) as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).rename(self.root / f"{name}.json")
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()
+
+
+def _only_ours(folder: Path) -> bool:
+    """Built code is run from here: nobody but us and root may have been able to put it here."""
+    if not hasattr(os, "getuid"):
+        return True
+    stats = (folder.parent.stat(), folder.stat())
+    return all(stat.st_uid in (0, os.getuid()) and not stat.st_mode & _WRITABLE_BY_OTHERS for stat in stats)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,133 @@
+"""Decides how a network is computed here: in the way that was measured best. Needs no torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stemwright.backends import openvino
+from stemwright.backends.cache import Cache, key_of
+from stemwright.backends.machine import code_version, fingerprint, version_of
+from stemwright.backends.ways import PLAIN, Measurements, Way, best
+from stemwright.checkpoints.header import Header, read_header
+from stemwright.device import has_torch
+from stemwright.errors import MissingExtraError
+from stemwright.models.arguments import facts, supports
+from stemwright.models.network import Network
+from stemwright.options import Precision
+
+BACKENDS = ("auto", "eager", "compiled", "openvino")
+_WORTH_BUILDING = 10_000_000  # bytes of a checkpoint: building takes longer than a smaller network gains
+_HTDEMUCS = "demucs.htdemucs.HTDemucs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A checkpoint that backends can be built for, and under which names the cache keeps them."""
+
+    file: Path
+    sha256: str
+    header: Header
+
+    @property
+    def measurements_name(self) -> str:
+        """Of this network, on this machine, with these versions."""
+        return f"measured-{key_of(self.sha256, code_version(), fingerprint('cpu'))}"
+
+    def built_name(self, way: Way) -> str:
+        """A converted model runs on any machine; a compiled one on this machine only."""
+        if way.backend == "openvino":
+            return f"openvino-{key_of(self.sha256, code_version(), version_of('openvino'))}"
+        return f"compiled-{way.precision}-{key_of(self.sha256, code_version(), fingerprint('cpu'))}"
+
+    def open(self, way: Way, cache: Cache, notes: tuple[str, ...] = ()) -> Network | None:
+        """The network as the cache has it, or None when what was built is not there or damaged."""
+        folder = cache.find(self.built_name(way))
+        if folder is None:
+            return None
+        known, nfft = facts(self.header.sources, self.header.kwargs), int(self.header.kwargs.get("nfft", 4096))
+        if way.backend == "openvino":
+            return openvino.OpenVinoNetwork(folder, known, nfft=nfft, precision=way.precision, notes=notes)
+        from stemwright.backends.compiled import CompiledNetwork
+
+        return CompiledNetwork(folder, known, nfft=nfft, precision=way.precision, notes=notes)
+
+
+def candidate(file: Path, sha256: str) -> Candidate | None:
+    """The checkpoint as something to build for, or None when it is another kind of network."""
+    header = read_header(file)
+    if header.klass != _HTDEMUCS or header.args or not supports(header.kwargs) or header.structure is not None:
+        return None
+    return Candidate(file=file, sha256=sha256, header=header)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """How a network will be computed, and why."""
+
+    way: Way
+    notes: tuple[str, ...]  # for the report
+    settled: bool = True  # false while a measurement is still to come
+
+
+def decide(found: Candidate, precision: Precision, cache: Cache, *, may_start: bool) -> Decision:
+    """The way that was measured best. What was never measured is computed plainly, and measured in the background.
+
+    Args:
+        may_start: whether the measurement may be started now; false when that was done before.
+    """
+    asked = backend_asked_for()
+    if not has_torch():
+        return Decision(way=Way(backend="openvino", precision="fp32"), notes=("there is no torch here",))
+    known = Measurements.from_json(cache.note(found.measurements_name))
+    if known is None:
+        return _measured_later(found, cache, may_start=may_start)
+    rows = [each for each in known.measured if asked in ("auto", each.way.backend)]
+    reasons = "; ".join(f"{way} ({why})" for way, why in known.failed.items())
+    if not rows:
+        why = f"STEMWRIGHT_BACKEND asks for {asked}, which is not to be had: {reasons or 'it was not measured'}"
+        return Decision(way=PLAIN, notes=(why,))
+    way, why = best(rows, precision)
+    if way.backend != PLAIN.backend and cache.find(found.built_name(way)) is None:
+        later = _measured_later(found, cache, may_start=may_start)
+        return replace(later, notes=(f"the {way} network in the cache is missing or damaged", *later.notes))
+    return Decision(way=way, notes=(why + (f"; not used: {reasons}" if reasons else ""),))
+
+
+def open_built(found: Candidate, decision: Decision, cache: Cache) -> Network:
+    """The network that was built for this decision.
+
+    Raises:
+        MissingExtraError: there is no torch, and nothing was converted that runs without it.
+    """
+    if decision.way.backend == "openvino" and not openvino.installed():
+        raise MissingExtraError("neither torch nor OpenVINO is installed: pip install torch, or 'stemwright[openvino]'")
+    network = found.open(decision.way, cache, decision.notes)
+    if network is None:
+        raise MissingExtraError(
+            f"{found.file.name} was not converted for OpenVINO {version_of('openvino')} yet, and that takes torch: "
+            "run `stemwright models warm` where torch is installed, and copy its cache"
+        )
+    return network
+
+
+def backend_asked_for() -> str:
+    """``STEMWRIGHT_BACKEND``: ``auto`` unless it names one."""
+    asked = os.environ.get("STEMWRIGHT_BACKEND", "auto")
+    return asked if asked in BACKENDS else "auto"
+
+
+def _measured_later(found: Candidate, cache: Cache, *, may_start: bool) -> Decision:
+    """Plain torch for now; measured in the background if that is wanted and worth it."""
+    if backend_asked_for() == PLAIN.backend:
+        return Decision(way=PLAIN, notes=("STEMWRIGHT_BACKEND asks for torch as it is",))
+    if found.file.stat().st_size < _WORTH_BUILDING:
+        return Decision(way=PLAIN, notes=("the network is small: torch computes it as it is",))
+    if os.environ.get("STEMWRIGHT_WARM", "background") == "off":
+        why = "no backend was measured: STEMWRIGHT_WARM is off, and `stemwright models warm` was not run"
+        return Decision(way=PLAIN, notes=(why,), settled=False)
+    from stemwright.backends.warm import start_in_background
+
+    why = start_in_background(found, cache) if may_start else "faster backends are still being prepared"
+    return Decision(way=PLAIN, notes=(why,), settled=False)

@@ -1,0 +1,117 @@
+"""HTDemucs compiled for this machine: torch's ahead-of-time Inductor, weights frozen, one package in the cache.
+
+Only the core is compiled; the transforms around it stay in torch. A package takes a C++ compiler and a minute or two to
+build, and loads in a fraction of a second without any compiler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stemwright.backends.eager import DTYPES
+from stemwright.models.htdemucs import HTDemucs, around
+from stemwright.models.layers import lower
+from stemwright.models.network import Computation, Facts, Samples
+
+_PACKAGE = "core.pt2"
+
+
+def compiler() -> str | None:
+    """The C++ compiler that would be used, or None."""
+    return next(
+        (found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))), None
+    )
+
+
+class CoreModule(nn.Module):
+    """The learnt part of a network as a module of its own: what is exported."""
+
+    def __init__(self, network: HTDemucs) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        """As `HTDemucs.core`, with outputs in float32."""
+        y, yt = self.network.core(x, xt)
+        return y.float(), yt.float()
+
+
+def example_inputs(network: HTDemucs) -> tuple[Tensor, Tensor]:
+    """Inputs of the core in the shapes of one segment."""
+    length = int(network.segment * network.samplerate)
+    frames = -(-length // (network.nfft // 4))
+    chance = torch.Generator().manual_seed(0)
+    x = torch.randn(1, network.nfft // 2, frames, 2 * network.audio_channels, generator=chance)
+    return x, torch.randn(1, 1, length, network.audio_channels, generator=chance)
+
+
+def build(network: HTDemucs, precision: str, folder: Path) -> None:
+    """Compile the core of a network, in float32 on the CPU, into ``folder``."""
+    core = CoreModule(copy.deepcopy(network))
+    lower(core.network, DTYPES[precision])
+    inputs = example_inputs(network)
+    with torch.no_grad(), _scratch():
+        core(*inputs)  # makes the positions, which become constants
+        exported = torch.export.export(core, inputs)
+        torch._inductor.aoti_compile_and_package(
+            exported, package_path=str(folder / _PACKAGE), inductor_configs={"freezing": True}
+        )
+
+
+class CompiledNetwork:
+    """A network whose core is a package in the cache."""
+
+    batch = 1  # on a CPU one segment at a time is best
+    streams = 1
+
+    def __init__(self, folder: Path, facts: Facts, *, nfft: int, precision: str, notes: tuple[str, ...] = ()) -> None:
+        self.facts = facts
+        self.notes = notes
+        self.computation = Computation(backend="compiled", device="cpu", precision=precision)
+        self._core = torch._inductor.aoti_load_package(str(folder / _PACKAGE))
+        self._nfft = nfft
+
+    def valid_length(self, length: int) -> int:
+        """Always the training segment."""
+        return max(length, int(self.facts.segment * self.facts.samplerate))
+
+    def __call__(self, mix: Samples) -> Samples:
+        """See `Network`."""
+        with torch.inference_mode():
+            return np.concatenate([self._one(torch.from_numpy(each[None])) for each in mix])
+
+    def _one(self, mix: Tensor) -> Samples:
+        length = mix.shape[-1]
+        mix = F.pad(mix, (0, self.valid_length(length) - length))
+        made = around(self._compute, mix, sources=len(self.facts.sources), nfft=self._nfft)
+        return made[..., :length].numpy()  # type: ignore[no-any-return]
+
+    def _compute(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        y, yt = self._core(x.contiguous(), xt.contiguous())
+        return y, yt
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[None]:
+    """Let the compiler work in a temporary folder that does not stay."""
+    before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    with tempfile.TemporaryDirectory(prefix="stemwright-compile-") as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["TORCHINDUCTOR_CACHE_DIR"]
+            else:
+                os.environ["TORCHINDUCTOR_CACHE_DIR"] = before

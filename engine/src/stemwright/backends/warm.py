@@ -1,0 +1,197 @@
+"""Builds every backend for a network and measures them all on one segment: ahead of time, or in the background.
+
+    python -m stemwright.backends.warm CHECKPOINT
+
+runs at the lowest priority, so that a song that is being separated meanwhile hardly notices.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from stemwright.backends import openvino
+from stemwright.backends.cache import Busy, Cache
+from stemwright.backends.choose import Candidate, candidate
+from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.checkpoints.hashing import sha256_of
+from stemwright.models.network import Network, Samples
+
+_ROUNDS = 3
+_ATTEMPTS = 3
+_LOG = "warm.log"
+Say = Callable[[str], None]
+
+
+def start_in_background(found: Candidate, cache: Cache) -> str:
+    """Start this module as a process that outlives ours; returns what the report says of it."""
+    if _attempts(found, cache) >= _ATTEMPTS:
+        return f"preparing faster backends failed {_ATTEMPTS} times (see {_LOG} in the cache): plain torch computes"
+    try:
+        cache.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (cache.root / _LOG).open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "stemwright.backends.warm", str(found.file)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    except OSError as error:
+        return f"no backend can be prepared: the cache cannot be written ({error.strerror})"
+    return "faster backends are being prepared in the background; later songs use the best of them"
+
+
+def warm(file: Path, *, say: Say, cache: Cache | None = None) -> Measurements | None:
+    """Build and measure what is not in the cache yet. None when this network has nothing to build.
+
+    Raises:
+        Busy: another process is doing the same.
+        OSError: the cache cannot be written.
+    """
+    cache = cache or Cache()
+    found = candidate(file, sha256_of(file))
+    if found is None:
+        return None
+    with cache.building(found.measurements_name):
+        known = Measurements.from_json(cache.note(found.measurements_name))
+        if known is not None and _all_there(found, known, cache):
+            return known
+        cache.write_note(_attempts_name(found), _attempts(found, cache) + 1)
+        made = _measure(found, cache, say)
+        cache.write_note(found.measurements_name, made.as_json())
+        return made
+
+
+def _measure(found: Candidate, cache: Cache, say: Say) -> Measurements:
+    from stemwright.backends.eager import EagerNetwork
+    from stemwright.checkpoints.files import load_network
+
+    plain = EagerNetwork(load_network(found.file))
+    mix = _example(plain)
+    expected = plain(mix)
+    networks: dict[Way, Network] = {PLAIN: plain}
+    agreements: dict[Way, float] = {PLAIN: float("inf")}
+    failed: dict[str, str] = {}
+    for way in _ways():
+        began = time.monotonic()
+        try:
+            network = _built(found, way, cache)
+            agreements[way] = agreement_db(expected, network(mix))
+            networks[way] = network
+            say(f"{way}: built in {time.monotonic() - began:.0f} s, agreement {agreements[way]:.1f} dB")
+        except Exception as error:  # a compiler or a runtime may fail in any way: the others are still good
+            failed[str(way)] = " ".join(str(error).split())[:200] or type(error).__name__
+            say(f"{way}: not used: {failed[str(way)]}")
+    seconds = _fastest_of_rounds(networks, mix)
+    rows = [Measured(way=way, seconds=seconds[way], agreement_db=agreements[way]) for way in networks]
+    for row in rows:
+        say(f"{row.way}: {row.seconds:.2f} s a segment")
+    return Measurements(measured=tuple(rows), failed=failed)
+
+
+def _ways() -> list[Way]:
+    """What is worth building: 16 bits only where this machine multiplies them faster than 32."""
+    precisions = ["fp32", "bf16"] if _bf16_pays() else ["fp32"]
+    backends = ["compiled", *(["openvino"] if openvino.installed() else [])]
+    eager = [Way(backend="eager", precision=each) for each in precisions[1:]]
+    return [*eager, *(Way(backend=backend, precision=each) for backend in backends for each in precisions)]
+
+
+def _built(found: Candidate, way: Way, cache: Cache) -> Network:
+    from stemwright.backends.eager import EagerNetwork
+    from stemwright.checkpoints.files import load_network
+    from stemwright.models.htdemucs import HTDemucs
+
+    module = load_network(found.file)
+    assert isinstance(module, HTDemucs)
+    if way.backend == "eager":
+        return EagerNetwork(module, precision=way.precision)
+    if way.backend == "openvino":
+        cache.build(found.built_name(way), lambda folder: openvino.convert(module, folder))
+    else:
+        from stemwright.backends import compiled
+
+        if compiled.compiler() is None:
+            raise RuntimeError("there is no C++ compiler (g++ or clang++)")
+        cache.build(found.built_name(way), lambda folder: compiled.build(module, way.precision, folder))
+    network = found.open(way, cache)
+    assert network is not None, "what was just built is whole"
+    return network
+
+
+def _attempts_name(found: Candidate) -> str:
+    return found.measurements_name.replace("measured", "attempts")
+
+
+def _attempts(found: Candidate, cache: Cache) -> int:
+    """How often it was begun on this machine; a process that is killed every time is not started for ever."""
+    known = cache.note(_attempts_name(found))
+    return known if isinstance(known, int) else 0
+
+
+def _all_there(found: Candidate, known: Measurements, cache: Cache) -> bool:
+    built = [each.way for each in known.measured if each.way.backend != "eager"]
+    return all(cache.find(found.built_name(way)) is not None for way in built)
+
+
+def _bf16_pays() -> bool:
+    """Whether a matrix product in bfloat16 is faster here than in float32."""
+    import torch
+
+    seconds = []
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.ones(512, 512, dtype=dtype)
+        rounds = []
+        for _ in range(4):
+            began = time.perf_counter()
+            a @ a
+            rounds.append(time.perf_counter() - began)
+        seconds.append(min(rounds))
+    return seconds[1] < 0.8 * seconds[0]
+
+
+def _fastest_of_rounds(networks: dict[Way, Network], mix: Samples) -> dict[Way, float]:
+    """The fastest of several rounds, taken in turns, so that a busy machine slows all alike."""
+    seconds = dict.fromkeys(networks, float("inf"))
+    for _ in range(_ROUNDS):
+        for way, network in networks.items():
+            began = time.perf_counter()
+            network(mix)
+            seconds[way] = min(seconds[way], time.perf_counter() - began)
+    return seconds
+
+
+def _example(network: Network) -> Samples:
+    """One segment with mean 0 and deviation 1, as networks get them: noise with a beat. ``[1, channels, samples]``."""
+    length = network.valid_length(int(network.facts.segment * network.facts.samplerate))
+    noise = np.random.default_rng(0).standard_normal((1, network.facts.audio_channels, length), dtype=np.float32)
+    beat = np.exp(-8 * (np.arange(length) / network.facts.samplerate * 2 % 1)).astype(np.float32)
+    mix: Samples = noise * (0.2 + beat)
+    return mix / mix.std()
+
+
+def agreement_db(expected: Samples, got: Samples) -> float:
+    """How closely ``got`` follows ``expected``: energy over the energy of the difference, in dB."""
+    error = float(np.square(expected.astype(np.float64) - got).sum())
+    return 10 * float(np.log10(float(np.square(expected, dtype=np.float64).sum()) / max(error, 1e-300)))
+
+
+def main() -> None:
+    """Warm one checkpoint; another process that is at it already is left to it."""
+    if hasattr(os, "nice"):
+        os.nice(19)
+    try:
+        warm(Path(sys.argv[1]), say=lambda line: print(line, flush=True))
+    except Busy:
+        print("another process is at it already")
+
+
+if __name__ == "__main__":
+    main()

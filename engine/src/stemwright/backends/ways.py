@@ -1,0 +1,94 @@
+"""The ways in which a network can be computed, how fast and how exact each was here, and which one is chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemwright.options import Precision
+
+EXACT_DB = 100.0  # agreement with plain float32 that `exact` asks for
+FAST_DB = 40.0  # that `fast` and `auto` ask for
+_WORTH_IT = 1.15  # `auto` gives up exactness only for more than this
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A backend and a precision."""
+
+    backend: str  # "eager", "compiled" or "openvino"
+    precision: str  # "fp32", "bf16" or "fp16"
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.precision}"
+
+
+PLAIN = Way(backend="eager", precision="fp32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """How one way did on one segment."""
+
+    way: Way
+    seconds: float  # the fastest of several rounds
+    agreement_db: float  # with plain float32; infinite for that itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """What was measured for one network on this machine, and what could not be."""
+
+    measured: tuple[Measured, ...]
+    failed: Mapping[str, str]  # way: why it cannot be used here
+
+    def as_json(self) -> dict[str, Any]:
+        """For the cache."""
+        rows = [
+            {
+                "backend": each.way.backend,
+                "precision": each.way.precision,
+                "seconds": each.seconds,
+                "agreement_db": each.agreement_db if math.isfinite(each.agreement_db) else None,
+            }
+            for each in self.measured
+        ]
+        return {"measured": rows, "failed": dict(self.failed)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Measurements | None:
+        """Out of the cache; None when there is nothing usable."""
+        try:
+            measured = tuple(
+                Measured(
+                    way=Way(backend=str(row["backend"]), precision=str(row["precision"])),
+                    seconds=float(row["seconds"]),
+                    agreement_db=math.inf if row["agreement_db"] is None else float(row["agreement_db"]),
+                )
+                for row in value["measured"]
+            )
+            return cls(measured=measured, failed={str(k): str(v) for k, v in value["failed"].items()})
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+
+def best(measured: Sequence[Measured], precision: Precision) -> tuple[Way, str]:
+    """The way to compute at this precision, and why, in a sentence. Plain float32 when nothing was measured."""
+    exact = _fastest(measured, EXACT_DB)
+    if exact is None:
+        return PLAIN, "nothing was measured yet"
+    chosen = exact
+    if precision != "exact":
+        fast = _fastest(measured, FAST_DB) or exact
+        if precision == "fast" or exact.seconds > _WORTH_IT * fast.seconds:
+            chosen = fast
+    others = ", ".join(f"{each.way} {each.seconds:.2f} s" for each in measured if each is not chosen)
+    agreement = "" if math.isinf(chosen.agreement_db) else f", agreement {chosen.agreement_db:.0f} dB"
+    against = f"; the others: {others}" if others else ""
+    return chosen.way, f"{chosen.way} was measured best: {chosen.seconds:.2f} s a segment{agreement}{against}"
+
+
+def _fastest(measured: Sequence[Measured], agreement_db: float) -> Measured | None:
+    return min((each for each in measured if each.agreement_db >= agreement_db), key=lambda m: m.seconds, default=None)

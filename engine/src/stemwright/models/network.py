@@ -1,0 +1,67 @@
+"""What the engine asks of a network, whatever computes it. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of a network before it computes anything."""
+
+    sources: tuple[str, ...]
+    samplerate: int  # Hz
+    audio_channels: int
+    segment: float | Fraction  # seconds it was made for
+    fixed_segment: bool  # whether it cannot see more than that (the transformers)
+    normalises: bool = True  # whether it wants the mix with mean 0 and deviation 1, as Demucs's networks do
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computation:
+    """How a network is computed: what the report names."""
+
+    backend: str  # "eager", "compiled" or "openvino"
+    device: str  # as torch names it
+    precision: str  # "fp32", "bf16" or "fp16"
+
+
+class Network(Protocol):
+    """A network that is ready to run. Calls may come from several threads."""
+
+    @property
+    def facts(self) -> Facts:
+        """What it is."""
+
+    @property
+    def computation(self) -> Computation:
+        """How it computes; may change when a device runs out of memory."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how it went, one sentence each."""
+
+    @property
+    def batch(self) -> int:
+        """Segments that are best computed in one call."""
+
+    @property
+    def streams(self) -> int:
+        """Calls that may usefully be under way at once: more than one where copies run beside computing."""
+
+    def valid_length(self, length: int) -> int:
+        """Samples it wants for so many samples; never fewer."""
+
+    def __call__(self, mix: Samples) -> Samples:
+        """Separate ``[B, channels, T]`` into ``[B, sources, channels, T']``; T' may differ a little from T.
+
+        Raises:
+            DeviceError: there is not enough memory even for one segment.
+        """

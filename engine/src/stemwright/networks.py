@@ -1,0 +1,121 @@
+"""The networks of one model on one device: fetched, checked and loaded when first needed, and kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stemwright.backends.cache import Cache
+from stemwright.backends.choose import Candidate, Decision, candidate, decide, open_built
+from stemwright.backends.ways import PLAIN, Way
+from stemwright.checkpoints import Member, ModelInfo, hub
+from stemwright.checkpoints.hashing import sha256_of
+from stemwright.checkpoints.hub import OnFetch
+from stemwright.models.bag import Bag
+from stemwright.models.network import Network
+from stemwright.options import Precision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    network: Network
+    way: Way
+    settled: bool
+
+
+class Networks:
+    """Makes bags of a model's networks, each computed as the precision asks and this machine does best."""
+
+    def __init__(self, info: ModelInfo, *, device: str, on_fetch: OnFetch | None) -> None:
+        self._info, self._device, self._on_fetch = info, device, on_fetch
+        self._hashes: dict[int, str] = {}
+        self._kept: dict[tuple[int, Precision], _Kept] = {}
+        self._cache = Cache()
+        self._may_start = True
+        self.load_seconds = 0.0  # that loading has taken so far
+
+    def bag(self, precision: Precision) -> Bag:
+        """The model's networks; each is loaded when the bag is first asked for it."""
+        return Bag(
+            sources=self._info.sources,
+            loaders=[partial(self._network, index, each, precision) for index, each in enumerate(self._info.members)],
+            weights=self._info.weights,
+            segment=self._info.segment,
+        )
+
+    def hashes(self) -> tuple[str, ...]:
+        """sha256 of the checkpoints that were loaded, in the model's order."""
+        return tuple(self._hashes[index] for index in sorted(self._hashes))
+
+    def _network(self, index: int, member: Member, precision: Precision) -> Network:
+        """Loaded once; looked at again for each song as long as a faster way is still being prepared."""
+        kept = self._kept.get((index, precision))
+        if kept is not None and kept.settled:
+            return kept.network
+        began = time.monotonic()
+        found = self._candidate(index, member)
+        decision = self._decision(found, precision)
+        if kept is not None and kept.way == decision.way:
+            return kept.network
+        if found is not None and decision.way.backend != PLAIN.backend:
+            network = open_built(found, decision, self._cache)
+        else:
+            network = self._plain(index, member, decision)
+        self._kept[index, precision] = _Kept(network=network, way=decision.way, settled=decision.settled)
+        self.load_seconds += time.monotonic() - began
+        return network
+
+    def _candidate(self, index: int, member: Member) -> Candidate | None:
+        if self._info.origin == "package" or self._device != "cpu":
+            return None
+        file = self._file(index, member)
+        return candidate(file, self._hashes[index])
+
+    def _decision(self, found: Candidate | None, precision: Precision) -> Decision:
+        if found is not None:
+            decision = decide(found, precision, self._cache, may_start=self._may_start)
+            self._may_start &= decision.settled
+            if decision.settled or precision != "fast":
+                return decision
+        else:
+            decision = Decision(way=PLAIN, notes=())
+        from stemwright.device import low_precision
+
+        # On a GPU `auto` is `fast`: there 16 bits are several times as fast, whatever the network.
+        wants_low = precision == "fast" or (precision == "auto" and self._device != "cpu")
+        low = low_precision(self._device) if wants_low else None
+        way = Way(backend=PLAIN.backend, precision=low) if low is not None else PLAIN
+        return Decision(way=way, notes=decision.notes, settled=decision.settled)
+
+    def _plain(self, index: int, member: Member, decision: Decision) -> Network:
+        from stemwright.backends.eager import EagerNetwork
+
+        again = partial(self._module, index, member)
+        return EagerNetwork(
+            again(), device=self._device, precision=decision.way.precision, to_cpu=again, notes=decision.notes
+        )
+
+    def _module(self, index: int, member: Member) -> nn.Module:
+        if self._info.origin == "package":
+            from stemwright.models import spleeter_package
+
+            self._hashes[index] = spleeter_package.WEIGHTS_SHA256
+            return spleeter_package.load()
+        from stemwright.checkpoints import files
+
+        return files.load_network(self._file(index, member))
+
+    def _file(self, index: int, member: Member) -> Path:
+        """The checkpoint on this machine, checked against its published hash."""
+        file = hub.obtain(self._info, member, self._on_fetch)
+        if index not in self._hashes:
+            actual = sha256_of(file)
+            hub.check(member, file, actual)
+            self._hashes[index] = actual
+        return file
