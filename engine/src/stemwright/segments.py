@@ -1,6 +1,7 @@
 """Where segments lie, how they are weighted, and how their outputs are added up.
 
-Pure functions and three small accumulators on numpy arrays, so that they serve every backend; positions are sample indices in the mix. The plan is Demucs's
+Pure functions and three small accumulators on numpy arrays, which serve every backend; positions are sample indices in
+the mix. The plan is Demucs's
 (`demucs.apply.apply_model`, demucs 4.1.0): segments start every ``stride`` samples, each is centred in the length the
 network wants, overlapping outputs are blended with a triangular weight and divided by the sum of the weights.
 """

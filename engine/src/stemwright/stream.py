@@ -151,7 +151,7 @@ class Stream:
             stride=stride_of(length, self.options.overlap),
             valid_length=self._valid_length(network, length),
         )
-        gain = np.float32(share.shares)[:, None, None] / np.float32(max(1, self.options.shifts))
+        gain = np.array(share.shares, dtype=np.float32)[:, None, None] / np.float32(max(1, self.options.shifts))
         return _Pass(share=share, network=network, plan=plan, gain=gain, adder=OverlapAdd(plan, triangle(length)))
 
     def _segment_length(self, index: int) -> int:

@@ -95,7 +95,7 @@ class CompiledNetwork:
         length = mix.shape[-1]
         mix = F.pad(mix, (0, self.valid_length(length) - length))
         made = around(self._compute, mix, sources=len(self.facts.sources), nfft=self._nfft)
-        return made[..., :length].numpy()  # type: ignore[no-any-return]
+        return made[..., :length].numpy()
 
     def _compute(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         y, yt = self._core(x.contiguous(), xt.contiguous())

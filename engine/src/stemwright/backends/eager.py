@@ -121,13 +121,13 @@ class EagerNetwork:
 
     def _on_own_stream(self, given: Tensor) -> Samples:
         """Through pinned memory and on a stream of its own, so that the copies of two calls overlap with computing."""
-        stream = torch.cuda.Stream(self._device)
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(stream):
             made = self._module(given.pin_memory().to(self._device, non_blocking=True)).float()
             out = torch.empty(made.shape, pin_memory=True)
             out.copy_(made, non_blocking=True)
         stream.synchronize()
-        return out.numpy()  # type: ignore[no-any-return]
+        return out.numpy()
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if not self._autocasts:

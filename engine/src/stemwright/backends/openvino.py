@@ -56,9 +56,7 @@ class OpenVinoNetwork:
     batch = 1
     streams = 1
 
-    def __init__(
-        self, folder: Path, facts: Facts, *, nfft: int, precision: str, notes: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, folder: Path, facts: Facts, *, nfft: int, precision: str, notes: tuple[str, ...] = ()) -> None:
         import openvino
 
         self.facts = facts
@@ -111,8 +109,8 @@ def spectrogram(audio: Samples, nfft: int) -> NDArray[np.complex64]:
     padded = np.pad(audio, ((0, 0), (border, border + frames * hop - length)), mode="reflect")
     padded = np.pad(padded, ((0, 0), (nfft // 2, nfft // 2)), mode="reflect")
     pieces = np.lib.stride_tricks.sliding_window_view(padded, nfft, axis=-1)[:, 2 * hop :: hop][:, :frames]
-    spectra: NDArray[np.complex64] = np.fft.rfft(pieces * (_hann(nfft) / np.float32(nfft**0.5)), axis=-1)
-    return np.ascontiguousarray(spectra[..., :-1])
+    spectra = np.fft.rfft(pieces * (_hann(nfft) / np.float32(nfft**0.5)), axis=-1)
+    return np.ascontiguousarray(spectra[..., :-1], dtype=np.complex64)
 
 
 def inverse(spectra: NDArray[np.complex64], length: int) -> Samples:

@@ -173,8 +173,9 @@ def _example(network: Network) -> Samples:
     length = network.valid_length(int(network.facts.segment * network.facts.samplerate))
     noise = np.random.default_rng(0).standard_normal((1, network.facts.audio_channels, length), dtype=np.float32)
     beat = np.exp(-8 * (np.arange(length) / network.facts.samplerate * 2 % 1)).astype(np.float32)
-    mix: Samples = noise * (0.2 + beat)
-    return mix / mix.std()
+    mix: Samples = noise * (np.float32(0.2) + beat)
+    mix /= mix.std()
+    return mix
 
 
 def agreement_db(expected: Samples, got: Samples) -> float:

@@ -1,8 +1,9 @@
-"""`stemwright models`: lists, pulls and verifies models."""
+"""`stemwright models`: lists, pulls, warms and verifies models."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Add the parser of this command."""
-    parser = subparsers.add_parser("models", help="list, pull and verify models", description="List models.")
+    parser = subparsers.add_parser("models", help="list, pull, warm and verify models", description="List models.")
     parser.add_argument("--models-path", "--repo", type=Path, metavar="DIR", help="folder of models of your own")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(func=run_list)
@@ -25,6 +26,7 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     for name, text, func in (
         ("list", "list all models, with their licences and where they lie", run_list),
         ("pull", "fetch models, so that they are there later without a network", run_pull),
+        ("warm", "build and measure, ahead of time, what computes these models fastest on this machine", run_warm),
         ("verify", "compare the files of models with the published hashes, and load them", run_verify),
     ):
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
@@ -63,6 +65,33 @@ def run_pull(args: argparse.Namespace) -> int:
         for file in files:
             print(file)
     return 0
+
+
+def run_warm(args: argparse.Namespace) -> int:
+    """Build every backend for the models' networks and measure them; the first song then needs no building."""
+    from stemwright.backends.cache import Busy
+    from stemwright.backends.warm import warm
+    from stemwright.checkpoints import find, hub
+
+    for name in args.names:
+        model = find(name, args.models_path)
+        if model.origin == "package":
+            print(f"{name}: nothing to build: torch computes it as it is")
+            continue
+        for member in model.members:
+            file = hub.obtain(model, member, lambda line: print(line, file=sys.stderr))
+            try:
+                made = warm(file, say=functools.partial(_say, f"{name} {member.signature}"))
+            except Busy:
+                return fail(f"another process is preparing {name} already: wait until it is done")
+            except OSError as error:
+                return fail(f"the cache cannot be written: {error}; set STEMWRIGHT_CACHE to a folder that can")
+            print(f"{name} {member.signature}: {'ready' if made else 'nothing to build: torch computes it as it is'}")
+    return 0
+
+
+def _say(about: str, line: str) -> None:
+    print(f"{about}: {line}", flush=True)
 
 
 def run_verify(args: argparse.Namespace) -> int:

@@ -108,8 +108,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Separate every input; one that fails does not keep the others from being done."""
+    from stemwright.allocator import keep_freed_memory
     from stemwright.audio import InputLimits
     from stemwright.separator import Separator
+
+    keep_freed_memory()
 
     options, output = _separation_options(args), _output_options(args)
     names = _track_names(args.inputs)
@@ -239,11 +242,13 @@ def _print_summary(done: FileSeparation) -> None:
     took = report.seconds["total"]
     print(
         f"{done.source.name}: {report.audio_seconds:.1f} s of music in {took:.1f} s "
-        f"({report.audio_seconds / took:.1f}x real time), {report.model} on {report.device}, {report.precision}"
+        f"({report.audio_seconds / took:.1f}x real time), {report.model} on {report.device}, "
+        f"{report.backend} {report.precision}"
     )
     for each in done.artifacts:
         print(f"  {each.path}")
-    notes = [f"{name} is silent" for name, stem in report.stems.items() if stem.silent]
+    notes = list(report.notes)
+    notes += [f"{name} is silent" for name, stem in report.stems.items() if stem.silent]
     if report.residual_db is not None:
         notes.append(f"stems sum to the mix within {report.residual_db:.1f} dB")
     if report.joint_gain < 1:

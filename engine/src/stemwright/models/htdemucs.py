@@ -20,6 +20,7 @@ from stemwright.models.crosstransformer import CrossTransformer
 from stemwright.models.layers import Conv, DecoderLayer, EncoderLayer
 from stemwright.models.stft import inverse, spectrogram
 
+
 class FrequencyEmbedding(nn.Module):
     """One learnt vector per frequency row, stored ten times too small, as Demucs does to speed its learning."""
 

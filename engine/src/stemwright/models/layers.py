@@ -36,7 +36,9 @@ class Conv(nn.Module):
         self, x: Tensor, *, stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0), dilation: int = 1
     ) -> Tensor:
         """Convolve ``[B, rows, time, channels]``."""
-        y = F.conv2d(x.to(self.weight.dtype).permute(0, 3, 1, 2), self.planar(), self.bias, stride, padding, (1, dilation))
+        y = F.conv2d(
+            x.to(self.weight.dtype).permute(0, 3, 1, 2), self.planar(), self.bias, stride, padding, (1, dilation)
+        )
         return y.permute(0, 2, 3, 1)
 
     def transposed(self, x: Tensor, *, stride: tuple[int, int]) -> Tensor:

@@ -79,7 +79,11 @@ class Demucs:
 
     def prepare(self, device: str) -> None:
         """Import torch and what else takes its time, before the first task comes."""
+        import stemwright.backends.eager
         import stemwright.separator  # noqa: F401
+        from stemwright.allocator import keep_freed_memory
+
+        keep_freed_memory()
 
     def load(self, variation: str, device: str) -> LoadedDemucs:
         """Load a model's weights; they are fetched first when they are not on this machine."""

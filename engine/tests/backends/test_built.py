@@ -1,0 +1,124 @@
+"""Networks that were compiled or converted compute what plain torch computes, and songs use them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from packed import save_safetensors
+from small import music, snr_db, tiny_htdemucs
+
+from stemwright import SeparationOptions, Separator
+from stemwright.backends import choose, compiled, openvino, warm
+from stemwright.backends.cache import Cache
+from stemwright.backends.choose import candidate
+from stemwright.backends.eager import EagerNetwork
+from stemwright.backends.ways import Measurements, Way
+from stemwright.checkpoints.files import load_network
+from stemwright.checkpoints.hashing import sha256_of
+
+SMALLEST = {"depth": 3, "t_layers": 2}
+
+
+def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(list(stems.values())))
+
+
+@pytest.mark.skipif(compiled.compiler() is None, reason="there is no C++ compiler here")
+def test_a_song_is_separated_at_once_and_the_next_one_by_what_was_compiled_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
+    monkeypatch.setenv("STEMWRIGHT_WARM", "background")
+    monkeypatch.setattr(choose, "_WORTH_BUILDING", 0)
+    monkeypatch.setattr(os, "environ", os.environ)  # the child inherits the cache's folder
+    separator = Separator("abc", models_path=tmp_path, device="cpu")
+    mix = music(3).numpy()
+    first = separator.separate(mix, 44100)
+    assert first.report.backend == "eager"
+    found = candidate(file, sha256_of(file))
+    assert found is not None
+    known = wait_for_measurements(found.measurements_name)
+    assert Way(backend="compiled", precision="fp32") in [each.way for each in known.measured]
+    monkeypatch.setenv("STEMWRIGHT_BACKEND", "compiled")  # the smallest network may be as fast in plain torch
+    second = separator.separate(mix, 44100, SeparationOptions(precision="exact"))
+    assert (second.report.backend, second.report.precision) == ("compiled", "fp32")
+    assert "compiled fp32 was measured best" in second.report.notes[0]
+    assert snr_db(as_tensor(first.stems), as_tensor(second.stems)) > 100
+
+
+def wait_for_measurements(name: str) -> Measurements:
+    cache = Cache()
+    for _ in range(1200):
+        if (known := Measurements.from_json(cache.note(name))) is not None:
+            return known
+        time.sleep(0.5)
+    raise AssertionError((cache.root / "warm.log").read_text())
+
+
+def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
+    monkeypatch.setattr(compiled, "compiler", lambda: None)
+    monkeypatch.setattr(openvino, "installed", lambda: False)
+    said: list[str] = []
+    known = warm.warm(file, say=said.append)
+    assert known is not None
+    assert str(known.measured[0].way) == "eager fp32"
+    assert known.failed["compiled fp32"] == "there is no C++ compiler (g++ or clang++)"
+    assert any("compiled fp32: not used: there is no C++ compiler" in line for line in said)
+    assert warm.warm(file, say=pytest.fail) == known  # measured once
+
+
+RUN_WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # as if it were not installed
+import importlib.util as util
+find = util.find_spec
+util.find_spec = lambda name, *rest: None if name == "torch" else find(name, *rest)
+import numpy as np
+from stemwright import Separator
+separator = Separator("abc", models_path=sys.argv[1])
+result = separator.separate(np.load(sys.argv[2]), 44100)
+assert "demucs" not in sys.modules
+assert (result.report.backend, result.report.precision) == ("openvino", "fp32"), result.report
+np.save(sys.argv[3], np.stack(list(result.stems.values())))
+"""
+
+
+def test_openvino_agrees_to_100_db_and_runs_without_torch(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra stemwright[openvino] is not installed")
+    file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
+    network = load_network(file)
+    found, cache, way = candidate(file, sha256_of(file)), Cache(), Way(backend="openvino", precision="fp32")
+    assert found is not None
+    with cache.building(name := found.built_name(way)):
+        cache.build(name, lambda folder: openvino.convert(network, folder))  # type: ignore[arg-type]
+    mix = music(1.2).numpy()
+    built = found.open(way, cache)
+    assert built is not None
+    expected = torch.from_numpy(EagerNetwork(network)(mix[None]))
+    assert snr_db(expected, torch.from_numpy(built(mix[None]))) > 100
+    np.save(tmp_path / "mix.npy", mix)
+    arguments = [str(tmp_path), str(tmp_path / "mix.npy"), str(tmp_path / "stems.npy")]
+    done = subprocess.run([sys.executable, "-c", RUN_WITHOUT_TORCH, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with_torch = Separator("abc", models_path=tmp_path, device="cpu").separate(mix, 44100)
+    got = torch.from_numpy(np.load(tmp_path / "stems.npy"))
+    assert snr_db(as_tensor(with_torch.stems), got) > 100
+
+
+def test_without_torch_and_without_a_converted_model_the_error_says_what_to_do(tmp_path: Path) -> None:
+    save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
+    np.save(tmp_path / "mix.npy", music(0.1).numpy())
+    arguments = [str(tmp_path), str(tmp_path / "mix.npy"), str(tmp_path / "stems.npy")]
+    done = subprocess.run([sys.executable, "-c", RUN_WITHOUT_TORCH, *arguments], capture_output=True, text=True)
+    assert "MissingExtraError" in done.stderr
+    assert "stemwright models warm" in done.stderr or "stemwright[openvino]" in done.stderr

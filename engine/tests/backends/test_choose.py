@@ -1,0 +1,152 @@
+"""Which backend a song gets, what is started for the next one, and what the report says of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from packed import save_safetensors
+from small import music, tiny_hdemucs, tiny_htdemucs
+
+from stemwright import SeparationOptions, Separator
+from stemwright.backends import choose, warm
+from stemwright.backends.cache import Cache
+from stemwright.backends.choose import Candidate, candidate, decide
+from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.checkpoints.hashing import sha256_of
+
+COMPILED = Way(backend="compiled", precision="fp32")
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Candidate:
+    made = candidate(file := save_safetensors(tiny_htdemucs(), tmp_path, "abc"), sha256_of(file))
+    assert made is not None
+    return made
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Commands that would run in the background; every network is worth building for."""
+    commands: list[list[str]] = []
+    monkeypatch.setenv("STEMWRIGHT_WARM", "background")
+    monkeypatch.setattr(choose, "_WORTH_BUILDING", 0)
+    monkeypatch.setattr(warm.subprocess, "Popen", lambda command, **_: commands.append(command))
+    return commands
+
+
+def remember(found: Candidate, cache: Cache, *extra: Measured, **failed: str) -> None:
+    plain = Measured(way=PLAIN, seconds=2.0, agreement_db=math.inf)
+    cache.write_note(found.measurements_name, Measurements(measured=(plain, *extra), failed=failed).as_json())
+
+
+def test_the_first_song_runs_at_once_on_plain_torch_and_one_process_prepares_the_rest(
+    tmp_path: Path, started: list[list[str]]
+) -> None:
+    file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
+    separator = Separator("abc", models_path=tmp_path, device="cpu")
+    first = separator.separate(music(1).numpy(), 44100).report
+    second = separator.separate(music(1).numpy(), 44100).report
+    assert (first.backend, first.precision) == ("eager", "fp32")
+    assert "are being prepared in the background" in first.notes[0]
+    assert [command[-3:] for command in started] == [["-m", "stemwright.backends.warm", str(file)]]
+    assert second.backend == "eager"
+
+
+def test_what_was_measured_decides_and_the_report_says_why(tmp_path: Path, started: list[list[str]]) -> None:
+    file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
+    separator = Separator("abc", models_path=tmp_path, device="cpu")
+    found = candidate(file, sha256_of(file))
+    assert found is not None
+    remember(found, Cache(), **{"compiled fp32": "there is no C++ compiler (g++ or clang++)"})
+    report = separator.separate(music(1).numpy(), 44100).report
+    assert report.backend == "eager"
+    assert "eager fp32 was measured best: 2.00 s a segment" in report.notes[0]
+    assert "not used: compiled fp32 (there is no C++ compiler" in report.notes[0]
+    assert not started
+
+
+def test_16_bits_are_used_where_they_were_measured_best(tmp_path: Path) -> None:
+    file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
+    found = candidate(file, sha256_of(file))
+    assert found is not None
+    bf16 = Way(backend="eager", precision="bf16")
+    remember(found, Cache(), Measured(way=bf16, seconds=0.5, agreement_db=42))
+    separator = Separator("abc", models_path=tmp_path, device="cpu")
+    auto = separator.separate(music(1).numpy(), 44100).report
+    exact = separator.separate(music(1).numpy(), 44100, SeparationOptions(precision="exact")).report
+    assert (auto.precision, exact.precision) == ("bf16", "fp32")
+
+
+def test_a_built_network_that_is_gone_or_damaged_is_prepared_again(found: Candidate, started: list[list[str]]) -> None:
+    cache = Cache()
+    remember(found, cache, Measured(way=COMPILED, seconds=1.0, agreement_db=120))
+    folder = cache.root / found.built_name(COMPILED)
+    folder.mkdir()
+    (folder / "contents.json").write_text('{"core.pt2": "not its hash"}')
+    decision = decide(found, "exact", cache, may_start=True)
+    assert decision.way == PLAIN
+    assert not decision.settled
+    assert decision.notes[0] == "the compiled fp32 network in the cache is missing or damaged"
+    assert len(started) == 1
+    assert not folder.exists()
+
+
+def test_a_preparation_that_dies_again_and_again_is_not_started_for_ever(
+    found: Candidate, started: list[list[str]]
+) -> None:
+    cache = Cache()
+    cache.write_note(found.measurements_name.replace("measured", "attempts"), 3)
+    decision = decide(found, "auto", cache, may_start=True)
+    assert "failed 3 times" in decision.notes[0]
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("STEMWRIGHT_BACKEND", "eager", "asks for torch as it is"),
+        ("STEMWRIGHT_WARM", "off", "STEMWRIGHT_WARM is off"),
+    ],
+)
+def test_settings_turn_it_off(
+    setting: str, value: str, expected: str, found: Candidate, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(setting, value)
+    assert expected in decide(found, "auto", Cache(), may_start=True).notes[0]
+    assert not started
+
+
+def test_a_backend_that_is_asked_for_and_cannot_be_had_is_said(
+    found: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_BACKEND", "openvino")
+    remember(found, Cache(), **{"openvino fp32": "broken"})
+    decision = decide(found, "auto", Cache(), may_start=True)
+    assert decision.way == PLAIN
+    assert decision.notes == ("STEMWRIGHT_BACKEND asks for openvino, which is not to be had: openvino fp32 (broken)",)
+
+
+def test_small_networks_and_other_kinds_are_computed_as_they_are(
+    found: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_WARM", "background")
+    assert "the network is small" in decide(found, "auto", Cache(), may_start=True).notes[0]
+    v3 = save_safetensors(tiny_hdemucs(), tmp_path, "v3")
+    assert candidate(v3, sha256_of(v3)) is None
+    assert warm.warm(v3, say=print) is None
+
+
+def test_another_machine_another_torch_or_other_weights_are_measured_anew(
+    found: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = found.measurements_name
+    other_weights = Candidate(file=found.file, sha256="0" * 64, header=found.header)
+    assert other_weights.measurements_name != name
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert found.measurements_name != name
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert found.measurements_name == name
+    monkeypatch.setattr("stemwright.backends.machine.version_of", lambda package: "9.9")
+    assert found.measurements_name != name

@@ -1,0 +1,60 @@
+"""The way that was measured best is chosen, within the agreement that the precision asks for."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from stemwright.backends.ways import PLAIN, Measured, Measurements, Way, best
+from stemwright.options import Precision
+
+COMPILED = Way(backend="compiled", precision="fp32")
+BF16 = Way(backend="compiled", precision="bf16")
+OPENVINO = Way(backend="openvino", precision="fp32")
+
+
+def rows(plain: float, compiled: float, bf16: float, openvino: float = 9.0) -> list[Measured]:
+    return [
+        Measured(way=PLAIN, seconds=plain, agreement_db=math.inf),
+        Measured(way=COMPILED, seconds=compiled, agreement_db=118),
+        Measured(way=BF16, seconds=bf16, agreement_db=42),
+        Measured(way=OPENVINO, seconds=openvino, agreement_db=80),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "precision", "expected"),
+    [
+        (rows(2.0, 1.4, 0.5), "exact", COMPILED),
+        (rows(2.0, 1.4, 0.5), "fast", BF16),
+        (rows(2.0, 1.4, 0.5), "auto", BF16),
+        (rows(2.0, 1.4, 1.3), "fast", BF16),
+        (rows(2.0, 1.4, 1.3), "auto", COMPILED),  # a little faster is not worth the agreement
+        (rows(2.0, 2.5, 3.0), "auto", PLAIN),
+        (rows(2.0, 1.4, 1.5, 0.5), "exact", COMPILED),  # 80 dB are not exact
+        ([], "auto", PLAIN),
+    ],
+)
+def test_the_fastest_that_agrees_enough_is_chosen(
+    measured: list[Measured], precision: Precision, expected: Way
+) -> None:
+    assert best(measured, precision)[0] == expected
+
+
+def test_what_agrees_too_little_is_never_chosen() -> None:
+    bad = Measured(way=BF16, seconds=0.1, agreement_db=39)
+    assert best([*rows(2.0, 1.4, 1.4)[:2], bad], "fast")[0] == COMPILED
+
+
+def test_the_reason_names_what_was_measured() -> None:
+    _, why = best(rows(2.0, 1.4, 0.5), "auto")
+    assert "compiled bf16 was measured best: 0.50 s a segment, agreement 42 dB" in why
+    assert "eager fp32 2.00 s" in why
+
+
+def test_measurements_survive_the_cache_and_damaged_ones_count_as_none() -> None:
+    known = Measurements(measured=tuple(rows(2.0, 1.4, 0.5)), failed={"openvino bf16": "no"})
+    assert Measurements.from_json(known.as_json()) == known
+    for value in (None, [], {}, {"measured": [{}], "failed": {}}, {"measured": [], "failed": 3}):
+        assert Measurements.from_json(value) is None
