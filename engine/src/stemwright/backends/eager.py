@@ -106,7 +106,7 @@ class EagerNetwork:
             torch.cuda.empty_cache()
         if len(mix) > 1:
             half = len(mix) // 2
-            self._batch = max(1, min(half, self._batch or half))
+            self._batch = half
             self._note(f"{self._device} ran out of memory: batches of {self._batch}")
             return np.concatenate([self(mix[:half]), self(mix[half:])])
         self._move_to_cpu()
