@@ -162,6 +162,8 @@ def build_app(
     from stemwright_server.contract.signing import Verifier
     from stemwright_server.dialects import common
     from stemwright_server.dialects.blobs.router import blobs_router
+    from stemwright_server.dialects.metrics.requests import CountRequests, RequestCounts
+    from stemwright_server.dialects.metrics.router import metrics_registry, metrics_router
     from stemwright_server.dialects.page.router import page_router
     from stemwright_server.dialects.rates import Rates
     from stemwright_server.dialects.stemify.intake import Intake
@@ -169,6 +171,7 @@ def build_app(
     from stemwright_server.dialects.stemify.wire import error_body
     from stemwright_server.dialects.studio.router import studio_router
     from stemwright_server.dialects.workers.router import workers_router
+    from stemwright_server.usecases.measure import measure
     from stemwright_server.usecases.upload import receive
 
     outside = [settings.worker_secret, settings.worker_secret_previous]
@@ -191,6 +194,10 @@ def build_app(
     rate = rates.limit("stemify", settings.stemify_rate, door.caller)
     app.include_router(stemify_router(parts, door, presence, intake, rate=rate))
     common.shape_errors(app, PREFIX, error_body)
+    counts = RequestCounts()
+    app.state.metrics = metrics_registry(lambda: measure(parts, presence), counts, data_dir=settings.data_dir)
+    if settings.metrics:
+        app.include_router(metrics_router(app.state.metrics))
     app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=("/blobs/", SUBMIT))
     if settings.api_cors_origins:
         app.add_middleware(
@@ -209,7 +216,8 @@ def build_app(
         )
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    app.add_middleware(common.RequestContext)  # the last one added is the first to see a request
+    app.add_middleware(common.RequestContext)
+    app.add_middleware(CountRequests, counts=counts)  # the last one added is the first to see a request
     return app
 
 

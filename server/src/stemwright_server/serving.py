@@ -11,7 +11,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import structlog
@@ -54,11 +54,19 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
         try:
-            with instance(settings.data_dir / "instances", bury=bury) as me:
+            with instance(settings.data_dir / "instances", bury=bury) as me, _metrics(settings, api, host):
                 asyncio.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
         finally:
             api.bell.close()
             api.repository.close()
+
+
+def _metrics(settings: Settings, api: Api, host: str) -> AbstractContextManager[None]:
+    if settings.prometheus_port is None:
+        return nullcontext()
+    from stemwright_server.dialects.metrics.port import metrics_port
+
+    return metrics_port(api.app.state.metrics, host, settings.prometheus_port)
 
 
 def _resolve(host: str, port: int) -> list[Any]:

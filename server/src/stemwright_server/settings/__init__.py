@@ -8,6 +8,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit, urlunsplit
 
 from stemwright_server.settings.core import CoreSettings
+from stemwright_server.settings.observability import ObservabilitySettings
 from stemwright_server.settings.queue import QueueSettings
 from stemwright_server.settings.section import Section
 from stemwright_server.settings.sources import SourceSettings
@@ -24,11 +25,19 @@ SECTIONS: tuple[type[Section], ...] = (  # in the order of the page
     SplitSettings,
     WebhookSettings,
     StemifySettings,
+    ObservabilitySettings,
 )
 
 
 class Settings(
-    CoreSettings, StorageSettings, QueueSettings, SourceSettings, SplitSettings, WebhookSettings, StemifySettings
+    CoreSettings,
+    StorageSettings,
+    QueueSettings,
+    SourceSettings,
+    SplitSettings,
+    WebhookSettings,
+    StemifySettings,
+    ObservabilitySettings,
 ):
     """All sections."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from threading import Lock
 
 from stemwright_server.domain.lifecycle import WorkerLeft, WorkerLost
-from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.domain.worker import GpuMemory, SeenWorker
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import apply
 
@@ -21,6 +21,7 @@ class Presence:
         self._lock = Lock()
         self._noted: dict[str, float] = {}  # by this process
         self._gone: set[str] = set()
+        self._gpus: dict[tuple[str, int], tuple[float, GpuMemory]] = {}  # by host and index: when it was told, and what
 
     def note(self, parts: Parts, worker: str, *, device: str, models: Sequence[str]) -> None:
         """It is there now."""
@@ -31,6 +32,19 @@ class Presence:
             self._noted[worker] = now
         seen = SeenWorker(worker=worker, device=device, models=tuple(models), seen_at=now)
         parts.repository.see_worker(seen)
+
+    def note_gpus(self, parts: Parts, gpus: Sequence[GpuMemory]) -> None:
+        """A worker tells of the GPUs of its host."""
+        now = parts.clock()
+        with self._lock:
+            self._gpus |= {(gpu.host, gpu.index): (now, gpu) for gpu in gpus}
+
+    def gpus(self, parts: Parts) -> Sequence[GpuMemory]:
+        """Those that this process was told of lately."""
+        oldest = parts.clock() - _FORGOTTEN_AFTER
+        with self._lock:
+            self._gpus = {key: told for key, told in self._gpus.items() if told[0] >= oldest}
+            return [gpu for _, (_, gpu) in sorted(self._gpus.items())]
 
     def forget(self, parts: Parts, prefix: str) -> None:
         """Those whose ids begin so are gone for good: ids are never used again."""

@@ -1,0 +1,32 @@
+"""How the service is doing, in numbers: from the store that all its processes share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stemwright_server.domain.job import JobState
+from stemwright_server.domain.tally import Labels
+from stemwright_server.domain.worker import GpuMemory, SeenWorker
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.workers import Presence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is so now, and what was so far."""
+
+    jobs: Mapping[JobState, int]
+    tallies: Mapping[tuple[str, Labels], float]  # see domain.tally
+    workers: Sequence[SeenWorker]
+    gpus: Sequence[GpuMemory]  # as workers told this process
+
+
+def measure(parts: Parts, presence: Presence) -> Measures:
+    """Three questions to the store, none of them long."""
+    return Measures(
+        jobs=parts.repository.counts(),
+        tallies=parts.repository.tallies(),
+        workers=presence.workers(parts),
+        gpus=presence.gpus(parts),
+    )

@@ -1,0 +1,88 @@
+"""docs/stemify.md says of every variable and command of the original document what it is here, and it is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stemwright_server.settings import Settings, environment_name
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "stemify.md"
+
+# The variables of the original document's .env, in its order, with the values it gives them.
+VARIABLES = {
+    "ENVIRONMENT": "production",
+    "LOG_LEVEL": "INFO",
+    "DEBUG": "false",
+    "HOST": "0.0.0.0",  # noqa: S104 (a value that is read, nothing listens)
+    "PORT": "8000",
+    "DEMUCS_MODELS_PATH": "/models/demucs",
+    "DEMUCS_DEFAULT_MODEL": "htdemucs",
+    "DEMUCS_GPU_ENABLED": "true",
+    "DEMUCS_MAX_FILE_SIZE": "52428800",
+    "DEMUCS_MAX_DURATION": "600",
+    "REDIS_URL": "redis://localhost:6379",
+    "REDIS_DB": "0",
+    "YOUTUBE_DOWNLOAD_DIR": "/tmp/downloads",
+    "YOUTUBE_MAX_DURATION": "600",
+    "API_RATE_LIMIT": "5",
+    "API_RATE_LIMIT_PERIOD": "3600",
+    "API_CORS_ORIGINS": '["*"]',
+    "OBSERVABILITY_PROMETHEUS_PORT": "9090",
+    "OBSERVABILITY_ENABLE_TRACING": "true",
+}
+
+
+def section(title: str) -> str:
+    return PAGE.read_text().split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_every_variable_is_on_the_page_and_no_other() -> None:
+    assert re.findall(r"^\| `([A-Z_]+)` \|", section("Settings"), re.MULTILINE) == list(VARIABLES)
+
+
+def test_every_variable_is_read_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {environment_name(field): field for field in Settings.model_fields}
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    found = Settings()
+    for name in VARIABLES:
+        assert fields[name] in found.model_fields_set, name
+    assert (found.port, found.demucs_max_file_size, found.demucs_max_duration) == (8000, 50 << 20, 600.0)
+    assert found.redis_address == "redis://localhost:6379/0"
+    assert found.api_cors_origins == ("*",)
+    assert found.stemify_rate == "5/3600 second"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name", "said"),
+    [
+        ("DEBUG", "true", "log_threshold", "DEBUG"),
+        ("DEMUCS_GPU_ENABLED", "false", "worker_device", "cpu"),
+        ("REDIS_URL", "redis://u:p@h/3", "redis_address", "redis://u:p@h/3"),
+        ("API_RATE_LIMIT", "0", "stemify_rate", ""),
+    ],
+)
+def test_what_a_variable_does(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str, said: str) -> None:
+    monkeypatch.setenv(variable, value)
+    assert getattr(Settings(), name) == said
+
+
+def test_the_commands_on_the_page_are_there() -> None:
+    from stemwright_server.cli import add_serve, add_worker
+
+    def options(add: object) -> str:
+        import argparse
+
+        parser = argparse.ArgumentParser()
+        add(parser.add_subparsers())  # type: ignore[operator]
+        return parser._subparsers._group_actions[0].choices.popitem()[1].format_help()  # type: ignore[union-attr]
+
+    commands = re.findall(r"`stemwright (serve|worker)([^`:]*)`", section("Starting"))
+    assert {name for name, _ in commands} == {"serve", "worker"}
+    for name, arguments in commands:
+        known = options(add_serve if name == "serve" else add_worker)
+        for option in re.findall(r"--[a-z-]+", arguments):
+            assert option in known, (name, option)
