@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
     from stemwright_server.ports.blobs import BlobStore
     from stemwright_server.ports.catalogue import Catalogue
     from stemwright_server.ports.jobs import JobRepository
+    from stemwright_server.ports.sources import SourceFetcher
     from stemwright_server.usecases.parts import Parts
     from stemwright_server.usecases.workers import Presence
     from stemwright_server.worker.runtime import Runtime
@@ -190,7 +191,9 @@ def build_app(
     if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
         app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
-    intake = Intake(parts, presence, _stemify_limits(settings), links=None)
+    youtube = youtube_config(settings)
+    links = None if youtube is None else _youtube_source(**youtube)
+    intake = Intake(parts, presence, _stemify_limits(settings), links=links)
     rate = rates.limit("stemify", settings.stemify_rate, door.caller)
     app.include_router(stemify_router(parts, door, presence, intake, rate=rate))
     common.shape_errors(app, PREFIX, error_body)
@@ -296,6 +299,7 @@ def build_worker(
     models: Sequence[str] = (),
     probe: str = "",
     source_origins: Sequence[str] = (),
+    youtube: Mapping[str, Any] | None = None,
 ) -> Runtime:
     """The worker: models, and a client of the API. Nothing of the API's half is imported."""
     from stemwright_server.adapters.models.installed import InstalledModels, InstalledProbe
@@ -307,17 +311,47 @@ def build_worker(
     from stemwright_server.worker.transfers import Transfers
 
     client = ApiClient(api_url, secret)
+    sources: dict[str, SourceFetcher] = {"http": HttpSources(source_origins)}
+    if youtube is not None:
+        sources["youtube"] = _youtube_source(**youtube)
     return Runtime(
         client,
         Transfers(
             client,
-            sources={"http": HttpSources(source_origins)},
+            sources=sources,
             probe=lambda max_seconds: InstalledProbe.find(name=probe, max_seconds=max_seconds),
             outbound=Outbound(source_origins),
         ),
         InstalledModels.find(models),
         Identity(worker=worker, device=device, work_dir=work_dir),
         Pace(heartbeat=heartbeat, grace=stop_seconds),
+    )
+
+
+def youtube_config(settings: Settings) -> dict[str, Any] | None:
+    """What a worker has to know of links to videos, as JSON values; None: they are off."""
+    if not settings.youtube_hosts:
+        return None
+    return {
+        "max_seconds": settings.youtube_max_duration,
+        "total_seconds": settings.youtube_seconds,
+        "hosts": settings.youtube_hosts,
+        "folder": str(settings.youtube_download_dir) if settings.youtube_download_dir else None,
+    }
+
+
+def _youtube_source(
+    *, max_seconds: float, total_seconds: float, hosts: Sequence[str], folder: str | None
+) -> SourceFetcher:
+    from stemwright_server.adapters.sources.youtube import YouTubeLimits, YouTubeSource
+
+    return YouTubeSource(
+        YouTubeLimits(
+            max_seconds=max_seconds,
+            total_seconds=total_seconds,
+            hosts=tuple(hosts),
+            folder=Path(folder) if folder else None,
+        )
     )
 
 
@@ -336,6 +370,7 @@ def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[
             "models": settings.models,
             "probe": settings.probe,
             "source_origins": settings.source_origin_allowlist,
+            "youtube": youtube_config(settings),
             "log_level": settings.log_threshold,
         }
 

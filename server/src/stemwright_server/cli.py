@@ -89,7 +89,7 @@ def _worker(args: argparse.Namespace) -> int:
     if settings.worker_secret is None:
         print("stemwright: error: set STEMWRIGHT_WORKER_SECRET to the one that the service has", file=sys.stderr)
         return 2
-    from stemwright_server.bootstrap import build_worker
+    from stemwright_server.bootstrap import build_worker, youtube_config
     from stemwright_server.telemetry import configure_logging
 
     configure_logging(settings.log_threshold)
@@ -105,6 +105,7 @@ def _worker(args: argparse.Namespace) -> int:
             models=settings.models,
             probe=settings.probe,
             source_origins=settings.source_origin_allowlist,
+            youtube=youtube_config(settings),
         )
         signal.signal(signal.SIGTERM, runtime.leave)
         signal.signal(signal.SIGINT, runtime.leave)

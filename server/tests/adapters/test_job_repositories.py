@@ -490,7 +490,7 @@ def test_what_decoding_showed_is_filled_in(repository: Repository) -> None:
     ready(repository)
     repository.describe_track("t", duration=2.5, sample_rate=None)
     repository.describe_track("t", duration=None, sample_rate=44100)
-    repository.describe_track("t", duration=None, sample_rate=None)
+    repository.describe_track("t", duration=None, sample_rate=None, filename="A title")
     found = repository.track("t")
     assert found is not None
     assert (found.duration, found.sample_rate) == (2.5, 44100)

@@ -61,7 +61,7 @@ def test_a_direct_file_is_fetched_whole_and_nothing_else_is_left(
     fetched = source.fetch(f"{origin.url}/direct/a%20tune.mp3", into, LIMITS)
     assert into.read_bytes() == mp3
     assert (fetched.size, fetched.sha256) == (len(mp3), hashlib.sha256(mp3).hexdigest())
-    assert fetched.filename == "a tune"
+    assert (fetched.filename, fetched.title) == ("a tune", "a tune")
     assert left(tmp_path) == [into]
 
 
@@ -141,7 +141,7 @@ def test_a_stop_ends_the_whole_group_of_processes(origin: Origin, source: YouTub
     class StopIt(Exception):
         pass
 
-    def check() -> None:
+    def check(done: int, total: int | None) -> None:
         seen.extend(children() - set(seen))
         if any(path == "/slow.mp3" for path, _ in origin.asked):
             raise StopIt

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from origin import body, serving
 from service import Client, Service, running, until, wav
 
 SETTINGS = {"DEMUCS_DEFAULT_MODEL": "half", "API_RATE_LIMIT": "0", "DEMUCS_MAX_FILE_SIZE": "200000"}
@@ -230,3 +231,39 @@ def test_the_rate_is_limited_and_said_in_headers(tmp_path: Path) -> None:
         assert answers[2].json()["error"]["status_code"] == 429
         job_id = answers[0].json()["job_id"]
         assert service.client.http.get(f"/api/v1/jobs/{job_id}").status_code == 200  # asking is not counted
+
+
+def test_a_link_is_fetched_by_the_worker_and_its_title_is_the_name(tmp_path: Path, seed: int) -> None:
+    pytest.importorskip("yt_dlp")
+    song = wav(seed=seed)
+    settings = SETTINGS | {
+        "STEMWRIGHT_YOUTUBE_HOSTS": "127.0.0.1",
+        "YOUTUBE_DOWNLOAD_DIR": str(tmp_path / "downloads"),
+        "YOUTUBE_MAX_DURATION": "5",
+    }
+    with serving() as origin, running(tmp_path / "data", settings) as service:
+        origin.answers["/A%20fine%20song.wav"] = body(song, content_type="audio/wav")
+        origin.answers["/long.wav"] = body(wav(6.0), content_type="audio/wav")
+
+        def ask(url: str) -> Any:
+            return service.client.http.post("/api/v1/stemify", files={"youtube_url": (None, url)})
+
+        made = ask(f"{origin.url}/A%20fine%20song.wav")
+        assert made.status_code == 202, made.text
+        assert made.json()["estimate_note"] == "The length of the audio is not known yet."
+        job = wait(service.client, made.json()["job_id"], "completed", "failed")
+        assert job["error"] is None
+        assert job["result"]["metadata"]["original_filename"] == "A fine song"
+        assert job["result"]["metadata"]["duration"] == 0.5
+        quiet = service.client.http.get(job["result"]["stems"]["quiet"]["url"]).content
+        assert len(quiet) == len(song)
+
+        gone = wait(service.client, ask(f"{origin.url}/gone.wav").json()["job_id"], "failed")
+        assert (gone["error"]["code"], gone["error"]["status_code"]) == ("youtube_removed", 422)
+        # Its length is not known before it is decoded: over the cap all the same.
+        long = wait(service.client, ask(f"{origin.url}/long.wav").json()["job_id"], "failed")
+        assert long["error"]["code"] == "too_long"
+
+        refused = ask("https://vimeo.com/1")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "unsupported_host")
+        assert list((tmp_path / "downloads").iterdir()) == []

@@ -98,6 +98,7 @@ class Completed:
     report: Mapping[str, Any] = field(default_factory=dict)
     duration: float | None = None  # of the input, seconds
     sample_rate: int | None = None  # of the input, Hz
+    filename: str | None = None  # what the input's source calls it; None: as the caller does
     kind: Literal["completed"] = "completed"
 
 

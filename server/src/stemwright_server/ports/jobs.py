@@ -208,7 +208,9 @@ class Upkeep(Protocol):
         """metadata.json says what was true at ``track.revision``."""
         ...
 
-    def describe_track(self, track_id: str, *, duration: float | None, sample_rate: int | None) -> None:
+    def describe_track(
+        self, track_id: str, *, duration: float | None, sample_rate: int | None, filename: str | None = None
+    ) -> None:
         """Fill in what was learned by decoding; None leaves a value as it is."""
         ...
 

@@ -93,6 +93,7 @@ class Fetched:
     sha256: str  # hex
     filename: str  # as the source names it, else the last part of the URL's path: to be shown, never used as a path
     content_type: str  # as the source says, "" if it does not: not to be believed
+    title: str = ""  # what the source calls it, where that says more than a file's name
 
 
 def _go_on(done: int, total: int | None) -> None:

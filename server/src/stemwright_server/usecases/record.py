@@ -23,7 +23,9 @@ def record(parts: Parts, report: Report) -> ReportAnswer:
         return ReportAnswer(accepted=False, stop=True)
     if isinstance(report, Completed) and transition.outcome is Outcome.COMPLETED:
         track_id = transition.job.track_id
-        parts.repository.describe_track(track_id, duration=report.duration, sample_rate=report.sample_rate)
+        parts.repository.describe_track(
+            track_id, duration=report.duration, sample_rate=report.sample_rate, filename=report.filename
+        )
         with suppress(StorageFull):  # the job is done all the same; sweep writes it when there is room
             write_metadata(parts, track_id)
     return ReportAnswer(accepted=transition.accepted, stop=not transition.accepted)

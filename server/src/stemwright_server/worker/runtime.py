@@ -138,7 +138,7 @@ class Runtime:
         return report
 
     def _work(self, task: Task, workdir: Path, control: Control) -> Completed:
-        source = self._transfers.fetch(task, workdir, control)
+        source, title = self._transfers.fetch(task, workdir, control)
         control.stage("loading")
         loaded = self._load(task)
         results = workdir / "out"
@@ -158,6 +158,7 @@ class Runtime:
             report={"device": self._identity.device, **result.report, "stage_seconds": control.stage_seconds()},
             duration=result.duration,
             sample_rate=result.sample_rate,
+            filename=title,
         )
 
     def _load(self, task: Task) -> LoadedModel:

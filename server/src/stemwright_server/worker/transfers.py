@@ -54,20 +54,23 @@ class Transfers:
         self._probe = probe
         self._outbound = outbound
 
-    def fetch(self, task: Task, workdir: Path, control: Control) -> Path:
-        """The task's input, whole. Raises TransferFailed, UnusableInput, TooLarge, StorageFull."""
+    def fetch(self, task: Task, workdir: Path, control: Control) -> tuple[Path, str | None]:
+        """The task's input, whole, and its title, if its source tells one.
+
+        Raises TransferFailed, UnusableInput, TooLarge, StorageFull.
+        """
         path = workdir / INPUT
         control.stage("fetching")
         if not task.source:
             self._client.fetch(task, path, control.check)
-            return path
+            return path, None
         source = self._sources.get(task.source)
         if source is None:
             raise Unavailable(f"This worker has no source {task.source!r}.")
         limits = FetchLimits(max_bytes=task.max_bytes, total_seconds=_FETCH_SHARE * task.timeout_seconds)
-        source.fetch(task.input_url, path, limits, check=_Meter(control))
+        fetched = source.fetch(task.input_url, path, limits, check=_Meter(control))
         self._look(path, task)
-        return path
+        return path, fetched.title or None
 
     def _look(self, path: Path, task: Task) -> None:
         """What the API does with an upload: by content, then by decoding, somewhere it can do no harm."""

@@ -256,11 +256,14 @@ class MemoryJobRepository:
         with self._lock:
             self._written[track.id] = max(self._written.get(track.id, 0), track.revision)
 
-    def describe_track(self, track_id: str, *, duration: float | None, sample_rate: int | None) -> None:
+    def describe_track(
+        self, track_id: str, *, duration: float | None, sample_rate: int | None, filename: str | None = None
+    ) -> None:
         with self._lock:
             if (track := self._tracks.get(track_id)) is not None:
                 self._tracks[track_id] = replace(
                     track,
                     duration=track.duration if duration is None else duration,
                     sample_rate=track.sample_rate if sample_rate is None else sample_rate,
+                    filename=track.filename if filename is None else filename,
                 )

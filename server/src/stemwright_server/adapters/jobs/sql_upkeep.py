@@ -124,8 +124,10 @@ class SqlUpkeep(ABC):
         with self._write() as db:
             db.execute(update(tracks).where(*this).values(written_revision=track.revision))
 
-    def describe_track(self, track_id: str, *, duration: float | None, sample_rate: int | None) -> None:
-        learned = {"duration": duration, "sample_rate": sample_rate}
+    def describe_track(
+        self, track_id: str, *, duration: float | None, sample_rate: int | None, filename: str | None = None
+    ) -> None:
+        learned = {"duration": duration, "sample_rate": sample_rate, "filename": filename}
         values = {name: value for name, value in learned.items() if value is not None}
         if not values:
             return

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ class YouTubeLimits:
     """What this source takes, beside the limits of the fetch."""
 
     max_seconds: float  # of a video, where its length is known; the decoder looks again
+    total_seconds: float = 600.0  # how long a download may take
     hosts: tuple[str, ...] = YOUTUBE_HOSTS  # subdomains count; plain http only to other hosts than YouTube's
     folder: Path | None = None  # where private folders are made; None: beside the file that is fetched
 
@@ -91,8 +92,11 @@ class YouTubeSource:
         if target.scheme != "https" and _is_of(target, YOUTUBE_HOSTS):
             raise SourceRefused(f"The link to {target.host} has to begin with https://.")
 
-    def fetch(self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[], None] = lambda: None) -> Fetched:
+    def fetch(
+        self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None] = lambda *_: None
+    ) -> Fetched:
         self.check(url)
+        limits = replace(limits, total_seconds=min(limits.total_seconds, self._limits.total_seconds))
         if importlib.util.find_spec("yt_dlp") is None:
             raise Unavailable(
                 "This worker has no yt-dlp: pip install 'stemwright-server[youtube]'.", code="youtube_not_installed"
@@ -106,9 +110,8 @@ class YouTubeSource:
                 raise _failure(said, limits)
             digest = _move(file, into)
             title = "".join(each for each in str(info.get("title") or "") if each.isprintable()).strip()
-            return Fetched(
-                size=into.stat().st_size, sha256=digest, filename=title[:_MAX_NAME] or "video", content_type=""
-            )
+            title = title[:_MAX_NAME] or "video"
+            return Fetched(size=into.stat().st_size, sha256=digest, filename=title, content_type="", title=title)
 
     @contextmanager
     def _private_folder(self, into: Path) -> Iterator[Path]:
@@ -142,7 +145,7 @@ class YouTubeSource:
             url,
         ]
 
-    def _run(self, url: str, folder: Path, limits: FetchLimits, check: Callable[[], None]) -> int:
+    def _run(self, url: str, folder: Path, limits: FetchLimits, check: Callable[[int, int | None], None]) -> int:
         """Wait for the child, and end it and all that it started if it goes too far or is not wanted any more."""
         deadline = time.monotonic() + limits.total_seconds
         command = self._command(url, folder, limits)
@@ -159,10 +162,11 @@ class YouTubeSource:
             )
             try:
                 while process.poll() is None:
-                    check()
+                    size = _size(folder)
+                    check(size, None)
                     if time.monotonic() > deadline:
                         raise SourceTimeout(f"The download took more than {limits.total_seconds:g} s.")
-                    if _size(folder) > limits.max_bytes + _MAX_LOG:
+                    if size > limits.max_bytes + _MAX_LOG:
                         raise _too_large(limits)
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(_POLL)
