@@ -92,6 +92,7 @@ class FlakyWay(ThreadingHTTPServer):
         self._lock = Lock()
         self.passed = 0
         self.refused = 0
+        self.asked: list[str] = []  # method and path of every request
 
     @property
     def url(self) -> str:
@@ -114,6 +115,7 @@ class _Forward(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append(f"{self.command} {self.path}")
         if self.server.refuses():
             self._send(503, [("Content-Type", "application/xml")], b"<Error><Code>SlowDown</Code></Error>")
             return

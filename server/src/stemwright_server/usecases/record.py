@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from stemwright_server.domain.errors import StorageFull
+from stemwright_server.domain.errors import StorageFull, Unavailable
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Event, Transition, advance
 from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer
@@ -26,7 +26,7 @@ def record(parts: Parts, report: Report) -> ReportAnswer:
         parts.repository.describe_track(
             track_id, duration=report.duration, sample_rate=report.sample_rate, filename=report.filename
         )
-        with suppress(StorageFull):  # the job is done all the same; sweep writes it when there is room
+        with suppress(StorageFull, Unavailable):  # the job is done all the same; sweep writes it when it can
             write_metadata(parts, track_id)
     return ReportAnswer(accepted=transition.accepted, stop=not transition.accepted)
 

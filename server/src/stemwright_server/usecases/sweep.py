@@ -8,6 +8,7 @@ from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import apply
 
 _REMINDED = 500  # waiting jobs that a broker is reminded of; the rest has its turn when these are gone
+_STRAGGLING = 60.0  # how long after its end an attempt is cleaned up again and again
 _UPLOAD_GRACE = 600.0  # an upload that began in time may end this much later
 _ABANDONED = 86400.0  # an upload in parts that has not ended by then never will
 
@@ -24,10 +25,11 @@ def _sweep(parts: Parts) -> None:
     for job in parts.repository.running(lease_before=now):
         apply(parts, job.id, LeaseExpired())
     parts.broker.remind(parts.repository.waiting(now, limit=_REMINDED))
-    _clean_attempts(parts, now)
-    _clean_uploads(parts, now)
     parts.repository.drop_keys(now - parts.limits.key_retention)
     parts.repository.drop_signatures(now)
+    # From here on the blob store is needed; a round ends where it fails.
+    _clean_attempts(parts, now)
+    _clean_uploads(parts, now)
     for track in parts.repository.metadata_due():  # last: it needs room, and the steps before make some
         write_metadata(parts, track.id)
 
@@ -35,8 +37,11 @@ def _sweep(parts: Parts) -> None:
 def _clean_attempts(parts: Parts, now: float) -> None:
     parts.repository.drop_jobs(now, finished_before=now - parts.limits.output_retention)
     for attempt in parts.repository.attempts_to_clean():
-        parts.blobs.delete_prefix(attempt.prefix)
-        if attempt.writable_until < now:  # until then its URLs hold and a zombie may upload once more
+        # Until its URLs are void a zombie may upload once more; most do so at once. To look in every round costs money.
+        void = attempt.writable_until < now
+        if void or now - (attempt.ended_at or 0.0) < _STRAGGLING:
+            parts.blobs.delete_prefix(attempt.prefix)
+        if void:
             parts.repository.attempt_cleaned(attempt)
 
 
