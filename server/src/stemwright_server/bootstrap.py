@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
 
     from stemwright_server.adapters.bell import Bell
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
-    from stemwright_server.dialects.common import Door
     from stemwright_server.dialects.stemify.intake import StemifyLimits
     from stemwright_server.ports.blobs import BlobStore
     from stemwright_server.ports.catalogue import Catalogue
     from stemwright_server.ports.jobs import JobRepository
     from stemwright_server.ports.sources import SourceFetcher
     from stemwright_server.usecases.parts import Parts
+    from stemwright_server.usecases.postman import Postman
     from stemwright_server.usecases.workers import Presence
     from stemwright_server.worker.runtime import Runtime
 
@@ -42,6 +42,7 @@ class Api:
     presence: Presence
     bell: Bell
     repository: SqlJobRepository
+    postman: Postman
 
 
 def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = (), closed: bool = False) -> Api:
@@ -51,14 +52,18 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
     means any. ``closed``: without JWT_SECRET nobody is let in, instead of everybody, where a token is asked for.
     """
     from stemwright_server.adapters.models.installed import InstalledModels
+    from stemwright_server.adapters.notify.several import SeveralNotifiers
+    from stemwright_server.bootstrap_split import build_postman
     from stemwright_server.usecases.workers import Presence
 
     repository, bell, clock = open_jobs(settings)
     blobs = open_blobs(settings)
     presence = Presence()
     parts = build_parts(settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock)
+    postman = build_postman(settings, parts)
+    parts = replace(parts, notifier=SeveralNotifiers(parts.notifier, postman))
     app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts, closed=closed)
-    return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository)
+    return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository, postman=postman)
 
 
 def open_blobs(settings: Settings) -> BlobStore:
@@ -160,6 +165,7 @@ def build_app(
     from stemwright_server.adapters.blobs.local import LocalBlobs
     from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
+    from stemwright_server.bootstrap_split import include_split
     from stemwright_server.contract.signing import Verifier
     from stemwright_server.dialects import common
     from stemwright_server.dialects.blobs.router import blobs_router
@@ -187,7 +193,7 @@ def build_app(
     common.add_error_handlers(app)
     app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
     app.include_router(page_router())
-    _include_split(app, settings, parts, door, presence)
+    include_split(app, settings, parts, door, presence)
     if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
         app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
@@ -233,23 +239,6 @@ def _stemify_limits(settings: Settings) -> StemifyLimits:
         max_seconds=settings.demucs_max_duration,
         youtube_max_seconds=settings.youtube_max_duration,
     )
-
-
-def _include_split(app: FastAPI, settings: Settings, parts: Parts, door: Door, presence: Presence) -> None:
-    from stemwright_server.dialects.split.router import SplitConfig, healthz_router, split_router
-
-    app.include_router(healthz_router())
-    if settings.demucssvc_token is None:
-        _log.info("split_is_off", reason="POST /split and GET /queue/status answer 404 until DEMUCSSVC_TOKEN is set")
-        return
-    from stemwright_server.adapters.sources.http import HttpSources
-
-    both = (settings.demucssvc_token, settings.demucssvc_token_previous)
-    config = SplitConfig(
-        secrets=[each.get_secret_value() for each in both if each is not None],
-        webhooks=frozenset(settings.api_webhook_url_allowlist),
-    )
-    app.include_router(split_router(parts, config, HttpSources(settings.source_origin_allowlist), door, presence))
 
 
 def _authenticator(settings: Settings, *, closed: bool) -> Any:

@@ -45,7 +45,7 @@ def _port(text: str) -> int:
     return port
 
 
-def _settings(**given: Any) -> Settings:
+def read_settings(**given: Any) -> Settings:
     """The settings, options before environment. Raises SystemExit with a line for each wrong one."""
     from pydantic import ValidationError
 
@@ -63,7 +63,7 @@ def _settings(**given: Any) -> Settings:
 
 def _serve(args: argparse.Namespace) -> int:
     """Run the HTTP API and its workers on this machine. Settings come from the environment; see docs/settings.md."""
-    settings = _settings(data_dir=args.data_dir, log_level=args.log_level, host=args.host, port=args.port)
+    settings = read_settings(data_dir=args.data_dir, log_level=args.log_level, host=args.host, port=args.port)
     from stemwright_server.domain.errors import ServiceError
     from stemwright_server.serving import serve
     from stemwright_server.telemetry import configure_logging
@@ -85,7 +85,7 @@ def _worker(args: argparse.Namespace) -> int:
     import socket
     import tempfile
 
-    settings = _settings(device=args.device, log_level=args.log_level)
+    settings = read_settings(device=args.device, log_level=args.log_level)
     if settings.worker_secret is None:
         print("stemwright: error: set STEMWRIGHT_WORKER_SECRET to the one that the service has", file=sys.stderr)
         return 2
@@ -126,7 +126,7 @@ def add_storage(subparsers: _Subparsers) -> None:
 
 def _storage_check(args: argparse.Namespace) -> int:
     """Try every operation on the bucket of the settings, with objects that are removed again. Needs S3_BUCKET."""
-    settings = _settings()
+    settings = read_settings()
     from dataclasses import replace
 
     from stemwright_server.adapters.blobs.s3_check import check_bucket

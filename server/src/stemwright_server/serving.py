@@ -26,6 +26,7 @@ from stemwright_server.worker.instance import instance
 from stemwright_server.worker.supervisor import Supervisor
 
 LOCAL_WORKER = "local-"
+_LAST_WEBHOOKS = 5.0  # seconds that webhooks under way get at the end; the others are sent at the next start
 _log = structlog.get_logger(__name__)
 
 
@@ -158,6 +159,7 @@ class _Service:
         print(f"Stemwright listens on {self._url()}", flush=True)
         working = asyncio.create_task(supervisor.run())
         sweeping = asyncio.create_task(self._sweep())
+        self._api.postman.start()
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping")
@@ -168,6 +170,7 @@ class _Service:
         self._server.should_exit = True
         await serving
         await sweeping
+        await asyncio.to_thread(self._api.postman.stop, _LAST_WEBHOOKS)
 
     def _url(self) -> str:
         """Where to reach the listener from this machine."""

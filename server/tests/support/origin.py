@@ -14,13 +14,14 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Origin(ThreadingHTTPServer):
-    """``answers[path]`` writes the answer to a GET; ``asked`` are the requests so far, with their headers."""
+    """``answers[path]`` writes the answer to a GET or PUT; ``asked`` are the requests so far, with their headers."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, Answer] = {}
+        self.kept: dict[str, bytes] = {}  # what was PUT last, by path
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     @property
@@ -40,6 +41,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         self.close_connection = True
         self.server.answers.get(path, status(404))(self)
+
+    def do_PUT(self) -> None:
+        self.server.kept[self.path.partition("?")[0]] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """Nothing on stderr."""

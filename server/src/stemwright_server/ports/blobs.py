@@ -61,6 +61,14 @@ class BlobStore(Protocol):
         """A part to write to, for callers who send a file with their request; gone at the end unless committed."""
         ...
 
+    def publish(self, key: str, to: str) -> str | None:
+        """Copy a finished blob to a key of the caller's choice, outside of ours; its address there (``s3://...``).
+
+        Replaces what is there; again, it changes nothing. None: the keys of this store mean nothing to anybody else,
+        and nothing was copied. Raises NotFound, Unavailable.
+        """
+        ...
+
     def delete(self, key: str) -> None:
         """Remove a blob; nothing happens if it is absent."""
         ...

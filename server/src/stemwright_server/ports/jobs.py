@@ -12,6 +12,7 @@ from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.tally import Labels
 from stemwright_server.domain.track import Track
 from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.ports.deliveries import Deliveries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,8 @@ class Jobs(Protocol):
     def change(self, job_id: str, step: Callable[[Job], Transition]) -> Transition | None:
         """Read a job, apply ``step`` (``advance``) and write the result, undisturbed. None if there is no such job.
 
-        An outcome is written to the attempt; a completed job makes its track's metadata due.
+        An outcome is written to the attempt; a completed job makes its track's metadata due; the end of a job that
+        wants a webhook adds it to the outbox.
         """
         ...
 
@@ -185,7 +187,10 @@ class Upkeep(Protocol):
         ...
 
     def drop_jobs(self, now: float, *, finished_before: float) -> None:
-        """Forget ended jobs that expired, or say nothing of it and ended before; their completed attempts: EXPIRED."""
+        """Forget ended jobs that expired, or say nothing of it and ended before; their completed attempts: EXPIRED.
+
+        Not while a webhook is under way, nor while one that died after ``finished_before`` may be replayed.
+        """
         ...
 
     def attempts_to_clean(self) -> Sequence[Attempt]:
@@ -215,5 +220,5 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Workers, Tallies, Signatures, Upkeep, Protocol):
+class JobRepository(Tracks, Jobs, Workers, Tallies, Signatures, Deliveries, Upkeep, Protocol):
     """All of it, over one store."""

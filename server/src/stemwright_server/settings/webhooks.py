@@ -38,6 +38,19 @@ class WebhookSettings(Section):
         5.0, gt=0, description="Wait before the second try; four times as long before each further one, at most 12 h."
     )
 
+    @field_validator("api_webhook_url_allowlist")
+    @classmethod
+    def _are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from stemwright_server.adapters.sources.addresses import parse
+        from stemwright_server.ports.sources import SourceRefused
+
+        for url in value:
+            try:
+                parse(url)
+            except SourceRefused as error:
+                raise ValueError(f"{url!r}: {error}") from error
+        return value
+
     @field_validator("webhook_secret", "webhook_secret_previous", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:

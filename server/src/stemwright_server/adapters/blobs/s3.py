@@ -95,6 +95,9 @@ class S3Blobs:
     def write(self, key: str, data: bytes) -> None:
         self._service.put_object(key, data)
 
+    def publish(self, key: str, to: str) -> str:
+        return self._service.copy_object(key, to)
+
     def delete(self, key: str) -> None:
         self._service.delete_file(key)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from threading import RLock
 
+from stemwright_server.adapters.jobs.memory_deliveries import MemoryDeliveries
 from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists
 from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
@@ -22,11 +22,11 @@ def _most_urgent(job: Job) -> tuple[int, float, str]:
     return -job.extras.priority, job.created_at, job.id
 
 
-class MemoryJobRepository:
+class MemoryJobRepository(MemoryDeliveries):
     """Implements ports.jobs.JobRepository. One lock stands for the transaction."""
 
     def __init__(self) -> None:
-        self._lock = RLock()
+        super().__init__()
         self._tracks: dict[str, Track] = {}
         self._written: dict[str, int] = {}
         self._jobs: dict[str, Job] = {}
@@ -140,6 +140,7 @@ class MemoryJobRepository:
                 return None
             transition = step(before)
             after = self._jobs[job_id] = transition.job
+            self._announce(before, transition)
             for tally in tallies(before, transition):
                 sum_ = (tally.name, tally.labels)
                 self._tallies[sum_] = self._tallies.get(sum_, 0.0) + tally.amount
@@ -219,8 +220,9 @@ class MemoryJobRepository:
             for job in list(self._jobs.values()):
                 ended = job.finished_at or 0.0
                 over = ended < finished_before if job.expires_at is None else job.expires_at <= now
-                if job.state.final and over:
+                if job.state.final and over and not self._holds(job.id, finished_before):
                     del self._jobs[job.id]
+                    self._deliveries.pop(f"msg_{job.id}", None)
                     for number, attempt in self._attempts.items():
                         if attempt.job_id == job.id and attempt.outcome is Outcome.COMPLETED:
                             self._attempts[number] = replace(attempt, outcome=Outcome.EXPIRED)

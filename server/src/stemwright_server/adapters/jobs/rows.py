@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from stemwright_server.domain.delivery import Delivery, DeliveryState
 from stemwright_server.domain.job import Artifact, Attempt, Extras, Job, JobError, JobState, Outcome, Webhook
 from stemwright_server.domain.offer import OutputSpec, Progress
 from stemwright_server.domain.track import Track, TrackState
@@ -56,6 +57,14 @@ def row_attempt(row: Row[Any]) -> Attempt:
     """An attempt of a row."""
     values = dict(row._mapping)
     return Attempt(**values | {"outcome": Outcome(values["outcome"]) if values["outcome"] else None})
+
+
+def row_delivery(row: Row[Any]) -> Delivery:
+    """A webhook of a row."""
+    values = dict(row._mapping)
+    body = values["body"]
+    kept = {"state": DeliveryState(values["state"]), "body": None if body is None else bytes(body)}
+    return Delivery(**values | kept)
 
 
 def row_worker(row: Row[Any]) -> SeenWorker:

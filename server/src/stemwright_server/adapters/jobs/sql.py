@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from stemwright_server.adapters.jobs.retrying import retrying
 from stemwright_server.adapters.jobs.rows import job_row, row_job, row_track, track_row
+from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
 from stemwright_server.adapters.jobs.sql_tallies import SqlTallies
 from stemwright_server.adapters.jobs.sql_upkeep import HERE, SCHEMA_LOCK, SqlUpkeep
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
@@ -25,7 +26,7 @@ _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
 @retrying
-class SqlJobRepository(SqlUpkeep, SqlTallies):
+class SqlJobRepository(SqlUpkeep, SqlTallies, SqlDeliveries):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:
@@ -207,6 +208,7 @@ class SqlJobRepository(SqlUpkeep, SqlTallies):
                 return transition
             db.execute(update(jobs).where(jobs.c.id == job_id).values(job_row(transition.job)))
             self._tally(db, before, transition)
+            self._announce(db, before, transition)
             if transition.outcome is not None:
                 self._end_attempt(db, before, transition)
         return transition

@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_worker
-from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, signatures, tracks, workers
+from stemwright_server.adapters.jobs.sql_deliveries import holds_its_job
+from stemwright_server.adapters.jobs.tables import attempts, deliveries, idempotency, jobs, signatures, tracks, workers
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
@@ -77,11 +78,12 @@ class SqlUpkeep(ABC):
 
     def drop_jobs(self, now: float, *, finished_before: float) -> None:
         over = case((jobs.c.expires_at.is_(None), jobs.c.finished_at < finished_before), else_=jobs.c.expires_at <= now)
-        old = (jobs.c.state.in_(_FINAL), over)
+        old = (jobs.c.state.in_(_FINAL), over, ~holds_its_job(finished_before))
         with self._write() as db:
             theirs = attempts.c.job_id.in_(select(jobs.c.id).where(*old))
             completed = attempts.c.outcome == Outcome.COMPLETED
             db.execute(update(attempts).where(theirs, completed).values(outcome=Outcome.EXPIRED))
+            db.execute(delete(deliveries).where(deliveries.c.job_id.in_(select(jobs.c.id).where(*old))))
             db.execute(delete(jobs).where(*old))
 
     def attempts_to_clean(self) -> Sequence[Attempt]:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 VERSION = 2  # of this schema; a store of another version is refused, not guessed at
 
@@ -93,6 +106,28 @@ signatures = Table(
     Column("key", String(255), nullable=False),  # the idempotency key it came with
     Column("until", Double, nullable=False),
     Index("seen_signatures_until", "until"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("job_id", String(64), nullable=False, unique=True),  # one for each job, however often it is told to end
+    Column("url", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("correlation_id", String(128)),
+    Column("created_at", Double, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("lease_until", Double),
+    Column("revision", Integer, nullable=False),
+    Column("body", LargeBinary),
+    Column("status", Integer),
+    Column("error", Text),
+    Column("ended_at", Double),
+    Index("deliveries_due", "state", "due_at"),
 )
 
 idempotency = Table(

@@ -52,7 +52,8 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
             while not (bell.closed or presence.is_gone(asked.worker) or await request.is_disconnected()):
                 task = await run_in_threadpool(noted_claim, asked)
                 if task is not None:
-                    _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker)
+                    ids = {"request_id": task.request_id, "correlation_id": task.correlation_id}  # of who asked for it
+                    _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker, **ids)
                     return task
                 left = deadline - time.monotonic()
                 if left <= 0:
