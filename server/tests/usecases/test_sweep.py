@@ -11,13 +11,14 @@ import pytest
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
-from stemwright_server.domain.errors import Conflict, NotFound, StorageFull
+from stemwright_server.domain.errors import Conflict, NotFound, StorageFull, Unavailable
 from stemwright_server.domain.job import Extras, Job, JobState
 from stemwright_server.domain.lifecycle import Policy
 from stemwright_server.domain.offer import OutputSpec, Variation
 from stemwright_server.domain.report import ClaimRequest, Completed, Task, UploadedFile
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.jobs import Waiting
+from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.parts import Limits, Parts
 from stemwright_server.usecases.record import record
@@ -240,3 +241,55 @@ def test_private_work_is_never_shared(world: World) -> None:
     private = submit(world.parts, CALLER, **asked, extras=Extras(private=True))
     assert private.created
     assert private.job.id != shared.id
+
+
+def test_the_store_is_asked_for_what_an_attempt_left_soon_after_its_end_and_once_its_urls_are_void(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every round between them it would be asked for nothing, and a bucket's owner pays for asking."""
+    job = world.submitted()
+    task = world.claimed()
+    cancel(world.parts, CALLER, job.id)
+    asked: list[float] = []
+    delete_prefix = world.parts.blobs.delete_prefix
+
+    def counted(prefix: str) -> None:
+        asked.append(world.clock[0])
+        delete_prefix(prefix)
+
+    monkeypatch.setattr(world.parts.blobs, "delete_prefix", counted)
+    world.upload(task)
+    sweep(world.parts)
+    assert not [name for name in world.files() if name.startswith("outputs/")]
+    world.clock[0] += 61.0
+    world.upload(task)  # a zombie, much later
+    sweep(world.parts)
+    assert asked == [1000.0]
+    world.clock[0] += 10_000.0
+    sweep(world.parts)
+    assert asked == [1000.0, 11_061.0]
+    assert not [name for name in world.files() if name.startswith("outputs/")]
+
+
+def test_a_store_that_is_away_keeps_no_lease_alive_and_no_result_from_counting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.submitted()
+    lost = world.claimed()
+    world.clock[0] += 61.0
+
+    def away(*_: object) -> None:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.parts.blobs, "delete_prefix", away)
+        with pytest.raises(Unavailable):
+            sweep(world.parts)
+        assert world.job(lost).state is JobState.QUEUED
+    world.clock[0] += 10.0
+    report = world.upload(world.claimed())
+    with monkeypatch.context() as patch:
+        patch.setattr(world.parts.blobs, "write", away)
+        assert record(world.parts, report).accepted  # only metadata.json has to wait
+    sweep(world.parts)
+    assert f"outputs/{lost.file_id}/metadata.json" in world.files()
