@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
     from fastapi import FastAPI
 
     from stemwright_server.adapters.bell import Bell
+    from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
     from stemwright_server.dialects.stemify.intake import StemifyLimits
     from stemwright_server.ports.blobs import BlobStore
@@ -103,6 +104,27 @@ def open_jobs(settings: Settings) -> tuple[SqlJobRepository, Bell, Callable[[], 
     return SqlJobRepository(sqlite_engine(path)), Bell(), time.time
 
 
+def build_broker(settings: Settings, bell: Bell) -> EmbeddedBroker:
+    """The broker that the settings name; whichever it is, workers that ask the API themselves are woken as well."""
+    from importlib.util import find_spec
+
+    from stemwright_server.adapters.broker.embedded import EmbeddedBroker
+    from stemwright_server.domain.errors import Unavailable
+
+    if settings.broker_address is None or (settings.broker_url is None and find_spec("celery") is None):
+        return EmbeddedBroker(bell)
+    if find_spec("celery") is None:
+        raise Unavailable(
+            "BROKER_URL needs Celery, which is not here: pip install 'stemwright-server[celery,redis]'.",
+            code="extra_missing",
+        )
+    from stemwright_server.adapters.broker.celery_broker import CeleryBroker
+
+    return CeleryBroker(
+        bell, settings.broker_address, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds
+    )
+
+
 def build_parts(
     settings: Settings,
     repository: JobRepository,
@@ -113,7 +135,6 @@ def build_parts(
     clock: Callable[[], float] = time.time,
 ) -> Parts:
     """The ports and rules that every use case works with."""
-    from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.adapters.models.installed import InstalledProbe
     from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
     from stemwright_server.domain.lifecycle import Policy
@@ -122,7 +143,7 @@ def build_parts(
     return Parts(
         repository=repository,
         blobs=blobs,
-        broker=EmbeddedBroker(bell),
+        broker=build_broker(settings, bell),
         notifier=EmbeddedNotifier(bell),
         catalogue=catalogue,
         probe=InstalledProbe.find(name=settings.probe, max_seconds=settings.max_duration),
@@ -289,6 +310,8 @@ def build_worker(
     probe: str = "",
     source_origins: Sequence[str] = (),
     youtube: Mapping[str, Any] | None = None,
+    least_priority: int = 0,
+    fuse: int | None = None,
 ) -> Runtime:
     """The worker: models, and a client of the API. Nothing of the API's half is imported."""
     from stemwright_server.adapters.models.installed import InstalledModels, InstalledProbe
@@ -296,6 +319,7 @@ def build_worker(
     from stemwright_server.adapters.sources.http import HttpSources
     from stemwright_server.worker.client import ApiClient
     from stemwright_server.worker.control import Pace
+    from stemwright_server.worker.fuse import Fuse
     from stemwright_server.worker.runtime import Identity, Runtime
     from stemwright_server.worker.transfers import Transfers
 
@@ -312,8 +336,9 @@ def build_worker(
             outbound=Outbound(source_origins),
         ),
         InstalledModels.find(models),
-        Identity(worker=worker, device=device, work_dir=work_dir),
+        Identity(worker=worker, device=device, work_dir=work_dir, least_priority=least_priority),
         Pace(heartbeat=heartbeat, grace=stop_seconds),
+        fuse=Fuse(fuse),
     )
 
 
@@ -344,8 +369,10 @@ def _youtube_source(
     )
 
 
-def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[[str, str], dict[str, Any]]:
-    """What a worker of ``serve`` reads from its stdin, by its id and device."""
+def worker_config(
+    settings: Settings, *, api_url: str, secret: str, work_dir: Path
+) -> Callable[[str, str], dict[str, Any]]:
+    """What a worker process reads from its stdin, by its id and device."""
 
     def config(worker: str, device: str) -> dict[str, Any]:
         return {
@@ -353,21 +380,27 @@ def worker_config(settings: Settings, *, api_url: str, secret: str) -> Callable[
             "secret": secret,
             "worker": worker,
             "device": device,
-            "work_dir": str(settings.data_dir / "work" / worker),
+            "work_dir": str(work_dir / worker),
             "heartbeat": settings.heartbeat_seconds,
             "stop_seconds": settings.stop_seconds,
             "models": settings.models,
             "probe": settings.probe,
             "source_origins": settings.source_origin_allowlist,
             "youtube": youtube_config(settings),
+            "least_priority": settings.worker_least_priority,
             "log_level": settings.log_threshold,
         }
 
     return config
 
 
+def local_devices(settings: Settings) -> list[str]:
+    """The device of each worker that ``serve`` starts: none if there is a broker for workers elsewhere."""
+    return [] if settings.workers is None and settings.broker_url is not None else devices(settings)
+
+
 def devices(settings: Settings) -> list[str]:
-    """The device of each worker that ``serve`` starts."""
+    """The device of each worker on this machine."""
     if settings.workers is not None:
         return [settings.worker_device] * settings.workers
     if settings.worker_device != "auto":

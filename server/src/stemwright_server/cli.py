@@ -28,8 +28,8 @@ def add_serve(subparsers: _Subparsers) -> None:
 
 def add_worker(subparsers: _Subparsers) -> None:
     """Add ``worker``."""
-    parser = subparsers.add_parser("worker", help="run one more worker for a service", description=_worker.__doc__)
-    parser.add_argument("--api", required=True, metavar="URL", help="where the service listens")
+    parser = subparsers.add_parser("worker", help="run workers for a service elsewhere", description=_worker.__doc__)
+    parser.add_argument("--api", metavar="URL", help="where the service listens (default: http://127.0.0.1:8000)")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--work-dir", type=Path, help="folder for files of the task at hand (default: a temporary one)")
     parser.add_argument(
@@ -78,38 +78,25 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _worker(args: argparse.Namespace) -> int:
-    """Take tasks from a service and run them here. Needs STEMWRIGHT_WORKER_SECRET, the same as the service has."""
-    import os
-    import secrets
-    import signal
-    import socket
-    import tempfile
-
-    settings = read_settings(device=args.device, log_level=args.log_level)
+    """Take tasks from a service and run them here, one process for each device. Needs STEMWRIGHT_WORKER_SECRET, the same
+    as the service has.
+    """
+    settings = read_settings(device=args.device, log_level=args.log_level, api_url=args.api, work_dir=args.work_dir)
     if settings.worker_secret is None:
         print("stemwright: error: set STEMWRIGHT_WORKER_SECRET to the one that the service has", file=sys.stderr)
         return 2
-    from stemwright_server.bootstrap import build_worker, youtube_config
+    from stemwright_server.domain.errors import ServiceError
     from stemwright_server.telemetry import configure_logging
+    from stemwright_server.working import work
 
     configure_logging(settings.log_threshold)
-    with tempfile.TemporaryDirectory(prefix="stemwright-worker-", dir=args.work_dir) as work_dir:
-        runtime = build_worker(
-            api_url=args.api,
-            secret=settings.worker_secret.get_secret_value(),
-            worker=f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}",
-            device=settings.worker_device,
-            work_dir=Path(work_dir) / "tasks",
-            heartbeat=settings.heartbeat_seconds,
-            stop_seconds=settings.stop_seconds,
-            models=settings.models,
-            probe=settings.probe,
-            source_origins=settings.source_origin_allowlist,
-            youtube=youtube_config(settings),
+    try:
+        work(
+            settings, api_url=settings.api_url, secret=settings.worker_secret.get_secret_value(), root=settings.work_dir
         )
-        signal.signal(signal.SIGTERM, runtime.leave)
-        signal.signal(signal.SIGINT, runtime.leave)
-        runtime.run()
+    except ServiceError as error:
+        print(f"stemwright: error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

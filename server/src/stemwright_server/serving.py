@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api, devices, worker_config
+from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api, local_devices, worker_config
 from stemwright_server.domain.errors import InvalidRequest, ServiceError, Unavailable
 from stemwright_server.settings import Settings
 from stemwright_server.usecases.sweep import sweep
@@ -58,6 +58,7 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
             with instance(settings.data_dir / "instances", bury=bury) as me, _metrics(settings, api, host):
                 asyncio.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
         finally:
+            api.parts.broker.close()
             api.bell.close()
             api.repository.close()
 
@@ -148,8 +149,13 @@ class _Service:
             loop.add_signal_handler(number, self._stop.set)
         supervisor = Supervisor(
             self._workers,
-            devices(self._settings),
-            worker_config(self._settings, api_url=self._url(), secret=self._secret),
+            local_devices(self._settings),
+            worker_config(
+                self._settings,
+                api_url=self._url(),
+                secret=self._secret,
+                work_dir=self._settings.data_dir / "work",
+            ),
             self._worker_died,
             stop_seconds=self._settings.stop_seconds,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -115,6 +116,108 @@ def postgres_server() -> Iterator[Postgres]:
     """One for a session of tests."""
     with private_folder("postgres") as folder:
         server = Postgres(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does."""
+    with socket.socket() as asked:
+        asked.settimeout(1.0)
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Redis:
+    """A Redis server that keeps what it holds, as one does who trusts it with a queue."""
+
+    name = "redis"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Up, and answering."""
+        kept = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--dir", str(self._folder)]
+        self.process = started(
+            ["redis-server", "--port", str(self._port), "--bind", "127.0.0.1", *kept], self._folder, user="redis"
+        )
+        until(lambda: self.ask("ping") == "PONG", what="Redis to answer")
+
+    def stop(self) -> None:
+        """At once, as by the kernel."""
+        ended(self.process)
+
+    def ask(self, *words: str) -> str:
+        """What redis-cli says."""
+        asked = ["redis-cli", "-p", str(self._port), *words]
+        return subprocess.run(asked, check=False, capture_output=True, text=True).stdout.strip()
+
+    def lose_everything(self) -> None:
+        """As after a restart without a disk."""
+        self.ask("FLUSHALL")
+
+
+class RabbitMQ:
+    """A RabbitMQ node of its own name, ports and folder."""
+
+    name = "rabbitmq"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        node = f"stemwright{self._port}@localhost"
+        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
+        self._environment = {
+            "RABBITMQ_NODENAME": node,
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "logs"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+            "ERL_EPMD_PORT": str(free_port()),  # not the machine's own name server
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+        }
+        self.start()
+
+    def start(self) -> None:
+        """Up, and listening."""
+        # The one on the PATH wants to be its package's own user.
+        (command,) = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))[-1:]
+        self.process = started([str(command)], self._folder, user="rabbitmq", **self._environment)
+        until(lambda: listens(self._port), seconds=300.0, what="RabbitMQ to listen")
+
+    def stop(self) -> None:
+        """At once, as by the kernel."""
+        ended(self.process)
+
+    def lose_everything(self) -> None:
+        """As when its disk is lost."""
+        self.stop()
+        shutil.rmtree(self._folder / "mnesia")
+        self.start()
+
+
+@contextmanager
+def broker_server(kind: type[Redis] | type[RabbitMQ]) -> Iterator[Redis | RabbitMQ]:
+    """One for a session of tests."""
+    with private_folder(kind.name) as folder:
+        server = kind(folder)
         try:
             yield server
         finally:

@@ -52,6 +52,8 @@ class ClaimRequest:
     worker: str  # its id, unique for each process ever started
     device: str
     models: tuple[str, ...]  # those it can run
+    least_priority: int = 0  # it takes no job below this
+    take: bool = True  # False: it only says that it is there
     wait_seconds: float = 0.0  # how long the API may hold the answer back until there is work
     nonce: str  # random: no two requests are signed alike
 
@@ -123,6 +125,7 @@ class Leave:
 
     worker: str
     nonce: str
+    lost: bool = False  # True: it did not go, it died; said by its parent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,10 @@ class Broker(Protocol):
         """These wait, the most urgent first: make sure that workers know."""
         ...
 
+    def close(self) -> None:
+        """Ring no more."""
+        ...
+
 
 class Notifier(Protocol):
     """Wakes those up who watch a track."""

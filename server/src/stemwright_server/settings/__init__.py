@@ -55,6 +55,11 @@ class Settings(
         return urlunsplit(parts if parts.path.strip("/") else parts._replace(path=f"/{self.redis_db}"))
 
     @property
+    def broker_address(self) -> str | None:
+        """BROKER_URL, or else the Redis that is there anyway."""
+        return self.broker_url.get_secret_value() if self.broker_url else self.redis_address
+
+    @property
     def worker_device(self) -> str:
         """STEMWRIGHT_DEVICE, unless DEMUCS_GPU_ENABLED forbids it."""
         return self.device if self.demucs_gpu_enabled else "cpu"

@@ -83,7 +83,7 @@ class CoreSettings(Section):
     device: str = Field("auto", description="Device of a single worker: auto, cpu, cuda, cuda:1 ...")
     lease_seconds: float = Field(60.0, gt=0, description="Silence after which a worker is taken for dead.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="Longest time between two reports of a worker.")
-    job_seconds: float = Field(3600.0, gt=0, description="How long an attempt may take.")
+    job_seconds: float = Field(3600.0, gt=0, le=80000.0, description="How long an attempt may take.")
     max_attempts: int = Field(3, ge=1, description="Crashed attempts before a job fails for good.")
     retry_seconds: float = Field(
         2.0, ge=0, description="Wait before the second attempt; doubles with each further one."

@@ -18,6 +18,7 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         now=now,
         lease_until=now + parts.policy.lease_seconds,
         writable_until=writable_until,
+        least_priority=request.least_priority,
     )
     if job is None:
         return None

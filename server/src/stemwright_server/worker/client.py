@@ -52,10 +52,17 @@ class ApiClient:
         if request_id is not None:
             self._http.headers["X-Request-ID"] = request_id
 
-    def claim(self, *, worker: str, device: str, models: tuple[str, ...], wait_seconds: float) -> Task | None:
+    def claim(
+        self, *, worker: str, device: str, models: tuple[str, ...], wait_seconds: float, least_priority: int = 0
+    ) -> Task | None:
         """A task, or None after the wait. Raises Unavailable."""
         request = ClaimRequest(
-            worker=worker, device=device, models=models, wait_seconds=wait_seconds, nonce=secrets.token_hex(8)
+            worker=worker,
+            device=device,
+            models=models,
+            wait_seconds=wait_seconds,
+            least_priority=least_priority,
+            nonce=secrets.token_hex(8),
         )
         response = self._post("/worker/claim", dump_claim(request), timeout=wait_seconds + 15.0)
         return load_task(response.content) if response.status_code == 200 else None
@@ -64,9 +71,15 @@ class ApiClient:
         """Say how an attempt goes. Raises Unavailable: the caller decides how long to try."""
         return load_answer(self._post("/worker/report", dump_report(report), timeout=15.0).content)
 
-    def leave(self, worker: str) -> None:
-        """Say that this worker goes. Raises Unavailable."""
-        self._post("/worker/leave", dump_leave(Leave(worker=worker, nonce=secrets.token_hex(8))), timeout=5.0)
+    def hello(self, *, worker: str, device: str, models: tuple[str, ...]) -> None:
+        """Say that this worker is there, waiting elsewhere for its next task. Raises Unavailable."""
+        request = ClaimRequest(worker=worker, device=device, models=models, take=False, nonce=secrets.token_hex(8))
+        self._post("/worker/claim", dump_claim(request), timeout=3.0)
+
+    def leave(self, worker: str, *, lost: bool = False) -> None:
+        """Say that this worker, or all whose ids begin so, goes; or, of another one, that it died. Raises Unavailable."""
+        message = Leave(worker=worker, nonce=secrets.token_hex(8), lost=lost)
+        self._post("/worker/leave", dump_leave(message), timeout=5.0)
 
     def _post(self, path: str, body: bytes, *, timeout: float) -> httpx2.Response:
         headers = sign(body, secret=self._secret, now=time.time()) | {"Content-Type": "application/json"}

@@ -13,8 +13,10 @@ import structlog
 from stemwright_server.domain.errors import ServiceError
 from stemwright_server.domain.offer import Progress
 from stemwright_server.domain.report import Failed, Progressed, Publishing, Report, ReportAnswer, Task
+from stemwright_server.worker.fuse import Fuse
 from stemwright_server.worker.model import Stopped
 
+_FUSE_SLACK = 20.0  # seconds: longer than any one report may take
 _log = structlog.get_logger(__name__)
 
 
@@ -37,14 +39,19 @@ class Control:
         *,
         leaving: Event,
         pace: Pace,
+        fuse: Fuse | None = None,
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
-        """``leaving`` is set when the whole worker is to go; ``end_process`` is what ends a model that will not stop."""
+        """``leaving`` is set when the whole worker is to go; ``end_process`` is what ends a model that will not stop.
+
+        ``fuse``: for when not even the thread here gets to run.
+        """
         self._task = task
         self._send = send
         self._leaving = leaving
         self._pace = pace
         self._silence = min(pace.heartbeat, task.lease_seconds / 3)  # two reports may be lost and the lease still holds
+        self._fuse = fuse or Fuse(None)
         self._end_process = end_process
         self._changed = Condition()
         self._progress = Progress(done=0, total=0, stage="starting")
@@ -70,6 +77,7 @@ class Control:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
+        self._fuse.put_out()
 
     @property
     def stopped(self) -> str | None:
@@ -142,6 +150,8 @@ class Control:
     def _follow(self) -> None:
         began = heard = time.monotonic()
         while not self._closed:
+            left = max(0.0, began + self._task.timeout_seconds - time.monotonic())
+            self._fuse.burn(min(self._task.lease_seconds, left + self._silence) + 2 * self._pace.grace + _FUSE_SLACK)
             with self._changed:
                 if not self._fresh and not self._closed:
                     self._changed.wait(self._silence)

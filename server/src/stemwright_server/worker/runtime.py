@@ -17,6 +17,7 @@ from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer, Task
 from stemwright_server.worker.client import ApiClient
 from stemwright_server.worker.control import Control, Pace
+from stemwright_server.worker.fuse import Fuse
 from stemwright_server.worker.model import LoadedModel, Model, RunRequest, Stopped
 from stemwright_server.worker.transfers import INPUT, Transfers
 
@@ -39,17 +40,28 @@ class Identity:
     worker: str  # unique for each process ever started
     device: str
     work_dir: Path  # this worker's alone
+    least_priority: int = 0  # it takes no job below this
 
 
 class Runtime:
     """Runs tasks until told to leave."""
 
-    def __init__(self, client: ApiClient, transfers: Transfers, models: Models, identity: Identity, pace: Pace) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        transfers: Transfers,
+        models: Models,
+        identity: Identity,
+        pace: Pace,
+        *,
+        fuse: Fuse | None = None,
+    ) -> None:
         self._client = client
         self._transfers = transfers
         self._models = models
         self._identity = identity
         self._pace = pace
+        self._fuse = fuse
         self._leaving = Event()
         self._idle = False
         self._loaded: tuple[str, str, LoadedModel] | None = None
@@ -62,32 +74,42 @@ class Runtime:
 
     def run(self) -> None:
         """The loop. Returns after ``leave``."""
-        shutil.rmtree(self._identity.work_dir, ignore_errors=True)  # of attempts that died
-        self._identity.work_dir.mkdir(parents=True)
         try:
-            self._prepare()
+            self.prepare()
             while not self._leaving.is_set():
-                task = self._claim()
-                if task is not None:
-                    self._run(task)
+                self.once(wait_seconds=_CLAIM_WAIT)
         except Stopped:
             pass
         finally:
             self._go()
 
-    def _prepare(self) -> None:
+    def once(self, *, wait_seconds: float, model: str | None = None, least_priority: int = 0) -> bool:
+        """Take one task, if there is one for this model (None: for any), and run it. Raises Stopped after ``leave``."""
+        names = tuple(offer.name for offer in self._models.offers()) if model is None else (model,)
+        task = self._claim(names, wait_seconds, max(least_priority, self._identity.least_priority))
+        if task is not None:
+            self._run(task)
+        return task is not None
+
+    def prepare(self) -> None:
+        """Make the work folder, and import what is slow."""
+        shutil.rmtree(self._identity.work_dir, ignore_errors=True)  # of attempts that died
+        self._identity.work_dir.mkdir(parents=True)
         for model in self._models.offers():
             if not self._leaving.is_set():
                 model.prepare(self._identity.device)
 
-    def _claim(self) -> Task | None:
-        names = tuple(offer.name for offer in self._models.offers())
+    def _claim(self, models: tuple[str, ...], wait_seconds: float, least_priority: int) -> Task | None:
         try:
             self._idle = True
             if self._leaving.is_set():
                 return None
             return self._client.claim(
-                worker=self._identity.worker, device=self._identity.device, models=names, wait_seconds=_CLAIM_WAIT
+                worker=self._identity.worker,
+                device=self._identity.device,
+                models=models,
+                wait_seconds=wait_seconds,
+                least_priority=least_priority,
             )
         except Unavailable as error:
             _log.warning("claim_failed", error=str(error))
@@ -114,7 +136,9 @@ class Runtime:
             tempfile.tempdir = str(workdir)
             self._client.correlate(task.request_id)
             try:
-                with Control(task, self._client.report, leaving=self._leaving, pace=self._pace) as control:
+                with Control(
+                    task, self._client.report, leaving=self._leaving, pace=self._pace, fuse=self._fuse
+                ) as control:
                     report = self._attempt(task, workdir, control)
                 if report is not None:
                     self._finish(task, report)

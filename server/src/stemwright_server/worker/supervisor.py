@@ -15,7 +15,11 @@ from typing import Any
 
 import structlog
 
-_LONGEST_BACKOFF = 30.0
+from stemwright_server.worker.fuse import Watch
+
+_STEADY = 30.0  # seconds of life after which a death is the first of its kind
+_LONGEST_BACKOFF = 5.0
+_LOOK = 0.5  # seconds between two looks at the fuse
 _log = structlog.get_logger(__name__)
 
 
@@ -57,7 +61,7 @@ class Supervisor:
             status = await self._one(worker, device)
             if self._stopping.is_set():
                 return
-            crashes = crashes + 1 if time.monotonic() - began < _LONGEST_BACKOFF else 1
+            crashes = crashes + 1 if time.monotonic() - began < _STEADY else 1
             wait = min(_LONGEST_BACKOFF, 0.1 * 2**crashes)
             _log.error("worker_died", worker=worker, status=status, restart_in=wait)
             with suppress(TimeoutError):
@@ -65,6 +69,7 @@ class Supervisor:
 
     async def _one(self, worker: str, device: str) -> int:
         """One worker process from start to end; its exit status."""
+        watch = Watch()
         # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -72,19 +77,26 @@ class Supervisor:
             "stemwright_server",
             stdin=asyncio.subprocess.PIPE,
             stdout=sys.stderr.fileno(),  # what a model prints is no output of the service
+            pass_fds=(watch.theirs,),
             start_new_session=True,
         )
+        watch.started()
         _log.info("worker_started", worker=worker, device=device, pid=process.pid)
         assert process.stdin is not None
+        config = dict(self._config(worker, device)) | {"fuse": watch.theirs}
         try:
             with suppress(ConnectionError):
-                process.stdin.write(json.dumps(dict(self._config(worker, device))).encode() + b"\n")
+                process.stdin.write(json.dumps(config).encode() + b"\n")
                 await process.stdin.drain()
             ended = asyncio.create_task(process.wait())
             stopping = asyncio.create_task(self._stopping.wait())
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            while not (ended.done() or stopping.done() or watch.burnt()):
+                await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=_LOOK)
             stopping.cancel()
-            if not ended.done():
+            if not ended.done() and not self._stopping.is_set():
+                _log.error("worker_ran_away", worker=worker)  # it holds its own interpreter: only this is left
+                process.kill()
+            elif not ended.done():
                 process.terminate()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(ended), self._stop_seconds)
@@ -95,4 +107,5 @@ class Supervisor:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             process.stdin.close()
+            watch.close()
             await asyncio.to_thread(self._died, worker)

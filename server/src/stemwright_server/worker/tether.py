@@ -11,10 +11,15 @@ from threading import Thread
 _PR_SET_PDEATHSIG = 1
 
 
-def tie_to_parent() -> None:
-    """End this process when its parent does: by the kernel where it can (Linux), and by the end of stdin everywhere."""
+def die_with_parent() -> None:
+    """Let the kernel end this process when its parent ends, where it can (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def tie_to_parent() -> None:
+    """End this process when its parent does: by the kernel, and by the end of stdin everywhere."""
+    die_with_parent()
     Thread(target=_end_with_stdin, name="tether", daemon=True).start()
 
 

@@ -22,6 +22,9 @@ class EmbeddedBroker:
         if waiting:
             self._bell.ring()
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def listen(self) -> AbstractContextManager[Listener]:
         """Listen for work."""
         return self._bell.listen()

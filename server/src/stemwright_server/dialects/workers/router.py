@@ -18,7 +18,7 @@ from stemwright_server.domain.report import ClaimRequest, Progressed, Task
 from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.workers import Presence, worker_left
+from stemwright_server.usecases.workers import Presence, worker_left, worker_lost
 
 MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
 _LOOK_AGAIN = 5.0  # a ring can be lost; this cannot
@@ -44,7 +44,7 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
 
     def noted_claim(asked: ClaimRequest) -> Task | None:
         presence.note(parts, asked.worker, device=asked.device, models=asked.models)
-        return claim(parts, asked)
+        return claim(parts, asked) if asked.take else None
 
     async def _wait_for_task(request: Request, asked: ClaimRequest) -> Task | None:
         deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
@@ -56,7 +56,7 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
                     _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker, **ids)
                     return task
                 left = deadline - time.monotonic()
-                if left <= 0:
+                if left <= 0 or not asked.take:
                     return None
                 await bell.wait(min(left, _LOOK_AGAIN))
         return None
@@ -76,12 +76,12 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
 
     @router.post("/leave", status_code=204, responses=_REFUSED)
     async def leave(request: Request) -> Response:
-        """A worker goes: what it holds is for others, and no attempt is charged."""
+        """A worker goes: what it holds is for others, and no attempt is charged, unless it died."""
         body = await request.body()
         verifier.verify(body, request.headers)
-        worker = load_leave(body).worker
-        await run_in_threadpool(presence.forget, parts, worker)
-        await run_in_threadpool(worker_left, parts, worker)
+        leave = load_leave(body)
+        await run_in_threadpool(presence.forget, parts, leave.worker)
+        await run_in_threadpool(worker_lost if leave.lost else worker_left, parts, leave.worker)
         return Response(status_code=204)
 
     return router

@@ -1,0 +1,133 @@
+"""The bell of workers elsewhere: a message in RabbitMQ or Redis for each job that waits, sent through Celery's own format.
+
+Nothing is lost with a message, and nothing is done twice by two: who gets one asks the API for work. So sending is left
+to a thread, errors are logged and forgotten, and each sweep compares what lies in the queues with what waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from threading import Condition, Thread
+from typing import Any
+
+import structlog
+
+from stemwright_server.adapters.bell import Bell
+from stemwright_server.adapters.broker.embedded import EmbeddedBroker
+from stemwright_server.adapters.broker.lanes import queue_of
+from stemwright_server.ports.jobs import Waiting
+
+_MOST = 1000  # rings that wait to be sent; what is dropped is made up for by the next sweep
+_PAUSE = 2.0  # seconds after an error
+_log = structlog.get_logger(__name__)
+
+
+class CeleryBroker(EmbeddedBroker):
+    """Implements ports.broker.Broker. Workers that ask the API itself hear it as well."""
+
+    def __init__(self, bell: Bell, broker_url: str, *, job_seconds: float, stop_seconds: float) -> None:
+        super().__init__(bell)
+        self._url = broker_url
+        self._job_seconds = job_seconds
+        self._stop_seconds = stop_seconds
+        self._rings: deque[Waiting] = deque(maxlen=_MOST)
+        self._reminder: Sequence[Waiting] | None = None
+        self._seen: set[str] = set()  # queues that were ever rung
+        self._changed = Condition()
+        self._closed = False
+        self._thread = Thread(target=self._run, name="celery-broker", daemon=True)
+        self._thread.start()
+
+    def ring(self, waiting: Waiting) -> None:
+        super().ring(waiting)
+        with self._changed:
+            self._rings.append(waiting)
+            self._changed.notify()
+
+    def remind(self, waiting: Sequence[Waiting]) -> None:
+        super().remind(waiting)
+        with self._changed:
+            self._reminder = waiting
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(10.0)
+
+    def _run(self) -> None:
+        while not self._closed:
+            try:
+                self._serve()
+            except Exception as error:  # a client library's own kinds: the broker is away, or is something else
+                _log.warning("broker_unreachable", error=f"{type(error).__name__}: {error}".splitlines()[0][:300])
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed, _PAUSE)
+
+    def _serve(self) -> None:
+        """Over one connection, until it breaks."""
+        work = self._next()
+        if work is None:
+            return
+        from stemwright_server.adapters.broker.celery_app import celery_app  # a third of a second, not at the start
+
+        app = celery_app(self._url, job_seconds=self._job_seconds, stop_seconds=self._stop_seconds)
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=4.0, interval_start=0.1)
+            with app.amqp.Producer(connection, auto_declare=False) as producer:
+                while work is not None:
+                    rings, reminder = work
+                    self._send(app, producer, rings)
+                    if reminder is not None:
+                        self._top_up(app, producer, reminder)
+                    work = self._next(connection)
+
+    def _next(self, connection: Any = None) -> tuple[list[Waiting], Sequence[Waiting] | None] | None:
+        """What to do next; None at the end. An idle connection keeps its heartbeat."""
+        while not self._closed:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._rings or self._reminder is not None, 5.0)
+                rings, reminder = list(self._rings), self._reminder
+                self._rings.clear()
+                self._reminder = None
+            if rings or reminder or (reminder is not None and self._seen):
+                return rings, reminder
+            if connection is not None and connection.supports_heartbeats:
+                connection.heartbeat_check()
+        return None
+
+    def _send(self, app: Any, producer: Any, rings: Sequence[Waiting]) -> None:
+        from stemwright_server.adapters.broker.celery_app import RUN_JOB, queue
+
+        for waiting in rings:
+            name = queue_of(waiting)
+            if name not in self._seen:
+                queue(name)(producer.channel).declare()
+                self._seen.add(name)
+            app.send_task(
+                RUN_JOB, args=[waiting.job_id], queue=queue(name), producer=producer, retry=False, ignore_result=True
+            )
+
+    def _top_up(self, app: Any, producer: Any, waiting: Sequence[Waiting]) -> None:
+        """Make each queue hold about as many messages as jobs wait for it."""
+        from stemwright_server.adapters.broker.celery_app import queue
+
+        wanted: dict[str, list[Waiting]] = {name: [] for name in self._seen}
+        for each in waiting:
+            wanted.setdefault(queue_of(each), []).append(each)
+        for name, jobs in wanted.items():
+            bound = queue(name)(producer.channel)
+            bound.declare()  # it may have been removed with all that the broker held
+            self._seen.add(name)
+            ready = bound.queue_declare()[1]
+            if ready > 2 * len(jobs) + (20 if jobs else 0):  # others did the work: workers of `serve`, for example
+                bound.purge()
+                ready = 0
+            missing = jobs[ready:] if ready < len(jobs) else []
+            if missing:
+                _log.info("rung_again", queue=name, messages=len(missing), ready=ready, at=time.time())
+            self._send(app, producer, missing)

@@ -1,0 +1,61 @@
+"""``celery -A stemwright_server.queues worker``: a worker that is woken by RabbitMQ or Redis.
+
+One for each device; start several, each with a CUDA_VISIBLE_DEVICES of its own. ``-Q`` names the queues it hears, for
+example ``-Q stemwright.demucs.high``. The settings are those of ``stemwright worker``, and the broker's.
+"""
+
+from __future__ import annotations
+
+import socket
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, signals
+
+from stemwright_server.adapters.broker.celery_app import celery_app
+from stemwright_server.bootstrap import build_worker, worker_config
+from stemwright_server.domain.errors import InvalidRequest
+from stemwright_server.settings import Settings
+from stemwright_server.telemetry import configure_logging
+from stemwright_server.worker.celery_worker import CeleryWorker, add_worker
+from stemwright_server.worker.client import ApiClient
+from stemwright_server.worker.runtime import Runtime
+
+
+def build(settings: Settings) -> Celery:
+    """The app of ``celery worker``. Raises InvalidRequest without a broker or a secret."""
+    if settings.broker_address is None or settings.worker_secret is None:
+        raise InvalidRequest("A Celery worker needs BROKER_URL (or REDIS_URL) and STEMWRIGHT_WORKER_SECRET.")
+    secret = settings.worker_secret.get_secret_value()
+    models = settings.models or tuple(sorted(entry.name for entry in entry_points(group="stemwright.models")))
+    app = celery_app(
+        settings.broker_address, models=models, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds
+    )
+
+    config = worker_config(settings, api_url=settings.api_url, secret=secret, work_dir=Path())
+
+    def runtime(worker: str, folder: Path) -> Runtime:
+        given = config(worker, settings.worker_device) | {"work_dir": folder}
+        del given["log_level"]
+        return build_worker(**given)
+
+    worker = CeleryWorker(
+        host=socket.gethostname()[:40],
+        root=settings.work_dir,
+        device=settings.worker_device,
+        models=models,
+        client=ApiClient(settings.api_url, secret),
+        build=runtime,
+    )
+    add_worker(app, worker)
+
+    @signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
+    def logging(**_: Any) -> None:
+        configure_logging(settings.log_threshold)
+
+    return app
+
+
+_FROM_THE_ENVIRONMENT: dict[str, Any] = {}
+app = build(Settings(**_FROM_THE_ENVIRONMENT))
