@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).with_name("support")))
 
-from backing import Postgres, postgres_server
+from backing import Postgres, RabbitMQ, Redis, broker_server, postgres_server
 from s3_server import S3Server
 from service import Client, Service, running
 
@@ -59,3 +59,31 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def bucket(s3_server: S3Server) -> S3Service:
     """A bucket for this test alone."""
     return s3_server.bucket(f"test-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[Redis]:
+    with broker_server(Redis) as server:
+        assert isinstance(server, Redis)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _rabbitmq() -> Iterator[RabbitMQ]:
+    with broker_server(RabbitMQ) as server:
+        assert isinstance(server, RabbitMQ)
+        yield server
+
+
+@pytest.fixture
+def redis(_redis: Redis) -> Redis:
+    """One Redis for the session, empty."""
+    _redis.empty()
+    return _redis
+
+
+@pytest.fixture
+def rabbitmq(_rabbitmq: RabbitMQ) -> RabbitMQ:
+    """One RabbitMQ for the session, each test in a virtual host of its own."""
+    _rabbitmq.empty()
+    return _rabbitmq

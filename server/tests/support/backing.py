@@ -12,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from kombu import Connection
 from service import until
+
+from stemwright_server.adapters.broker.lanes import queues_of
 
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]  # as Debian lays it out; else the PATH
 
@@ -168,6 +171,8 @@ class Redis:
         """As after a restart without a disk."""
         self.ask("FLUSHALL")
 
+    empty = lose_everything
+
 
 class RabbitMQ:
     """A RabbitMQ node of its own name, ports and folder."""
@@ -207,10 +212,12 @@ class RabbitMQ:
         ended(self.process)
 
     def lose_everything(self) -> None:
-        """As when its disk is lost."""
-        self.stop()
-        shutil.rmtree(self._folder / "mnesia")
-        self.start()
+        """As when its disk is lost: what lies in the queues goes, and the queues with it."""
+        with Connection(self.url) as connection:
+            for name in queues_of(["gain", "demucs"]):  # ours; all could be had of a plugin only
+                connection.default_channel.queue_delete(name)
+
+    empty = lose_everything
 
 
 @contextmanager

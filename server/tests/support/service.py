@@ -26,7 +26,19 @@ COMMAND = [
 ]  # beside this file; the engine's `stemwright` finds the same by entry point
 T = TypeVar("T")
 # What a developer may have set for a service of their own.
-_OURS = ("STEMWRIGHT_", "JWT_", "DEMUCSSVC_", "API_", "WEBHOOK_", "SOURCE_", "PORT", "HOST")
+_OURS = (
+    "DATABASE_URL",
+    "BROKER_URL",
+    "REDIS_",
+    "STEMWRIGHT_",
+    "JWT_",
+    "DEMUCSSVC_",
+    "API_",
+    "WEBHOOK_",
+    "SOURCE_",
+    "PORT",
+    "HOST",
+)
 
 
 def wav(seconds: float = 0.5, *, seed: int = 0, rate: int = 8000) -> bytes:

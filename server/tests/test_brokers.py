@@ -1,0 +1,100 @@
+"""Celery workers over the real brokers: what is rung, lost, rung again, and given back."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from backing import RabbitMQ, Redis
+from elsewhere import SECRET, worker_of
+from service import running, until, wav
+
+from stemwright_server.adapters.broker.lanes import least_priority, model_of, queue_of, queues_of
+from stemwright_server.ports.jobs import Waiting
+
+LONG = {"segments": 40, "sleep": 0.1}
+Broker = Redis | RabbitMQ
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    found: Broker = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_celery_worker_is_woken_is_counted_and_gives_back_on_sigterm(tmp_path: Path, broker: Broker) -> None:
+    settings = SECRET | {"BROKER_URL": broker.url, "STEMWRIGHT_MAX_ATTEMPTS": "1"}
+    with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings) as worker:
+        client = service.client
+        assert service.workers() == []
+        until(lambda: client.http.get("/health").json()["workers"] == 1, what="the worker to say hello")
+        file_id = client.upload(wav())
+        client.wait(file_id, client.submit(file_id), "completed", seconds=240.0)
+        job_id = client.submit(file_id, **LONG)
+        client.wait_for_segment(file_id, job_id)
+        assert worker.stop() == 0
+        assert client.job(file_id, job_id)["status"] == "queued"
+        assert client.http.get("/health").json()["workers"] == 0
+        assert worker.files() == []
+        with worker_of(service, tmp_path / "w", settings):
+            assert client.wait(file_id, job_id, "completed", seconds=240.0)["attempt"] == 2
+
+
+def test_what_the_broker_lost_is_rung_again(tmp_path: Path, broker: Broker) -> None:
+    settings = SECRET | {"BROKER_URL": broker.url}
+    with running(tmp_path / "data", settings) as service:
+        client = service.client
+        files = [client.upload(wav(seed=number)) for number in range(4)]
+        jobs = [client.submit(file_id) for file_id in files[:2]]
+        broker.stop()
+        try:
+            jobs += [client.submit(file_id) for file_id in files[2:]]  # accepted all the same
+        finally:
+            broker.start()
+        broker.lose_everything()
+        with worker_of(service, tmp_path / "w", settings):
+            for file_id, job_id in zip(files, jobs, strict=True):
+                assert client.wait(file_id, job_id, "completed", seconds=240.0)["attempt"] == 1
+
+
+def test_a_celery_worker_that_dies_is_replaced_and_its_files_go(tmp_path: Path, broker: Broker) -> None:
+    lease = {"STEMWRIGHT_LEASE_SECONDS": "3", "STEMWRIGHT_HEARTBEAT_SECONDS": "1"}
+    settings = SECRET | lease | {"BROKER_URL": broker.url}
+    with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings) as worker:
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id, segments=9999, sleep=0.1)
+        client.wait_for_segment(file_id, job_id)
+        worker.kill_child()
+        until(lambda: client.job(file_id, job_id)["attempt"] == 2, what="a new child to take over")
+        client.wait_for_segment(file_id, job_id)
+        worker.kill()
+        assert worker.files() != []
+        with worker_of(service, tmp_path / "w", settings) as second:
+            until(lambda: client.job(file_id, job_id)["attempt"] == 3, what="a new worker to take over")
+            assert len(list((tmp_path / "w" / "work").glob("stemwright-worker-*"))) == 1
+            assert client.http.post(f"/jobs/{job_id}/cancel").status_code == 200
+            until(lambda: second.files() == [], what="the attempt to stop")
+
+
+def test_a_message_stands_for_its_lane_and_what_is_more_urgent() -> None:
+    names = [queue_of(Waiting(job_id="j", model="a.b", priority=number)) for number in range(10)]
+    assert names == ["stemwright.a.b.low"] * 4 + ["stemwright.a.b.normal"] * 3 + ["stemwright.a.b.high"] * 3
+    assert [least_priority(name) for name in names] == [0] * 4 + [4] * 3 + [7] * 3
+    assert {model_of(name) for name in names} == {"a.b"}
+    assert queues_of(["a.b"]) == list(dict.fromkeys(reversed(names)))
+
+
+def test_a_model_that_never_returns_is_killed_by_the_parent(tmp_path: Path, redis: Redis) -> None:
+    limits = {"STEMWRIGHT_JOB_SECONDS": "2", "STEMWRIGHT_STOP_SECONDS": "0.5", "STEMWRIGHT_LEASE_SECONDS": "2"}
+    settings = SECRET | limits | {"BROKER_URL": redis.url, "STEMWRIGHT_HEARTBEAT_SECONDS": "0.5"}
+    with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings) as worker:
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id, deaf=600.0)
+        client.wait(file_id, job_id, "running", seconds=240.0)
+        (child,) = worker.children()
+        os.kill(child, signal.SIGSTOP)  # no thread of it runs, as with code that never lets go of the interpreter
+        until(lambda: worker.children() not in ([child], []), seconds=240.0, what="the child to be replaced")
