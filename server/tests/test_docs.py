@@ -53,6 +53,7 @@ def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.Monke
         "workers": "3",
         "database_url": "postgresql://u:p@h/d",
         "broker_url": "amqp://h",
+        "prometheus_port": "9090",
         "source_origin_allowlist": "http://localhost:9000",
         "api_webhook_url_allowlist": "https://a/hook,https://b/hook",
         "webhook_secret": "whsec_" + "QUJD" * 8,

@@ -57,5 +57,10 @@ def build(settings: Settings) -> Celery:
     return app
 
 
-_FROM_THE_ENVIRONMENT: dict[str, Any] = {}
-app = build(Settings(**_FROM_THE_ENVIRONMENT))
+def __getattr__(name: str) -> Celery:
+    """``app``, which Celery's command looks for: made when asked for, so that importing this reads no settings."""
+    if name != "app":
+        raise AttributeError(name)
+    given: dict[str, Any] = {}  # all from the environment
+    app = globals()["app"] = build(Settings(**given))
+    return app
