@@ -22,6 +22,7 @@ _DENIED = frozenset(
         "Forbidden",
         "InvalidAccessKeyId",
         "InvalidToken",
+        "PermanentRedirect",  # the bucket is in another region
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "Unauthorized",
