@@ -32,7 +32,14 @@ def test_a_song_goes_in_and_stems_come_out(service: Service, client: Client, see
     assert np.array_equal(quiet, mix // 2)
     assert np.array_equal(quiet + rest, mix)
     assert job["report"]["sum_db"] == -120.0
-    assert set(job["report"]["stage_seconds"]) == {"starting", "fetching", "loading", "separating", "uploading"}
+    assert set(job["report"]["stage_seconds"]) == {
+        "starting",
+        "fetching",
+        "loading",
+        "separating",
+        "encoding",
+        "uploading",
+    }
     assert job["report"]["device"] == "cpu"
     assert job["progress"]["percent"] == 100.0
 

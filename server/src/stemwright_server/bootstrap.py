@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from stemwright_server.bootstrap_observability import add_metrics, build_tracer, traces_endpoint
+from stemwright_server.bootstrap_stemify import add_stemify, youtube_config, youtube_source
 from stemwright_server.settings import Settings
 
 if TYPE_CHECKING:  # the worker process shares this module and must not import the API's half
@@ -20,11 +22,11 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
     from stemwright_server.adapters.bell import Bell
     from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
-    from stemwright_server.dialects.stemify.intake import StemifyLimits
     from stemwright_server.ports.blobs import BlobStore
     from stemwright_server.ports.catalogue import Catalogue
     from stemwright_server.ports.jobs import JobRepository
     from stemwright_server.ports.sources import SourceFetcher
+    from stemwright_server.ports.tracing import Tracer
     from stemwright_server.usecases.parts import Parts
     from stemwright_server.usecases.postman import Postman
     from stemwright_server.usecases.workers import Presence
@@ -57,10 +59,13 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
     from stemwright_server.bootstrap_split import build_postman
     from stemwright_server.usecases.workers import Presence
 
+    tracer = build_tracer(traces_endpoint(settings), service="stemwright-api")
     repository, bell, clock = open_jobs(settings)
     blobs = open_blobs(settings)
     presence = Presence()
-    parts = build_parts(settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock)
+    parts = build_parts(
+        settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock, tracer=tracer
+    )
     postman = build_postman(settings, parts)
     parts = replace(parts, notifier=SeveralNotifiers(parts.notifier, postman))
     app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts, closed=closed)
@@ -133,11 +138,13 @@ def build_parts(
     catalogue: Catalogue,
     *,
     clock: Callable[[], float] = time.time,
+    tracer: Tracer | None = None,
 ) -> Parts:
     """The ports and rules that every use case works with."""
     from stemwright_server.adapters.models.installed import InstalledProbe
     from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
     from stemwright_server.domain.lifecycle import Policy
+    from stemwright_server.ports.tracing import NO_TRACER
     from stemwright_server.usecases.parts import Limits, Parts
 
     return Parts(
@@ -162,6 +169,7 @@ def build_parts(
             output_retention=settings.output_retention,
         ),
         clock=clock,
+        tracer=tracer or NO_TRACER,
     )
 
 
@@ -190,16 +198,12 @@ def build_app(
     from stemwright_server.contract.signing import Verifier
     from stemwright_server.dialects import common
     from stemwright_server.dialects.blobs.router import blobs_router
-    from stemwright_server.dialects.metrics.requests import CountRequests, RequestCounts
-    from stemwright_server.dialects.metrics.router import metrics_registry, metrics_router
     from stemwright_server.dialects.page.router import page_router
     from stemwright_server.dialects.rates import Rates
-    from stemwright_server.dialects.stemify.intake import Intake
-    from stemwright_server.dialects.stemify.router import PREFIX, SUBMIT, stemify_router
-    from stemwright_server.dialects.stemify.wire import error_body
+    from stemwright_server.dialects.stemify.router import SUBMIT
     from stemwright_server.dialects.studio.router import studio_router
+    from stemwright_server.dialects.tracing import TraceRequests
     from stemwright_server.dialects.workers.router import workers_router
-    from stemwright_server.usecases.measure import measure
     from stemwright_server.usecases.upload import receive
 
     outside = [settings.worker_secret, settings.worker_secret_previous]
@@ -218,16 +222,7 @@ def build_app(
     if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
         app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
-    youtube = youtube_config(settings)
-    links = None if youtube is None else _youtube_source(**youtube)
-    intake = Intake(parts, presence, _stemify_limits(settings), links=links)
-    rate = rates.limit("stemify", settings.stemify_rate, door.caller)
-    app.include_router(stemify_router(parts, door, presence, intake, rate=rate))
-    common.shape_errors(app, PREFIX, error_body)
-    counts = RequestCounts()
-    app.state.metrics = metrics_registry(lambda: measure(parts, presence), counts, data_dir=settings.data_dir)
-    if settings.metrics:
-        app.include_router(metrics_router(app.state.metrics))
+    add_stemify(app, settings, parts, door, presence, rates)
     app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=("/blobs/", SUBMIT))
     if settings.api_cors_origins:
         app.add_middleware(
@@ -246,20 +241,10 @@ def build_app(
         )
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    app.add_middleware(TraceRequests, tracer=parts.tracer)
     app.add_middleware(common.RequestContext)
-    app.add_middleware(CountRequests, counts=counts)  # the last one added is the first to see a request
+    add_metrics(app, settings, parts, presence)  # the middleware that is added last is the first to see a request
     return app
-
-
-def _stemify_limits(settings: Settings) -> StemifyLimits:
-    from stemwright_server.dialects.stemify.intake import StemifyLimits
-
-    return StemifyLimits(
-        default_model=settings.demucs_default_model,
-        max_bytes=settings.demucs_max_file_size,
-        max_seconds=settings.demucs_max_duration,
-        youtube_max_seconds=settings.youtube_max_duration,
-    )
 
 
 def _authenticator(settings: Settings, *, closed: bool) -> Any:
@@ -312,6 +297,7 @@ def build_worker(
     youtube: Mapping[str, Any] | None = None,
     least_priority: int = 0,
     fuse: int | None = None,
+    traces: str | None = None,
 ) -> Runtime:
     """The worker: models, and a client of the API. Nothing of the API's half is imported."""
     from stemwright_server.adapters.models.installed import InstalledModels, InstalledProbe
@@ -326,7 +312,7 @@ def build_worker(
     client = ApiClient(api_url, secret)
     sources: dict[str, SourceFetcher] = {"http": HttpSources(source_origins)}
     if youtube is not None:
-        sources["youtube"] = _youtube_source(**youtube)
+        sources["youtube"] = youtube_source(**youtube)
     return Runtime(
         client,
         Transfers(
@@ -339,33 +325,7 @@ def build_worker(
         Identity(worker=worker, device=device, work_dir=work_dir, least_priority=least_priority),
         Pace(heartbeat=heartbeat, grace=stop_seconds),
         fuse=Fuse(fuse),
-    )
-
-
-def youtube_config(settings: Settings) -> dict[str, Any] | None:
-    """What a worker has to know of links to videos, as JSON values; None: they are off."""
-    if not settings.youtube_hosts:
-        return None
-    return {
-        "max_seconds": settings.youtube_max_duration,
-        "total_seconds": settings.youtube_seconds,
-        "hosts": settings.youtube_hosts,
-        "folder": str(settings.youtube_download_dir) if settings.youtube_download_dir else None,
-    }
-
-
-def _youtube_source(
-    *, max_seconds: float, total_seconds: float, hosts: Sequence[str], folder: str | None
-) -> SourceFetcher:
-    from stemwright_server.adapters.sources.youtube import YouTubeLimits, YouTubeSource
-
-    return YouTubeSource(
-        YouTubeLimits(
-            max_seconds=max_seconds,
-            total_seconds=total_seconds,
-            hosts=tuple(hosts),
-            folder=Path(folder) if folder else None,
-        )
+        tracer=build_tracer(traces, service="stemwright-worker"),
     )
 
 
@@ -388,6 +348,7 @@ def worker_config(
             "source_origins": settings.source_origin_allowlist,
             "youtube": youtube_config(settings),
             "least_priority": settings.worker_least_priority,
+            "traces": traces_endpoint(settings),
             "log_level": settings.log_threshold,
         }
 

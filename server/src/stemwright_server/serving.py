@@ -61,6 +61,7 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
             api.parts.broker.close()
             api.bell.close()
             api.repository.close()
+            api.parts.tracer.close()
 
 
 def _metrics(settings: Settings, api: Api, host: str) -> AbstractContextManager[None]:

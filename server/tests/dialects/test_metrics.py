@@ -76,7 +76,7 @@ def test_active_and_waiting_jobs_and_workers_are_counted(tmp_path: Path) -> None
 
 def test_requests_are_counted_by_route_never_by_path(tmp_path: Path) -> None:
     with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
-        for path in ("/status/one", "/status/two", "/no/such", "/etc/passwd", "/health"):
+        for path in ("/status/one", "/status/two", "/no/such", "/etc/passwd", "/health", "/api/v1/jobs/x"):
             service.client.http.get(path)
         service.client.http.request("BREW", "/health")
         found = {key: value for key, value in scrape(service).items() if key[0] == "demucs_api_requests_total"}
@@ -84,6 +84,7 @@ def test_requests_are_counted_by_route_never_by_path(tmp_path: Path) -> None:
             ("demucs_api_requests_total", "GET", "/status/{file_id}", "404"): 2,
             ("demucs_api_requests_total", "GET", "unmatched", "404"): 2,
             ("demucs_api_requests_total", "GET", "/health", "200"): 1,
+            ("demucs_api_requests_total", "GET", "/api/v1/jobs/{job_id}", "404"): 1,
             ("demucs_api_requests_total", "other", "/health", "405"): 1,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stemwright_server.domain.report import ClaimRequest, Task, TaskOutput
+from stemwright_server.usecases import journal
 from stemwright_server.usecases.parts import Parts
 
 _UPLOAD_SLACK = 120.0  # a worker's URLs outlive its time limit by this, so that the last upload can end
@@ -23,6 +24,18 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
     if job is None:
         return None
     parts.notifier.tell(job)
+    journal.started(job)
+    # What was waited for a worker is a span of its own, and the worker's parent.
+    waited = parts.tracer.begin(
+        "queue",
+        parent=job.extras.traceparent,
+        kind="producer",
+        began=job.available_at,
+        job_id=job.id,
+        attempt=job.attempt,
+        worker=request.worker,
+    )
+    waited.end()
     track = parts.repository.track(job.track_id)
     if track is None or (track.sha256 is None and not track.source):
         raise RuntimeError(f"job {job.id} was queued for a track without bytes")  # submit and expire_tracks forbid it
@@ -59,7 +72,7 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         max_bytes=min(parts.limits.max_bytes, job.extras.max_bytes or parts.limits.max_bytes),
         source=track.source,
         correlation_id=job.extras.correlation_id,
-        traceparent=job.extras.traceparent,
+        traceparent=waited.traceparent or job.extras.traceparent,
     )
 
 

@@ -12,6 +12,7 @@ from stemwright_server.ports.broker import Broker, Notifier
 from stemwright_server.ports.catalogue import Catalogue
 from stemwright_server.ports.jobs import JobRepository
 from stemwright_server.ports.probe import Probe
+from stemwright_server.ports.tracing import NO_TRACER, Tracer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +42,4 @@ class Parts:
     policy: Policy
     limits: Limits
     clock: Callable[[], float] = time.time
+    tracer: Tracer = NO_TRACER

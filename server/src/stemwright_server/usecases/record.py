@@ -9,6 +9,7 @@ from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Event, Transition, advance
 from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer
 from stemwright_server.ports.jobs import Waiting
+from stemwright_server.usecases import journal
 from stemwright_server.usecases.metadata import write_metadata
 from stemwright_server.usecases.parts import Parts
 
@@ -41,6 +42,7 @@ def apply(parts: Parts, job_id: str, event: Event) -> Transition | None:
 
     transition = parts.repository.change(job_id, step)
     if transition is not None and transition.job is not before[-1]:
+        journal.changed(before[-1], transition)
         parts.notifier.tell(transition.job)
         if transition.job.state is JobState.QUEUED:
             parts.broker.ring(Waiting.of(transition.job))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from stemwright_server.domain.errors import Gone, InvalidRequest, ServiceError
@@ -14,6 +15,8 @@ from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.catalogue import Offer
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
+from stemwright_server.ports.tracing import current_traceparent
+from stemwright_server.usecases import journal
 from stemwright_server.usecases.access import owned_track
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.upload import receive
@@ -142,13 +145,14 @@ def _queue(
         created_at=now,
         available_at=now,
         request_id=request_id,
-        extras=extras,
+        extras=replace(extras, traceparent=current_traceparent.get() or extras.traceparent),
     )
     idempotency = IdempotencyKey(owner=caller.subject, key=key, fingerprint=fingerprint) if key else None
     submission = parts.repository.submit(
         job, key=idempotency, track=track if track.state is TrackState.REMOTE else None
     )
     if submission.created:
+        journal.created(submission.job)
         parts.broker.ring(Waiting.of(submission.job))
         parts.notifier.tell(submission.job)
     return submission

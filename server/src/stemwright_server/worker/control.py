@@ -17,6 +17,7 @@ from stemwright_server.worker.fuse import Fuse
 from stemwright_server.worker.model import Stopped
 
 _FUSE_SLACK = 20.0  # seconds: longer than any one report may take
+_MOST_STAGES = 100  # kept of an attempt: a model that goes to and fro does not fill the memory
 _log = structlog.get_logger(__name__)
 
 
@@ -58,7 +59,7 @@ class Control:
         self._fresh = True  # the first report goes out at once
         self._stage_began = time.monotonic()
         self._stage_done = 0  # segments that were done when it began
-        self._spent: dict[str, float] = {}  # seconds in the stages that are over
+        self._stages: list[tuple[str, float, float]] = []  # that are over: name, begin and end of the monotonic clock
         self._stopped: str | None = None
         self._held_until = time.monotonic() + task.lease_seconds  # by our own clock, which goes on while we are stopped
         self._closed = False
@@ -122,7 +123,8 @@ class Control:
         now = time.monotonic()
         with self._changed:
             if progress.stage != self._progress.stage:
-                self._spent = self._spent_at(now)
+                self._stages.append((self._progress.stage, self._stage_began, now))
+                del self._stages[:-_MOST_STAGES]
                 self._stage_began, self._stage_done = now, progress.done
             done = progress.done - self._stage_done
             if progress.eta_seconds is None and done > 0 and progress.done <= progress.total:
@@ -139,13 +141,18 @@ class Control:
 
     def stage_seconds(self) -> dict[str, float]:
         """How long each stage took so far; together, all of the attempt's time."""
-        with self._changed:
-            spent = self._spent_at(time.monotonic())
+        spent: dict[str, float] = {}
+        for stage, began, ended in self.stages():
+            spent[stage] = spent.get(stage, 0.0) + ended - began
         return {stage: round(seconds, 3) for stage, seconds in spent.items()}
 
-    def _spent_at(self, now: float) -> dict[str, float]:
-        stage = self._progress.stage
-        return self._spent | {stage: self._spent.get(stage, 0.0) + now - self._stage_began}
+    def stages(self) -> list[tuple[str, float, float]]:
+        """Every stage until now: its name, begin and end, in unix seconds."""
+        now = time.monotonic()
+        offset = time.time() - now
+        with self._changed:
+            stages = [*self._stages, (self._progress.stage, self._stage_began, now)]
+        return [(stage, began + offset, ended + offset) for stage, began, ended in stages]
 
     def _follow(self) -> None:
         began = heard = time.monotonic()

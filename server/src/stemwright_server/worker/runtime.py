@@ -15,6 +15,7 @@ import structlog
 
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer, Task
+from stemwright_server.ports.tracing import NO_TRACER, Tracer
 from stemwright_server.worker.client import ApiClient
 from stemwright_server.worker.control import Control, Pace
 from stemwright_server.worker.fuse import Fuse
@@ -22,6 +23,7 @@ from stemwright_server.worker.model import LoadedModel, Model, RunRequest, Stopp
 from stemwright_server.worker.transfers import INPUT, Transfers
 
 _CLAIM_WAIT = 20.0
+_SPANS = {"fetching": "fetch", "loading": "load", "separating": "separate", "encoding": "encode", "uploading": "upload"}
 _log = structlog.get_logger(__name__)
 
 
@@ -55,6 +57,7 @@ class Runtime:
         pace: Pace,
         *,
         fuse: Fuse | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._client = client
         self._transfers = transfers
@@ -62,6 +65,7 @@ class Runtime:
         self._identity = identity
         self._pace = pace
         self._fuse = fuse
+        self._tracer = tracer
         self._leaving = Event()
         self._idle = False
         self._loaded: tuple[str, str, LoadedModel] | None = None
@@ -126,6 +130,7 @@ class Runtime:
         except Unavailable as error:
             _log.warning("leave_failed", error=str(error))
         self._client.close()
+        self._tracer.close()
 
     def _run(self, task: Task) -> None:
         """One attempt, whatever comes: the one place where every exception is caught."""
@@ -148,7 +153,18 @@ class Runtime:
                 shutil.rmtree(workdir, ignore_errors=True)
 
     def _attempt(self, task: Task, workdir: Path, control: Control) -> Report | None:
-        """What to report at the end; None if the attempt was stopped."""
+        """What to report at the end; None if the attempt was stopped. All of it is a span, each stage a part of it."""
+        span = self._tracer.begin(
+            "attempt", parent=task.traceparent, kind="consumer", job_id=task.job_id, attempt=task.attempt
+        )
+        report = self._tried(task, workdir, control)
+        for stage, began, ended in control.stages():
+            span.part(_SPANS.get(stage, stage), began=began, ended=ended)
+        error = "stopped" if report is None else report.code if isinstance(report, Failed) else None
+        span.end(error=error, model=task.variation, service=task.model, device=self._identity.device)
+        return report
+
+    def _tried(self, task: Task, workdir: Path, control: Control) -> Report | None:
         began = time.monotonic()
         try:
             report = self._work(task, workdir, control)

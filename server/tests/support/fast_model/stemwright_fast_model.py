@@ -68,6 +68,7 @@ class Loaded:
                 self._misbehave(params, request.input)
             time.sleep(params["sleep"])
             on_progress(Progress(done=segment + 1, total=total))
+        on_progress(Progress(done=total, total=total, stage="encoding"))
         quiet = samples // 2
         made = {"quiet": quiet, "rest": samples - quiet}
         if params["forget"]:

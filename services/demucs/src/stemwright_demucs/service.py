@@ -102,7 +102,9 @@ class LoadedDemucs:
         """Separate the input into files in the workdir."""
 
         def tell(progress: EngineProgress) -> None:
-            on_progress(Progress(done=progress.segments_done, total=progress.segments_total))
+            # After the last segment the encoders still have some blocks to write, or all of them, at another gain.
+            stage = "encoding" if 0 < progress.segments_total == progress.segments_done else "separating"
+            on_progress(Progress(done=progress.segments_done, total=progress.segments_total, stage=stage))
 
         options = parameters.separation_options(request.params)
         on_progress(Progress(done=0, total=0, stage="loading"))

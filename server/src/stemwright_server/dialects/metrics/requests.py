@@ -10,6 +10,8 @@ from threading import Lock
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stemwright_server.dialects.route import route_of
+
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LONG = ("/events/", "/worker/")  # held open on purpose: how long says nothing
@@ -76,6 +78,4 @@ class CountRequests:
         try:
             await self._app(scope, receive, send_and_see)
         finally:
-            # Left in the scope by the router; a path as it came would be a label value of a stranger's choice.
-            route = getattr(scope.get("route"), "path", None) or "unmatched"
-            self._counts.add(scope["method"], str(route), status, time.monotonic() - began)
+            self._counts.add(scope["method"], route_of(scope), status, time.monotonic() - began)

@@ -1,0 +1,59 @@
+"""What becomes of jobs, in the log: one line for each step, with the ids that lead to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from stemwright_server.domain.job import Job, JobState
+from stemwright_server.domain.lifecycle import Transition
+from stemwright_server.domain.tally import processing_seconds
+from stemwright_server.ports.tracing import trace_id
+
+_log = structlog.get_logger(__name__)
+
+
+def created(job: Job) -> None:
+    """A job is new."""
+    _log.info("job_created", **_names(job), priority=job.extras.priority)
+
+
+def started(job: Job) -> None:
+    """A worker has it."""
+    _log.info("job_processing_started", **_names(job), worker=job.worker)
+
+
+def changed(before: Job, transition: Transition) -> None:
+    """A report or a decision changed it; progress alone is no step."""
+    job = transition.job
+    if job.state is before.state:
+        return
+    names = _names(job)
+    match job.state:
+        case JobState.COMPLETED:
+            _log.info("job_processing_completed", **names, duration=round(processing_seconds(job), 3))
+        case JobState.FAILED:
+            _log.error("job_processing_failed", **names, **_why(job))
+        case JobState.CANCELED:
+            _log.info("job_canceled", **names)
+        case JobState.QUEUED:
+            _log.warning("job_queued_again", **names, outcome=transition.outcome, **_why(job))
+
+
+def _names(job: Job) -> dict[str, Any]:
+    names = {
+        "job_id": job.id,
+        "model": job.variation,
+        "service": job.model,
+        "dialect": job.extras.dialect,
+        "attempt": job.attempt,
+        "request_id": job.request_id,
+        "correlation_id": job.extras.correlation_id,
+        "trace_id": trace_id(job.extras.traceparent),
+    }
+    return {name: value for name, value in names.items() if value is not None}
+
+
+def _why(job: Job) -> dict[str, Any]:
+    return {} if job.error is None else {"code": job.error.code, "error": job.error.message}
