@@ -20,7 +20,7 @@ from stemwright_server.adapters.blobs.s3_service import S3Service
 def in_bucket(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, S3Service]]:
     """A service with its files in a bucket, and the bucket."""
     bucket = s3_server.bucket("round")
-    settings = s3_server.settings("round") | {"MAX_FILE_SIZE": "50000"}
+    settings = s3_server.settings("round") | {"MAX_FILE_SIZE": "50000", "STEMWRIGHT_MAX_ATTEMPTS": "1"}
     with running(tmp_path_factory.mktemp("serve") / "data", settings) as service:
         yield service, bucket
 
