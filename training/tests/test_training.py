@@ -102,6 +102,32 @@ def test_the_spectral_loss_agrees_with_the_loss_of_the_waves() -> None:
     assert abs(float(waves) - float(spectral)) < 1.0
 
 
+def test_every_second_frame_says_nearly_what_all_frames_say() -> None:
+    torch.manual_seed(1)
+    network = BandNet(**TINY).eval()
+    stems = make_batch(songs(), 2, 44100, 2, 0)
+    with torch.no_grad():
+        whole = float(spectral_negative_snr(network, stems))
+        halves = [float(spectral_negative_snr(network, stems, first, 2)) for first in (0, 1)]
+    assert halves[0] != halves[1]
+    np.testing.assert_allclose(halves, whole, atol=0.3)
+
+
+def test_a_batch_in_parts_side_by_side_is_learned_from_as_well(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = BandNet(**TINY)
+    stems = make_batch(songs(), 2, 22050, 9, 9)
+    with torch.no_grad():
+        before = float(negative_snr(network.train()(stems.sum(1)), stems))
+    threads = torch.get_num_threads()
+    plan = Budget(seconds=10_000, batch=4, clip=0.5, warmup=1e-9, threads=2)
+    train(network, songs, plan, tmp_path, steps=25)
+    assert torch.get_num_threads() == threads
+    with torch.no_grad():
+        after = float(negative_snr(network.train()(stems.sum(1)), stems))
+    assert after < before - 1.0
+
+
 def test_the_learning_rate_rises_and_then_falls_to_a_hundredth() -> None:
     plan = Budget(seconds=100, rate=1.0)
     rates = [learning_rate(progress, plan) for progress in np.linspace(0, 1, 101)]

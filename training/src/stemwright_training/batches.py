@@ -6,7 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .mixing import peak_filter
+from .score import STEMS
+
 Songs = Sequence[npt.NDArray[np.int16]]
+OTHER = STEMS.index("other")  # engineers leave the middle to the voice and spread the rest
 
 
 def make_batch(songs: Songs, size: int, samples: int, seed: int, step: int) -> torch.Tensor:
@@ -29,8 +33,8 @@ def _clip(songs: Songs, samples: int, rng: np.random.Generator) -> npt.NDArray[n
     for stem in range(4):
         if remix:
             song, at = _sounding(songs, stem, samples, rng)
-        x = song[stem, :, at : at + samples].astype(np.float32) / 32768
-        out[stem] = _vary(x, rng, remix)
+        x = song[stem, :, at : at + samples].astype(np.float32) / np.float32(32768)
+        out[stem] = _vary(x, stem, rng, remix)
     return out
 
 
@@ -44,27 +48,37 @@ def _sounding(songs: Songs, stem: int, samples: int, rng: np.random.Generator) -
     return song, at
 
 
-def _vary(x: npt.NDArray[np.float32], rng: np.random.Generator, remix: bool) -> npt.NDArray[np.float32]:
-    """Another gain, channels swapped, polarity, a tilt of the spectrum, another speed (remixed clips only), or silence."""
+def _vary(x: npt.NDArray[np.float32], stem: int, rng: np.random.Generator, remix: bool) -> npt.NDArray[np.float32]:
+    """Another gain, equaliser, place and polarity, another speed (remixed clips only), or silence; float32 [2, samples]."""
     if rng.random() < 0.04:
         return np.zeros_like(x)
     if remix:
         root_mean_square = float(np.sqrt((x**2).mean()))
         if root_mean_square > 1e-4:
             x = x * (0.1 / root_mean_square)
-        if rng.random() < 0.25:
-            x = _other_speed(x, float(rng.uniform(0.92, 1.0)))
-    x = x * float(10 ** (rng.normal(0, 3.0 if remix else 2.0) / 20)) * float(rng.choice([-1, 1]))
-    if rng.random() < 0.5:
-        x = x[::-1]
+        if rng.random() < 0.4:
+            x = _other_speed(x, 2 ** float(rng.uniform(-3, 3) / 12))
+    if rng.random() < 0.4:
+        hertz = float(np.exp(rng.uniform(np.log(70), np.log(9000))))
+        x = peak_filter(x, hertz, float(rng.uniform(-6, 6)), float(rng.uniform(0.4, 1.4)))
     if rng.random() < 0.4:
         tilted = x.copy()
         tilted[:, 1:] -= float(rng.uniform(-0.3, 0.3)) * x[:, :-1]
         x = tilted
-    return x
+    if rng.random() < 0.05:
+        x = np.tanh(x * float(rng.uniform(2, 10)))
+        x = x * np.float32(0.1 / max(float(np.sqrt((x**2).mean())), 1e-3))
+    if stem == OTHER and rng.random() < 0.5:
+        left = float(rng.uniform(0.5, 1.3))
+        x = x * np.array([[left], [np.sqrt(2 - left**2)]], np.float32)
+    if rng.random() < 0.5:
+        x = x[::-1]
+    return x * np.float32(10 ** (rng.normal(0, 3.0 if remix else 2.0) / 20) * rng.choice([-1, 1]))
 
 
 def _other_speed(x: npt.NDArray[np.float32], ratio: float) -> npt.NDArray[np.float32]:
-    """Slower and lower by `ratio` (at most 1), by straight lines between samples; the length stays."""
+    """Faster and higher by `ratio`, by straight lines between samples; the length stays: a faster sound begins again."""
     at = np.arange(x.shape[1]) * ratio
-    return np.stack([np.interp(at, np.arange(x.shape[1]), channel) for channel in x]).astype(np.float32)
+    return np.stack([np.interp(at, np.arange(x.shape[1]), channel, period=x.shape[1]) for channel in x]).astype(
+        np.float32
+    )

@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 workers=args.threads,
                 device=args.device,
                 compare_minutes=args.compare_minutes,
+                from_bundled=args.from_bundled,
             )
         case "render":
             pipeline.render_songs(places, args.songs, args.held_out, args.threads)
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         default=8.0,
         help="for a small HTDemucs, and as many for BandNet; 0: no comparison",
     )
+    run.add_argument("--from-bundled", action="store_true", help="go on from the weights that ship")
     run.add_argument("--device", default="cpu", help="cpu or cuda")
     render = commands.add_parser("render", help="render the songs only")
     for command in (run, render):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from .card import write_card, write_picture
 from .checkpoint import averaged_weights, write_model
@@ -54,12 +56,18 @@ def render_songs(places: Places, songs: int, held_out: int, workers: int) -> Non
         print()
 
 
-def train_network(places: Places, recipe_name: str, run: str, seconds: float, device: str) -> Path:
-    """Trains (or goes on training) one network; returns the folder of the run."""
+def train_network(
+    places: Places, recipe_name: str, run: str, seconds: float, device: str, *, from_bundled: bool = False
+) -> Path:
+    """Trains (or goes on training) one network, from nothing or from the bundled model's weights; returns the run's folder."""
     recipe = RECIPES[recipe_name]
     folder = places.data / "runs" / run
-    budget = Budget(seconds=seconds, batch=recipe.batch, clip=recipe.clip)
-    train(new_network(recipe), lambda: load(places.data / "train"), budget, folder, device)
+    parts = 1 if device != "cpu" else max(1, min(torch.get_num_threads(), recipe.batch // 2))
+    budget = Budget(seconds=seconds, batch=recipe.batch, clip=recipe.clip, threads=parts)
+    network = new_network(recipe)
+    if from_bundled:
+        network.load_state_dict(load_file(_checkpoint(places)))
+    train(network, lambda: load(places.data / "train"), budget, folder, device)
     return folder
 
 
@@ -138,7 +146,15 @@ def check(places: Places, songs: int) -> float:
 
 
 def whole_run(
-    places: Places, *, minutes: float, songs: int, held_out: int, workers: int, device: str, compare_minutes: float
+    places: Places,
+    *,
+    minutes: float,
+    songs: int,
+    held_out: int,
+    workers: int,
+    device: str,
+    compare_minutes: float,
+    from_bundled: bool = False,
 ) -> None:
     """Everything, from nothing to the card. Started again with the same folder, it goes on where it was stopped."""
     started = time.monotonic()
@@ -150,7 +166,7 @@ def whole_run(
             for name in ("htdemucs", "bandnet")
         ]
         comparison = compare(places, runs[0], runs[1], min(12, held_out))
-    run = train_network(places, "bandnet", "pocket", minutes * 60, device)
+    run = train_network(places, "bandnet", "pocket", minutes * 60, device, from_bundled=from_bundled)
     write_bundled(places, run)
     write_figures(places, run, held_out, comparison)
     print(f"done in {(time.monotonic() - started) / 60:.0f} minutes: {places.card}, stems {', '.join(STEMS)}")

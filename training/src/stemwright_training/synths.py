@@ -45,7 +45,7 @@ def _harmonics(
 ) -> npt.NDArray[np.float64]:
     """A band-limited wave: the sum of harmonics below `top` Hz, each with its amplitude."""
     count = int(np.clip(min(top, 18000) / frequency, 1, 60))
-    numbers = np.arange(1, count + 1)
+    numbers = np.arange(1.0, count + 1.0)
     weights = amplitudes(numbers)
     out = np.zeros_like(t)
     for number, weight in zip(numbers, weights, strict=True):
@@ -73,9 +73,8 @@ def drum_machine(name: str, rng: np.random.Generator) -> dict[str, Mono]:
         pitch = rng.uniform(160, 230)
         tone = np.sin(2 * np.pi * pitch * t + 2 * np.exp(-60 * t)) + 0.6 * np.sin(2 * np.pi * pitch * 1.6 * t)
         rattle = _filtered(noise[: t.size], "bandpass", (rng.uniform(900, 1800), 11000))
-        return tone * np.exp(-t * rng.uniform(18, 35)) * 0.5 + rattle * np.exp(-t * rng.uniform(12, 25)) * rng.uniform(
-            0.5, 1
-        )
+        ringing: npt.NDArray[np.float64] = tone * np.exp(-t * rng.uniform(18, 35)) * 0.5
+        return ringing + rattle * np.exp(-t * rng.uniform(12, 25)) * rng.uniform(0.5, 1)
 
     def metal(decay: float, low: float) -> npt.NDArray[np.float64]:
         t = _time(min(1.8, 6 / decay))
@@ -170,19 +169,20 @@ def _key_patch(name: str, rng: np.random.Generator) -> Patch:
                 2 * np.pi * frequency * t + index * np.exp(-decay * t) * np.sin(2 * np.pi * frequency * ratio * t)
             )
         elif name == "distorted":  # with the fifth of a power chord, through a valve and a loudspeaker
-            x = sum(_harmonics(f, t, lambda n: 1 / n, 6000) for f in (frequency / 2, frequency * 0.749))
+            x = _harmonics(frequency / 2, t, lambda n: 1 / n, 6000) + _harmonics(
+                frequency * 0.749, t, lambda n: 1 / n, 6000
+            )
             x = _filtered(np.tanh(8 * x), "bandpass", (90, 4500))
         else:
             odd = name == "square"
-            x = sum(
-                _harmonics(
+            x = np.zeros_like(t)
+            for d in (1 - detune, 1, 1 + detune):
+                x += _harmonics(
                     frequency * d,
                     t,
                     lambda n: np.where(odd & (n % 2 == 0), 0, 1 / n) / (1 + (n * frequency / bright) ** 2),
                     bright * 3,
                 )
-                for d in (1 - detune, 1, 1 + detune)
-            )
         return (0.5 * x * np.exp(-t * decay) * _envelope(t.size, attack, release)).astype(np.float32)
 
     return play

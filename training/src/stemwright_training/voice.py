@@ -148,4 +148,5 @@ def _add_air(x: Array, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     below = sosfilt(butter(2, (5000, 10000), "bandpass", fs=SAMPLE_RATE, output="sos"), x)
     follow = sosfilt(butter(1, 60, fs=SAMPLE_RATE, output="sos"), np.abs(below))
     air = sosfilt(butter(4, 10500, "highpass", fs=SAMPLE_RATE, output="sos"), rng.standard_normal(x.size))
-    return (x + air * np.maximum(follow, 0) * rng.uniform(0.3, 1.2)).astype(np.float32)
+    breathed: npt.NDArray[np.float32] = (x + air * np.maximum(follow, 0) * rng.uniform(0.3, 1.2)).astype(np.float32)
+    return breathed

@@ -107,21 +107,31 @@ class BandNet(nn.Module):
         wave = self._wave((masks * spectrum[:, None]).flatten(0, 2))[..., :length].view(batch, -1, channels, length)
         return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
 
-    def spectrum(self, wave: Tensor) -> Tensor:
-        """The spectrogram of [B, 2, T] as complex [B, 2, F, frames]; frames are a multiple of four."""
+    def spectrum(self, wave: Tensor, first: int = 0, every: int = 1) -> Tensor:
+        """The spectrogram of [B, 2, T] as complex [B, 2, F, frames]; frames are a multiple of four.
+
+        In training fewer will do: of every `every` frames, the one numbered `first`."""
         batch, channels, length = wave.shape
         frames = -(-length // self.hop) + 3  # one frame more at each end, so that four windows cover every sample
         frames += -frames % 4
         edges = (self.size // 2 + self.hop, (frames - 2) * self.hop + self.size // 2 - length)
         padded = nn.functional.pad(wave.flatten(0, 1), edges)
-        return torch.stft(
-            padded, self.size, self.hop, window=self._window(wave), center=False, return_complex=True
-        ).view(batch, channels, -1, frames)
+        spectra = torch.stft(
+            padded[:, first * self.hop :],
+            self.size,
+            self.hop * every,
+            window=self._window(wave),
+            center=False,
+            return_complex=True,
+        )
+        return spectra.view(batch, channels, -1, frames // every)
 
-    def masks(self, spectrum: Tensor) -> list[Tensor]:
-        """For a mix's spectrogram, the masks of each group of BANDS: real [B, S, 2, bins / shared, frames]."""
-        batch, channels, _, frames = spectrum.shape
-        columns = self._unet(self._encode(spectrum)).permute(0, 3, 1, 2)  # [B, K, C, T]
+    def masks(self, spectrum: Tensor, first: int = 0, every: int = 1) -> list[Tensor]:
+        """For a mix's spectrogram, the masks of each group of BANDS: real [B, S, 2, bins / shared, frames]; for the frames
+        that `spectrum` gives for the same `first` and `every`."""
+        batch, channels, _, _ = spectrum.shape
+        columns = self._unet(self._encode(spectrum)).permute(0, 3, 1, 2)[..., first::every]  # [B, K, C, T]
+        frames = columns.shape[3]
         out, at = [], 0
         for first, second, (count, width, share) in zip(self.hiddens, self.decoders, BANDS, strict=True):
             band = columns[:, at : at + count].reshape(batch, -1, frames)
