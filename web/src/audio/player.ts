@@ -49,7 +49,7 @@ export class Player {
 
   /** Where the song is, in what can be heard now. */
   get position(): number {
-    if (!this.on) return this.anchor.position;
+    if (!this.sources.length) return this.anchor.position;
     const heard = this.context.currentTime - this.latency - (this.context.outputLatency || 0);
     return this.positionAt(Math.max(heard, this.anchor.time));
   }

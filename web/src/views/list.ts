@@ -69,7 +69,7 @@ function fill(row: Row, now: { name: string; about: string; percent: number | nu
   row.state.classList.toggle("bad", now.bad ?? false);
   row.bar.hidden = now.percent === null;
   if (now.percent !== null) row.bar.value = now.percent;
-  row.bar.setAttribute("aria-label", `Progress of ${now.name}`);
+  row.bar.setAttribute("aria-label", `${now.shape === "sending" ? "Upload" : "Progress"} of ${now.name}`);
   if (row.shape === now.shape) return;
   row.shape = now.shape;
   const focused = row.actions.contains(document.activeElement);
@@ -110,7 +110,7 @@ function showJob(row: Row, job: Job, songs: Songs): void {
       const remove = button("Remove", `Remove ${name} and its stems from the service`, () => {
         if (confirm(`Remove ${name} and its stems from the service?`)) attempt(row, songs.remove(job.job_id));
       });
-      const open = h("a", { class: "button primary", href: `#/song/${encodeURIComponent(job.job_id)}`, "aria-label": `Open ${name} in the mixer` }, "Open mixer");
+      const open = h("a", { class: "button primary", href: `#/song/${encodeURIComponent(job.job_id)}`, "aria-label": `Open mixer: ${name}` }, "Open mixer");
       return job.status === "completed" ? [open, remove] : [remove];
     },
   );

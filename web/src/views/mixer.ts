@@ -1,11 +1,10 @@
 /** The mixer of one song: wires what is seen to what is heard. */
 
-import { AS_RECORDED, audible, decodedBytes, PLAIN, type Master, type Strip } from "../audio/mix";
-import { loudest, outline, type Peaks } from "../audio/peaks";
+import { audible, decodedBytes, PLAIN, type Master, type Strip } from "../audio/mix";
 import { Player } from "../audio/player";
 import { region as makeRegion, type Region } from "../audio/region";
 import { render } from "../audio/render";
-import { decode, peaks } from "../audio/stems";
+import { decode } from "../audio/stems";
 import { announce, h, save, say } from "../dom";
 import { bytes, counted, title } from "../format";
 import * as kept from "../kept";
@@ -13,23 +12,18 @@ import type { Job, Stem } from "../net/types";
 import { inWords } from "../net/words";
 import { download, downloads, stemOf } from "./downloads";
 import { followPointer } from "./lanes";
+import { Outlines } from "./outlines";
+import { restored, type Mix } from "./remembered";
 import { shortcuts } from "./shortcuts";
 import { strip, type StripView } from "./strip";
 import { transport } from "./transport";
 import type { View } from "./view";
 
-/** How a song is mixed; kept over a reload. */
-interface Mix {
-  strips: Record<string, Strip>;
-  master: Master;
-  region: Region | null;
-  looping: boolean;
-}
-
 const RATE = 44_100; // Hz, where the service does not say
 
-export function mixer(job: Job, stems: readonly Stem[]): View {
-  return new Mixer(job, stems);
+/** `fresh` fetches the stems anew: the URLs that came with the job do not hold for ever. */
+export function mixer(job: Job, stems: readonly Stem[], fresh: () => Promise<readonly Stem[]>): View {
+  return new Mixer(job, stems, fresh);
 }
 
 class Mixer implements View {
@@ -38,7 +32,7 @@ class Mixer implements View {
   private readonly duration: number;
   private readonly mix: Mix;
   private readonly views = new Map<string, StripView>();
-  private readonly outlines = new Map<string, Peaks>();
+  private readonly outlines = new Outlines(this.views);
   private readonly transport;
   private readonly keys;
   private readonly lanes = h("div", { class: "strips" });
@@ -53,6 +47,7 @@ class Mixer implements View {
   constructor(
     private readonly job: Job,
     private readonly stems: readonly Stem[],
+    private readonly fresh: () => Promise<readonly Stem[]>,
   ) {
     this.heading = job.filename ?? "Mixer";
     this.duration = Math.max(...stems.map((stem) => stem.duration || 0), 0.1);
@@ -63,22 +58,26 @@ class Mixer implements View {
       loop: (on) => this.setLoop(on, this.region),
       region: (start, end) => this.setLoop(true, makeRegion(start, end, this.duration) ?? this.region),
       master: (news) => this.setMaster(news),
-      position: () => this.position,
+      fromHere: () => this.loopFromHere(),
+      toHere: () => this.loopToHere(),
     });
     this.keys = shortcuts({
       toggle: () => this.toggle(),
       move: (seconds) => this.seek(this.position + seconds),
       start: () => this.seek(0),
       loop: () => this.setLoop(!this.mix.looping, this.region),
-      from: () => this.setLoop(true, makeRegion(this.position, Math.max(this.region.end, this.position + 1), this.duration) ?? this.region),
-      to: () => this.setLoop(true, makeRegion(Math.min(this.region.start, this.position - 1), this.position, this.duration) ?? this.region),
+      fromHere: () => this.loopFromHere(),
+      toHere: () => this.loopToHere(),
       mute: (stem) => this.press(stem, "muted"),
       solo: (stem) => this.press(stem, "soloed"),
     });
     for (const [index, stem] of stems.entries()) this.addStrip(stem, index);
     this.element = h("div", {}, this.transport.element, this.problem, this.lanes, this.memory, downloads(job, stems, (told) => this.exportMix(told)), this.keys.element);
     this.showMix();
-    void this.fetchOutlines();
+    void this.outlines.fetch(stems).then((rate) => {
+      if (rate && !this.player) this.rate = rate;
+      this.showMemory();
+    });
     this.tick();
   }
 
@@ -103,7 +102,7 @@ class Mixer implements View {
       index,
       this.mix.strips[stem.name] ?? PLAIN,
       (news) => this.setStrip(stem.name, news),
-      (each) => void download(each.url, `${stemOf(this.job)} ${each.name}.${this.job.format ?? "wav"}`).catch((error: unknown) => this.complain(error)),
+      () => void this.downloadStem(stem.name).catch((error: unknown) => this.complain(error)),
     );
     followPointer(view.lane, this.duration, {
       seek: (to) => this.seek(to),
@@ -112,26 +111,6 @@ class Mixer implements View {
     });
     this.views.set(stem.name, view);
     this.lanes.append(view.element);
-  }
-
-  /** The waveforms, as the service computed them: nothing is decoded before it is to be heard. */
-  private async fetchOutlines(): Promise<void> {
-    await Promise.all(
-      this.stems.map(async (stem) => {
-        const found = await peaks(stem);
-        if (found) this.outlines.set(stem.name, found);
-        else this.views.get(stem.name)?.note("waveform when loaded");
-      }),
-    );
-    const [first] = this.outlines.values();
-    if (first && !this.player) this.rate = first.sample_rate;
-    this.showOutlines();
-    this.showMemory();
-  }
-
-  private showOutlines(): void {
-    const scale = 0.95 / Math.max(0.05, ...[...this.outlines.values()].map(loudest));
-    for (const [name, peaks] of this.outlines) this.views.get(name)?.wave.show(peaks, scale);
   }
 
   private showMemory(): void {
@@ -143,7 +122,6 @@ class Mixer implements View {
   /** The player, made at the first press: browsers allow sound only after one. */
   private ready(): Player {
     if (this.player) return this.player;
-    const byName = new Map(this.stems.map((stem) => [stem.name, stem]));
     this.player = new Player(
       this.mix.strips,
       this.duration,
@@ -151,17 +129,12 @@ class Mixer implements View {
       async (name, context) => {
         this.views.get(name)?.note("loading…");
         try {
-          return await decode(byName.get(name) as Stem, context);
+          return await decode(await this.freshStem(name), context);
         } finally {
           this.views.get(name)?.note("");
         }
       },
-      (name, buffer) => {
-        if (this.outlines.has(name)) return;
-        const channels = Array.from({ length: buffer.numberOfChannels }, (_, channel) => buffer.getChannelData(channel));
-        this.outlines.set(name, outline(channels, buffer.sampleRate));
-        this.showOutlines();
-      },
+      (name, buffer) => this.outlines.decoded(name, buffer),
     );
     void this.player.setMaster(this.mix.master).catch((error: unknown) => this.complain(error));
     this.player.setLoop(this.mix.looping ? this.region : null);
@@ -222,6 +195,16 @@ class Mixer implements View {
     this.keep();
   }
 
+  private loopFromHere(): void {
+    const [at, end] = [this.position, this.region.end];
+    this.setLoop(true, makeRegion(at, end > at ? end : this.duration, this.duration) ?? this.region);
+  }
+
+  private loopToHere(): void {
+    const [at, start] = [this.position, this.region.start];
+    this.setLoop(true, makeRegion(start < at ? start : 0, at, this.duration) ?? this.region);
+  }
+
   private showMix(): void {
     const heard = new Set(audible(this.mix.strips));
     for (const [name, view] of this.views) view.show(this.mix.strips[name] ?? PLAIN, heard.has(name));
@@ -248,6 +231,16 @@ class Mixer implements View {
     this.frame = requestAnimationFrame(() => this.tick());
   }
 
+  private async freshStem(name: string): Promise<Stem> {
+    const stem = (await this.fresh()).find((each) => each.name === name);
+    if (!stem) throw new Error("The stems are not on the service any more: files are removed after a while.");
+    return stem;
+  }
+
+  private async downloadStem(name: string): Promise<void> {
+    await download((await this.freshStem(name)).url, `${stemOf(this.job)} ${name}.${this.job.format ?? "wav"}`);
+  }
+
   /** The mix as it sounds now, or the loop if there is one, as a file. */
   private async exportMix(tell: (text: string) => void): Promise<string> {
     const { buffers, strips, master } = await this.ready().everything();
@@ -269,14 +262,4 @@ class Mixer implements View {
   private keep(): void {
     kept.keepMix(this.job.job_id, this.mix);
   }
-}
-
-function restored(id: string, stems: readonly Stem[]): Mix {
-  const old = kept.mixOf<Mix>(id);
-  return {
-    strips: Object.fromEntries(stems.map((stem) => [stem.name, { ...PLAIN, ...old?.strips?.[stem.name] }])),
-    master: { ...AS_RECORDED, ...old?.master },
-    region: old?.region ?? null,
-    looping: old?.looping ?? false,
-  };
 }

@@ -18,10 +18,10 @@ export interface Options {
 export function options(): Options {
   let models: readonly Model[] = [];
   const last = kept.wish(DEFAULTS);
-  const model = h("select", { id: "model", "aria-describedby": "licence", change: () => follow() });
+  const model = h("select", { id: "model", "aria-describedby": "about-model", change: () => follow() });
   const stems = h("select", { id: "stems", change: keep });
   const format = h("select", { id: "format", change: keep });
-  const licence = h("p", { id: "licence", class: "quiet licence" });
+  const about = h("p", { id: "about-model", class: "quiet about-model" });
   const shifts = number("shifts", last.shifts, { min: 0, max: 20, step: 1 });
   const overlap = number("overlap", last.overlap, { min: 0, max: 0.95, step: 0.05 });
   const advanced = h(
@@ -40,7 +40,7 @@ export function options(): Options {
     { class: "options" },
     h("legend", { class: "unseen" }, "How to separate"),
     h("div", { class: "fields" }, field("Model", model), field("Stems", stems), field("Format", format)),
-    licence,
+    about,
     advanced,
   );
 
@@ -56,8 +56,10 @@ export function options(): Options {
   function follow(): void {
     const now = chosen();
     fill(stems, stemChoices(now, takes("stems"), takes("two_stems")), stems.value || last.stems);
-    fill(format, (now?.formats ?? FORMATS).map((each) => [each, each]), format.value || last.format);
-    licence.textContent = now?.licence ? `Licence of this model's weights: ${now.licence}.`.replace("..", ".") : "";
+    fill(format, (now?.formats ?? FORMATS).map((each) => [each, formatName(each)]), format.value || last.format);
+    about.textContent = [now?.title ? sentence(now.title) : "", now?.licence ? `Licence: ${sentence(now.licence)}` : ""].join(" ").trim();
+    format.disabled = format.options.length === 0; // it has one only, and nothing to say about it
+    format.parentElement?.toggleAttribute("hidden", format.disabled);
     shifts.disabled = !takes("shifts");
     overlap.disabled = !takes("overlap");
     advanced.hidden = shifts.disabled && overlap.disabled;
@@ -80,10 +82,19 @@ export function options(): Options {
       models = offer.models;
       const otherwise = models.find((each) => each.default)?.name ?? models[0]?.name ?? "";
       const known = models.some((each) => each.name === last.model);
-      fill(model, models.map((each) => [each.name, each.title ?? each.name]), known ? last.model : otherwise);
+      fill(model, models.map((each) => [each.name, each.name]), known ? last.model : otherwise);
       follow();
     },
   };
+}
+
+/** "wav24" -> "wav, 24 bit"; "mp3" stays. */
+function formatName(format: string): string {
+  return format.replace(/^(wav|flac)(\d+)$/, "$1, $2 bit").replace("-float", ", float");
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 type Choice = readonly [value: string, label: string];

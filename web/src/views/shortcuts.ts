@@ -7,8 +7,8 @@ export interface Keys {
   move(seconds: number): void;
   start(): void;
   loop(): void;
-  from(): void;
-  to(): void;
+  fromHere(): void;
+  toHere(): void;
   mute(stem: string | number): void; // by name, or by its place from 0
   solo(stem: string | number): void;
 }
@@ -44,8 +44,8 @@ export function shortcuts(keys: Keys): { element: HTMLElement; close(): void } {
       case "ArrowRight": return () => keys.move(5);
       case "Home": return keys.start;
       case "l": return keys.loop;
-      case "[": return keys.from;
-      case "]": return keys.to;
+      case "[": return keys.fromHere;
+      case "]": return keys.toHere;
       case "m": return stem === undefined ? undefined : () => keys.mute(stem);
       case "s": return stem === undefined ? undefined : () => keys.solo(stem);
       default: return undefined;

@@ -1,10 +1,18 @@
 /** One song: its mixer when it is done, and before that how far it is. */
 
 import { h, say } from "../dom";
+import type { Stem } from "../net/types";
 import { inWords, sentence } from "../net/words";
 import type { Songs } from "../songs";
 import { mixer } from "./mixer";
 import type { View } from "./view";
+
+const ORDER = ["vocals", "drums", "bass", "guitar", "piano"]; // as on most mixing desks; what is not here comes after
+
+function inOrder(stems: readonly Stem[]): Stem[] {
+  const place = (stem: Stem) => (ORDER.includes(stem.name) ? ORDER.indexOf(stem.name) : ORDER.length);
+  return [...stems].sort((one, other) => place(one) - place(other));
+}
 
 export function song(id: string, songs: Songs): View {
   const heading = h("h1", {}, "Mixer");
@@ -19,11 +27,16 @@ export function song(id: string, songs: Songs): View {
     say(heading, job.filename ?? "Mixer");
     if (job.status === "completed" && job.stems?.length) {
       state.remove();
-      shown = mixer(job, job.stems);
+      shown = mixer(job, inOrder(job.stems), fresh);
       element.append(shown.element);
     } else if (job.status === "failed") say(state, sentence(job.error) ?? "It failed.");
     else if (job.status === "canceled") say(state, "It was canceled, so there are no stems.");
     else say(state, `Not ready yet: ${job.status}, ${Math.floor(job.progress)} %. The mixer opens here when it is.`);
+  }
+
+  async function fresh(): Promise<readonly Stem[]> {
+    await songs.refresh(id);
+    return songs.job(id)?.stems ?? [];
   }
 
   const stop = songs.watch(show);

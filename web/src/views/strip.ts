@@ -17,7 +17,7 @@ export interface StripView {
 
 const COLOURS = ["vocals", "drums", "bass", "other", "guitar", "piano"];
 
-export function strip(stem: Stem, index: number, first: Strip, change: (news: Partial<Strip>) => void, download: (stem: Stem) => void): StripView {
+export function strip(stem: Stem, index: number, first: Strip, change: (news: Partial<Strip>) => void, download: () => void): StripView {
   let now = first;
   const name = title(stem.name);
   const mute = toggle("Mute", `Mute ${name}`, () => change({ muted: !now.muted }));
@@ -36,7 +36,7 @@ export function strip(stem: Stem, index: number, first: Strip, change: (news: Pa
     { class: "button plain", href: stem.url, download: "", "aria-label": `Download ${name}, ${bytes(stem.size)}`, title: `Download, ${bytes(stem.size)}`,
       click: (event: MouseEvent) => {
         event.preventDefault();
-        download(stem);
+        download();
       } },
     icon(ICONS.download),
   );

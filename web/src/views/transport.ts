@@ -12,7 +12,8 @@ export interface TransportEvents {
   loop(on: boolean): void;
   region(start: number, end: number): void;
   master(news: Partial<Master>): void;
-  position(): number;
+  fromHere(): void;
+  toHere(): void;
 }
 
 export interface Transport {
@@ -53,8 +54,6 @@ export function transport(duration: number, master: Master, events: TransportEve
     label: "Volume", name: "Volume of the whole mix", min: SILENT, max: LOUDEST, step: 0.5, value: master.volume, rest: 0,
     words: (db) => decibels(db, SILENT), change: (db) => events.master({ volume: db }),
   });
-  const fromHere = () => events.region(events.position(), shown.end > events.position() ? shown.end : duration);
-  const toHere = () => events.region(shown.start < events.position() ? shown.start : 0, events.position());
   const element = h(
     "div",
     { class: "transport" },
@@ -66,8 +65,8 @@ export function transport(duration: number, master: Master, events: TransportEve
         "div",
         { class: "row looping" },
         loop,
-        h("div", { class: "labelled" }, start.element, here("Loop from here", fromHere)),
-        h("div", { class: "labelled" }, end.element, here("Loop to here", toHere)),
+        h("div", { class: "labelled" }, start.element, here("Loop from here", events.fromHere)),
+        h("div", { class: "labelled" }, end.element, here("Loop to here", events.toHere)),
       ),
       h("div", { class: "faders" }, tempo.element, key.element, volume.element),
     ),
