@@ -33,6 +33,9 @@ web: ## Build the page into the server package, from web/ (needs Node 20 or newe
 test: $(VENV)/.tested lint ## Run all tests
 	$(BIN)/python -m pytest
 
+bench: $(VENV)/.tested ## Measure speed and memory side by side with demucs; ROWS="exact start" for some of it
+	$(BIN)/python bench/run.py $(if $(ROWS),--only $(ROWS))
+
 lint: $(VENV)/.tested ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemwright.backends.cache import Cache
-from stemwright.backends.choose import Candidate, Decision, candidate, decide, open_built
+from stemwright.backends.choose import Candidate, Decision, candidate, decide, instead_of_damaged
 from stemwright.backends.ways import PLAIN, Way
 from stemwright.checkpoints import Member, ModelInfo, hub
 from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.hub import OnFetch
+from stemwright.device import has_torch, low_precision
 from stemwright.models.bag import Bag
 from stemwright.models.network import Network
 from stemwright.options import Precision
@@ -63,9 +65,13 @@ class Networks:
         decision = self._decision(found, precision)
         if kept is not None and kept.way == decision.way:
             return kept.network
+        network: Network | None = None
         if found is not None and decision.way.backend != PLAIN.backend:
-            network = open_built(found, decision, self._cache)
-        else:
+            network = found.open(decision.way, self._cache, decision.notes)
+            if network is None:
+                decision = instead_of_damaged(found, decision.way, self._cache, may_start=self._may_start)
+                self._may_start = False
+        if network is None:
             network = self._plain(index, member, decision)
         self._kept[index, precision] = _Kept(network=network, way=decision.way, settled=decision.settled)
         self.load_seconds += time.monotonic() - began
@@ -74,7 +80,11 @@ class Networks:
     def _candidate(self, index: int, member: Member) -> Candidate | None:
         if self._info.origin == "package" or self._device != "cpu":
             return None
-        file = self._file(index, member)
+        with ThreadPoolExecutor(1) as pool:
+            hashing = pool.submit(self._file, index, member)
+            if has_torch():
+                import torch  # noqa: F401 (takes a second, in which the checkpoint is hashed)
+            file = hashing.result()
         return candidate(file, self._hashes[index])
 
     def _decision(self, found: Candidate | None, precision: Precision) -> Decision:
@@ -85,8 +95,6 @@ class Networks:
                 return decision
         else:
             decision = Decision(way=PLAIN, notes=())
-        from stemwright.device import low_precision
-
         # On a GPU `auto` is `fast`: there 16 bits are several times as fast, whatever the network.
         wants_low = precision == "fast" or (precision == "auto" and self._device != "cpu")
         low = low_precision(self._device) if wants_low else None

@@ -85,10 +85,10 @@ def test_a_built_network_that_is_gone_or_damaged_is_prepared_again(found: Candid
     folder = cache.root / found.built_name(COMPILED)
     folder.mkdir()
     (folder / "contents.json").write_text('{"core.pt2": "not its hash"}')
-    decision = decide(found, "exact", cache, may_start=True)
-    assert decision.way == PLAIN
-    assert not decision.settled
-    assert decision.notes[0] == "the compiled fp32 network in the cache is missing or damaged"
+    separator = Separator("abc", models_path=found.file.parent, device="cpu")
+    report = separator.separate(music(0.5).numpy(), 44100).report
+    assert report.backend == "eager"
+    assert report.notes[0] == "the compiled fp32 network in the cache is missing or damaged"
     assert len(started) == 1
     assert not folder.exists()
 

@@ -89,27 +89,24 @@ def decide(found: Candidate, precision: Precision, cache: Cache, *, may_start: b
         why = f"STEMWRIGHT_BACKEND asks for {asked}, which is not to be had: {reasons or 'it was not measured'}"
         return Decision(way=PLAIN, notes=(why,))
     way, why = best(rows, precision)
-    if way.backend != PLAIN.backend and cache.find(found.built_name(way)) is None:
-        later = _measured_later(found, cache, may_start=may_start)
-        return replace(later, notes=(f"the {way} network in the cache is missing or damaged", *later.notes))
     return Decision(way=way, notes=(why + (f"; not used: {reasons}" if reasons else ""),))
 
 
-def open_built(found: Candidate, decision: Decision, cache: Cache) -> Network:
-    """The network that was built for this decision.
+def instead_of_damaged(found: Candidate, way: Way, cache: Cache, *, may_start: bool) -> Decision:
+    """What to do when the network that was decided on is not in the cache, or not whole.
 
     Raises:
         MissingExtraError: there is no torch, and nothing was converted that runs without it.
     """
-    if decision.way.backend == "openvino" and not openvino.installed():
+    if has_torch():
+        later = _measured_later(found, cache, may_start=may_start)
+        return replace(later, notes=(f"the {way} network in the cache is missing or damaged", *later.notes))
+    if not openvino.installed():
         raise MissingExtraError("neither torch nor OpenVINO is installed: pip install torch, or 'stemwright[openvino]'")
-    network = found.open(decision.way, cache, decision.notes)
-    if network is None:
-        raise MissingExtraError(
-            f"{found.file.name} was not converted for OpenVINO {version_of('openvino')} yet, and that takes torch: "
-            "run `stemwright models warm` where torch is installed, and copy its cache"
-        )
-    return network
+    raise MissingExtraError(
+        f"{found.file.name} was not converted for OpenVINO {version_of('openvino')} yet, and that takes torch: "
+        "run `stemwright models warm` where torch is installed, and copy its cache"
+    )
 
 
 def backend_asked_for() -> str:

@@ -1,0 +1,68 @@
+"""What has to run in a process of its own. Called by `rows`."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterator
+
+RATE = 44100
+
+
+def peak_of_stream(minutes: str) -> None:
+    """Print the peak resident megabytes of separating so many minutes with a network that copies."""
+    import numpy as np
+
+    from stemwright import SeparationOptions
+    from stemwright.models.bag import Bag
+    from stemwright.models.network import Computation, Facts, Samples
+    from stemwright.stream import Stream, Track
+
+    class Copies:
+        facts = Facts(sources=("a", "b", "c", "d"), samplerate=RATE, audio_channels=2, segment=7.8, fixed_segment=True)
+        computation = Computation(backend="eager", device="cpu", precision="fp32")
+        notes: tuple[str, ...] = ()
+        batch = streams = 1
+
+        def valid_length(self, length: int) -> int:
+            return length
+
+        def __call__(self, mix: Samples) -> Samples:
+            return np.repeat(mix[:, None], 4, axis=1)
+
+    length = int(float(minutes) * 60 * RATE)
+    noise = np.random.default_rng(0).standard_normal((2, 1 << 16), dtype=np.float32)
+
+    def mix() -> Iterator[Samples]:
+        for first in range(0, length, 1 << 16):
+            yield noise[:, : min(1 << 16, length - first)].copy()
+
+    stream = Stream(
+        bag=Bag(sources=Copies.facts.sources, loaders=[Copies]),
+        stems=Copies.facts.sources,
+        options=SeparationOptions(),
+        sample_rate=RATE,
+        track=Track(length=length, mean=0.0, std=1.0),
+    )
+    made = sum(block.shape[-1] for block in stream.blocks(mix()))
+    assert made == length, (made, length)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def first_segment(folder: str) -> None:
+    """Separate a little and say when the first segment is done."""
+    from stemwright.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    import numpy as np
+
+    from stemwright import SeparationOptions, Separator
+
+    mix = np.random.default_rng(0).standard_normal((2, 6 * RATE), dtype=np.float32)
+    separator = Separator("released", models_path=folder, device="cpu")
+    options = SeparationOptions(precision="exact")
+    separator.separate(mix, RATE, options, on_progress=lambda _: print("done", flush=True))
+
+
+if __name__ == "__main__":
+    {"peak_of_stream": peak_of_stream, "first_segment": first_segment}[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,282 @@
+"""How each row of the table is measured. Each function gives a figure and how it came about."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from stemwright import Separator
+
+CHECKPOINTS = Path(tempfile.gettempdir()) / "stemwright-bench"
+CORE_FLOP = 309.6e9  # of one segment: convolutions 123.0, linear layers 101.5, attention 85.1 GFLOP
+ROUNDS = 3
+
+
+class NotMeasuredError(Exception):
+    """This machine cannot show it; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """What a row gave."""
+
+    value: float
+    note: str  # how it came about, as far as a reader has to know
+
+
+def fast(seconds: float) -> Figure:
+    """`precision=fast` against the peer, where the CPU has AMX."""
+    from stemwright.backends.machine import cpu_flags
+
+    if "amx_bf16" not in cpu_flags():
+        raise NotMeasuredError("this CPU has no AMX (amx_bf16 is not among its flags)")
+    return _against_peer(seconds, "fast", least_db=40)
+
+
+def exact(seconds: float) -> Figure:
+    """`precision=exact` against the peer."""
+    return _against_peer(seconds, "exact", least_db=100)
+
+
+def plain(seconds: float) -> Figure:
+    """Our network in plain torch, as the first song runs, against the peer."""
+    os.environ["STEMWRIGHT_BACKEND"] = "eager"
+    return _against_peer(seconds, "exact", least_db=100)
+
+
+def avx512(seconds: float) -> Figure:
+    """The best allowed precision with oneDNN kept to AVX-512 without AMX."""
+    return _limited(seconds, "AVX512_CORE", "avx512f")
+
+
+def avx2(seconds: float) -> Figure:
+    """The best allowed precision with oneDNN kept to AVX2."""
+    return _limited(seconds, "AVX2", "avx2")
+
+
+def core_rate(_seconds: float) -> Figure:
+    """Operations a second of the core, over those of torch's bf16 matrix product in the same run."""
+    import torch
+
+    from stemwright.backends.machine import cpu_flags
+
+    if "amx_bf16" not in cpu_flags():
+        raise NotMeasuredError("this CPU has no AMX: torch's bf16 matrix product is emulated here and no measure")
+    return _core_rate(torch.bfloat16, "fast")
+
+
+def core_rate_fp32(_seconds: float) -> Figure:
+    """The same in float32: no bar is set for it."""
+    import torch
+
+    return _core_rate(torch.float32, "exact")
+
+
+def memory(_seconds: float) -> Figure:
+    """Peak memory of a stream of 60 minutes less that of one minute, each in a process of its own."""
+    peaks = {minutes: _child("peak_of_stream", str(minutes)) for minutes in (1, 60)}
+    note = f"peaks {peaks[1]:.0f} and {peaks[60]:.0f} MB; the stream alone: a network that copies stands for the model"
+    return Figure(value=peaks[60] - peaks[1], note=note)
+
+
+def one_stem(_seconds: float) -> Figure:
+    """The time of one stem of a bag of four networks with one-hot weights, over that of all four stems."""
+    from sounds import htdemucs, music, save
+
+    from stemwright import SeparationOptions, Separator
+
+    os.environ["STEMWRIGHT_BACKEND"] = "eager"
+    folder = CHECKPOINTS / "bag"
+    for index in range(4):
+        save(htdemucs(seed=index), folder, f"net{index}")
+    rows = [[float(row == column) for column in range(4)] for row in range(4)]
+    (folder / "ft.yaml").write_text(f"models: [net0, net1, net2, net3]\nweights: {rows}\n")
+    separator, mix = Separator("ft", models_path=folder, device="cpu"), music(9).numpy()
+    one = SeparationOptions(stems=("vocals",), precision="exact")
+    every = SeparationOptions(precision="exact")
+    separator.load(every)
+    ratios = _ratios(lambda: separator.separate(mix, 44100, one), lambda: separator.separate(mix, 44100, every), 2)
+    return Figure(value=statistics.median(ratios), note="9 s of audio, plain torch, networks loaded before")
+
+
+def whole_job(seconds: float) -> Figure:
+    """A wav file to four mp3 files at 320k, over the separation of the same samples alone."""
+    from sounds import music
+
+    from stemwright import OutputOptions, SeparationOptions
+    from stemwright.audio import open_writer
+
+    separator, _ = _separator("exact")
+    mix, options = music(seconds).numpy(), SeparationOptions(precision="exact")
+    with tempfile.TemporaryDirectory() as folder:
+        with open_writer(Path(folder) / "song.wav", format="wav", sample_rate=44100, channels=2) as writer:
+            writer.write(mix)
+            writer.close()
+        output = OutputOptions(format="mp3", bitrate=320_000)
+        song = Path(folder) / "song.wav"
+        job = lambda: separator.separate_file(song, folder, options, output)  # noqa: E731
+        separator.separate(mix[:, : 44100 * 3], 44100, options)
+        ratios = _ratios(job, lambda: separator.separate(mix, 44100, options), 1)
+    return Figure(value=statistics.median(ratios), note=f"{seconds:g} s of audio, mp3 preset 5")
+
+
+def start(_seconds: float) -> Figure:
+    """From the start of a process to the end of its first segment, with everything in the cache."""
+    _separator("exact")
+    took = [_first_segment() for _ in range(3)]
+    return Figure(
+        value=statistics.median(took), note="median of three processes; one segment of the model is part of it"
+    )
+
+
+def v3(_seconds: float) -> Figure:
+    """A network of `mdx_extra` against the peer."""
+    from demucs.apply import apply_model
+    from sounds import hdemucs, music, save
+
+    from stemwright import SeparationOptions, Separator
+
+    network, mix = hdemucs(), music(20)
+    save(network, CHECKPOINTS, "v3")
+    separator = Separator("v3", models_path=CHECKPOINTS, device="cpu")
+    options = SeparationOptions(precision="exact")
+    separator.load(options)
+    ratios = _ratios(
+        lambda: apply_model(network, mix[None], shifts=0), lambda: separator.separate(mix.numpy(), 44100, options), 2
+    )
+    return Figure(value=statistics.median(ratios), note="20 s of audio in segments of 10 s")
+
+
+def gpu(seconds: float) -> Figure:
+    """`precision=fast` against the peer on the same GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise NotMeasuredError("there is no GPU here")
+    return _against_peer(seconds, "fast", least_db=40, device="cuda")
+
+
+def _against_peer(seconds: float, precision: Any, *, least_db: float, device: str = "cpu") -> Figure:
+    """Median of the peer's time over ours, measured in turns in one process."""
+    import torch
+    from demucs.apply import apply_model
+    from sounds import htdemucs, music
+
+    from stemwright import SeparationOptions
+
+    separator, _ = _separator(precision, device)
+    peer, mix = htdemucs(), music(seconds)
+    options = SeparationOptions(precision=precision)
+    reference = mix.mean(0)
+    scaled = (mix - reference.mean()) / (reference.std() + 1e-8)
+    made: dict[str, Any] = {}
+
+    def ours() -> None:
+        made["ours"] = separator.separate(mix.numpy(), 44100, options)
+
+    def theirs() -> None:
+        out = apply_model(peer, scaled[None], shifts=0, device=device)[0]
+        made["peer"] = out * (reference.std() + 1e-8) + reference.mean()
+
+    ours()  # warm
+    ratios = _ratios(theirs, ours, ROUNDS)
+    got = torch.stack([torch.from_numpy(stem) for stem in made["ours"].stems.values()])
+    agreement = _snr_db(made["peer"], got)
+    if agreement < least_db:
+        raise NotMeasuredError(
+            f"the stems agree with the peer's to {agreement:.1f} dB only: {least_db:g} are asked for"
+        )
+    report = made["ours"].report
+    note = f"{report.backend} {report.precision}, agreement {agreement:.1f} dB, {seconds:g} s of audio"
+    return Figure(value=statistics.median(ratios), note=note)
+
+
+def _limited(seconds: float, isa: str, needed: str) -> Figure:
+    from stemwright.backends.machine import cpu_flags
+
+    if needed not in cpu_flags():
+        raise NotMeasuredError(f"this CPU has no {needed}")
+    if os.environ.get("ONEDNN_MAX_CPU_ISA") != isa:
+        raise NotMeasuredError(f"run in a process with ONEDNN_MAX_CPU_ISA={isa}")
+    return _against_peer(seconds, "auto", least_db=40)
+
+
+def _core_rate(dtype: torch.dtype, precision: Any) -> Figure:
+    import torch
+
+    separator, _ = _separator(precision)
+    network = separator._networks.bag(precision).network(0)
+    mix = torch.randn(1, 2, 343980).numpy()
+    a, b = torch.randn(2048, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
+    network(mix)
+    ratios = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        for _ in range(5):
+            a @ b
+        matmul = 5 * 2 * 2048**3 / (time.perf_counter() - began)
+        began = time.perf_counter()
+        network(mix)
+        ratios.append(100 * CORE_FLOP / (time.perf_counter() - began) / matmul)
+    how = network.computation
+    return Figure(value=statistics.median(ratios), note=f"{how.backend} {how.precision}, with STFT and inverse STFT")
+
+
+def _separator(precision: Any, device: str = "cpu") -> tuple[Separator, Path]:
+    """Our separator of the released configuration, every backend built and measured before."""
+    from sounds import htdemucs, save
+
+    from stemwright import SeparationOptions, Separator
+    from stemwright.backends.warm import warm
+
+    file = save(htdemucs(), CHECKPOINTS, "released")
+    if os.environ.get("STEMWRIGHT_BACKEND") != "eager" and device == "cpu":
+        warm(file, say=lambda line: print(f"    {line}", file=sys.stderr, flush=True))
+    separator = Separator("released", models_path=CHECKPOINTS, device=device)
+    separator.load(SeparationOptions(precision=precision))
+    return separator, file
+
+
+def _ratios(first: Callable[[], object], second: Callable[[], object], rounds: int) -> list[float]:
+    """Time of the first over that of the second, in turns."""
+    ratios = []
+    for _ in range(rounds):
+        seconds = []
+        for call in (first, second):
+            began = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - began)
+        ratios.append(seconds[0] / seconds[1])
+    return ratios
+
+
+def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:
+    error = (expected.double() - got.double()).square().sum().clamp_min(1e-300)
+    return float(10 * (expected.double().square().sum() / error).log10())
+
+
+def _child(*arguments: str) -> float:
+    command = [sys.executable, str(Path(__file__).with_name("children.py")), *arguments]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def _first_segment() -> float:
+    command = [sys.executable, str(Path(__file__).with_name("children.py")), "first_segment", str(CHECKPOINTS)]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        took = time.perf_counter() - began
+        child.terminate()
+    return took
