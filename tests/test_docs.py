@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -52,3 +54,16 @@ def test_every_make_target_that_a_page_names_is_there() -> None:
     named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", page.read_text())}
     assert named <= targets
     assert {"demo", "serve", "test", "lint"} <= targets
+
+
+def test_the_readme_quotes_what_make_bench_wrote_and_nothing_else() -> None:
+    readme = (ROOT / "README.md").read_text()
+    quoted = re.findall(r"<!-- figures of (\S+) -->\n(.*?)\n<!-- end of figures -->", readme, re.DOTALL)
+    assert quoted
+    spec = importlib.util.spec_from_file_location("table", ROOT / "bench" / "table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    for file, text in quoted:
+        assert text == table.markdown(json.loads((ROOT / file).read_text()))

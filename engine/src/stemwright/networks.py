@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import Candidate, Decision, candidate, decide, instead_of_damaged
-from stemwright.backends.ways import PLAIN, Way
+from stemwright.backends.measure import precisions_on
+from stemwright.backends.ways import PLAIN, Way, best
 from stemwright.checkpoints import Member, ModelInfo, hub
 from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.hub import OnFetch
 from stemwright.device import has_torch, low_precision
+from stemwright.errors import MissingExtraError
 from stemwright.models.bag import Bag
 from stemwright.models.network import Network
 from stemwright.options import Precision
@@ -39,7 +41,7 @@ class Networks:
         self._hashes: dict[int, str] = {}
         self._kept: dict[tuple[int, Precision], _Kept] = {}
         self._cache = Cache()
-        self._may_start = True
+        self._started: set[int] = set()  # networks whose measurement was begun, or tried to
         self.load_seconds = 0.0  # that loading has taken so far
 
     def bag(self, precision: Precision) -> Bag:
@@ -62,15 +64,15 @@ class Networks:
             return kept.network
         began = time.monotonic()
         found = self._candidate(index, member)
-        decision = self._decision(found, precision)
+        decision = self._decision(index, member, found, precision)
         if kept is not None and kept.way == decision.way:
             return kept.network
         network: Network | None = None
         if found is not None and decision.way.backend != PLAIN.backend:
             network = found.open(decision.way, self._cache, decision.notes)
             if network is None:
-                decision = instead_of_damaged(found, decision.way, self._cache, may_start=self._may_start)
-                self._may_start = False
+                decision = instead_of_damaged(found, decision.way, self._cache, may_start=index not in self._started)
+                self._started.add(index)
         if network is None:
             network = self._plain(index, member, decision)
         self._kept[index, precision] = _Kept(network=network, way=decision.way, settled=decision.settled)
@@ -87,21 +89,29 @@ class Networks:
             file = hashing.result()
         return candidate(file, self._hashes[index])
 
-    def _decision(self, found: Candidate | None, precision: Precision) -> Decision:
+    def _decision(self, index: int, member: Member, found: Candidate | None, precision: Precision) -> Decision:
         if found is not None:
-            decision = decide(found, precision, self._cache, may_start=self._may_start)
-            self._may_start &= decision.settled
+            decision = decide(found, precision, self._cache, may_start=index not in self._started)
+            if not decision.settled:
+                self._started.add(index)
             if decision.settled or precision != "fast":
                 return decision
         else:
             decision = Decision(way=PLAIN, notes=())
-        # On a GPU `auto` is `fast`: there 16 bits are several times as fast, whatever the network.
-        wants_low = precision == "fast" or (precision == "auto" and self._device != "cpu")
-        low = low_precision(self._device) if wants_low else None
-        way = Way(backend=PLAIN.backend, precision=low) if low is not None else PLAIN
-        return Decision(way=way, notes=decision.notes, settled=decision.settled)
+        low = low_precision(self._device) if precision == "fast" or self._device != "cpu" else None
+        if low is None:
+            return decision
+        if self._device == "cpu":  # asked for, and measured when the backends are
+            return replace(decision, way=Way(backend=PLAIN.backend, precision=low))
+        load = partial(self._module, index, member)
+        load()  # fetches and hashes
+        known = precisions_on(self._device, low, self._hashes[index], load, self._cache)
+        way, why = best(known.measured, precision)
+        return Decision(way=way, notes=(why,))
 
     def _plain(self, index: int, member: Member, decision: Decision) -> Network:
+        if not has_torch():
+            raise MissingExtraError(f"{self._info.name} needs torch, and it is not installed: pip install torch")
         from stemwright.backends.eager import EagerNetwork
 
         again = partial(self._module, index, member)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from packed import save_safetensors
 from small import music, snr_db, tiny_htdemucs
 
 from stemwright import SeparationOptions, Separator
-from stemwright.backends import choose, compiled, openvino, warm
+from stemwright.backends import compiled, openvino, warm
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import candidate
 from stemwright.backends.eager import EagerNetwork
@@ -23,6 +22,7 @@ from stemwright.checkpoints.files import load_network
 from stemwright.checkpoints.hashing import sha256_of
 
 SMALLEST = {"depth": 3, "t_layers": 2}
+COMPILED = Way(backend="compiled", precision="fp32")
 
 
 def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
@@ -30,34 +30,39 @@ def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
 
 
 @pytest.mark.skipif(compiled.compiler() is None, reason="there is no C++ compiler here")
-def test_a_song_is_separated_at_once_and_the_next_one_by_what_was_compiled_meanwhile(
+def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
-    monkeypatch.setenv("STEMWRIGHT_WARM", "background")
-    monkeypatch.setattr(choose, "_WORTH_BUILDING", 0)
-    separator = Separator("abc", models_path=tmp_path, device="cpu")
-    mix = music(3).numpy()
+    monkeypatch.setattr(openvino, "installed", lambda: False)
+    separator, mix = Separator("abc", models_path=tmp_path, device="cpu"), music(2).numpy()
     first = separator.separate(mix, 44100)
     assert first.report.backend == "eager"
-    found = candidate(file, sha256_of(file))
-    assert found is not None
-    known = wait_for_measurements(found.measurements_name)
-    assert Way(backend="compiled", precision="fp32") in [each.way for each in known.measured]
-    monkeypatch.setenv("STEMWRIGHT_BACKEND", "compiled")  # the smallest network may be as fast in plain torch
+    known = warm.warm(file, say=print)
+    assert known is not None
+    assert not known.failed
+    assert next(each for each in known.measured if each.way == COMPILED).agreement_db > 100
+    monkeypatch.setenv("STEMWRIGHT_BACKEND", "compiled")  # so small a network may be as fast in plain torch
     second = separator.separate(mix, 44100, SeparationOptions(precision="exact"))
     assert (second.report.backend, second.report.precision) == ("compiled", "fp32")
     assert "compiled fp32 was measured best" in second.report.notes[0]
     assert snr_db(as_tensor(first.stems), as_tensor(second.stems)) > 100
 
 
-def wait_for_measurements(name: str) -> Measurements:
-    cache = Cache()
-    for _ in range(1200):
-        if (known := Measurements.from_json(cache.note(name))) is not None:
-            return known
-        time.sleep(0.5)
-    raise AssertionError((cache.root / "warm.log").read_text())
+def test_the_background_process_measures_at_the_lowest_priority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
+    monkeypatch.setattr(compiled, "compiler", lambda: None)
+    monkeypatch.setattr(openvino, "installed", lambda: False)
+    nices: list[int] = []
+    monkeypatch.setattr(warm.os, "nice", nices.append)
+    monkeypatch.setattr(sys, "argv", ["warm", str(file)])
+    warm.main()
+    found = candidate(file, sha256_of(file))
+    assert found is not None
+    assert nices == [19]
+    assert Measurements.from_json(Cache().note(found.measurements_name)) is not None
 
 
 def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from packed import save_safetensors
 from small import music, tiny_hdemucs, tiny_htdemucs
 
@@ -13,7 +14,9 @@ from stemwright import SeparationOptions, Separator
 from stemwright.backends import choose, warm
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import Candidate, candidate, decide
+from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.checkpoints.files import load_network
 from stemwright.checkpoints.hashing import sha256_of
 
 COMPILED = Way(backend="compiled", precision="fp32")
@@ -150,3 +153,18 @@ def test_another_machine_another_torch_or_other_weights_are_measured_anew(
     assert found.measurements_name == name
     monkeypatch.setattr("stemwright.backends.machine.version_of", lambda package: "9.9")
     assert found.measurements_name != name
+
+
+def test_a_device_is_measured_at_once_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a GPU is; the CPU stands for it here."""
+    file, cache, loads = save_safetensors(tiny_htdemucs(depth=3, t_layers=1), tmp_path, "abc"), Cache(), []
+
+    def load() -> torch.nn.Module:
+        loads.append(1)
+        return load_network(file)
+
+    known = precisions_on("cpu", "bf16", "0" * 64, load, cache)
+    assert [str(each.way) for each in known.measured] == ["eager fp32", "eager bf16"]
+    assert known.measured[1].agreement_db > 25  # so small a network loses more than a released one
+    assert precisions_on("cpu", "bf16", "0" * 64, load, cache) == known
+    assert len(loads) == 2

@@ -62,6 +62,12 @@ class Cache:
         except Timeout:
             raise Busy(f"another process is building {name}") from None
 
+    @contextlib.contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Wait until no other process does ``what``: compilers for the four networks of a bag take turns."""
+        with FileLock(self.root / f"{what}.lock"):
+            yield
+
     def build(self, name: str, make: Callable[[Path], None]) -> Path:
         """The folder ``name``; made by ``make``, in a folder aside, when there is none that is whole.
 

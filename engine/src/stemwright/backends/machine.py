@@ -37,8 +37,17 @@ def threads() -> int:
 def fingerprint(device: str) -> str:
     """This machine, as far as it decides how fast something is computed."""
     limits = [f"{name}={os.environ.get(name, '')}" for name in _LIMITS]
-    parts = [device, cpu_name(), *sorted(cpu_flags()), str(threads()), *limits]
+    parts = [device_name(device), cpu_name(), *sorted(cpu_flags()), str(threads()), *limits]
     return " ".join([*parts, f"torch={version_of('torch')}", f"openvino={version_of('openvino')}"])
+
+
+def device_name(device: str) -> str:
+    """A GPU's model; the same name for everything else."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def version_of(package: str) -> str:

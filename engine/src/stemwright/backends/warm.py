@@ -14,16 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from stemwright.backends import openvino
 from stemwright.backends.cache import Busy, Cache
 from stemwright.backends.choose import Candidate, candidate
-from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.backends.measure import compare, example
+from stemwright.backends.ways import PLAIN, Measurements, Way
 from stemwright.checkpoints.hashing import sha256_of
-from stemwright.models.network import Network, Samples
+from stemwright.models.network import Network
 
-_ROUNDS = 3
 _ATTEMPTS = 3
 _LOG = "warm.log"
 Say = Callable[[str], None]
@@ -59,7 +57,7 @@ def warm(file: Path, *, say: Say, cache: Cache | None = None) -> Measurements | 
     found = candidate(file, sha256_of(file))
     if found is None:
         return None
-    with cache.building(found.measurements_name):
+    with cache.building(found.measurements_name), cache.alone("warm"):
         known = Measurements.from_json(cache.note(found.measurements_name))
         if known is not None and _all_there(found, known, cache):
             return known
@@ -74,26 +72,24 @@ def _measure(found: Candidate, cache: Cache, say: Say) -> Measurements:
     from stemwright.checkpoints.files import load_network
 
     plain = EagerNetwork(load_network(found.file))
-    mix = _example(plain)
-    expected = plain(mix)
+    mix = example(plain)
+    plain(mix)
     networks: dict[Way, Network] = {PLAIN: plain}
-    agreements: dict[Way, float] = {PLAIN: float("inf")}
     failed: dict[str, str] = {}
     for way in _ways():
         began = time.monotonic()
         try:
             network = _built(found, way, cache)
-            agreements[way] = agreement_db(expected, network(mix))
+            network(mix)
             networks[way] = network
-            say(f"{way}: built in {time.monotonic() - began:.0f} s, agreement {agreements[way]:.1f} dB")
+            say(f"{way}: built in {time.monotonic() - began:.0f} s")
         except Exception as error:  # a compiler or a runtime may fail in any way: the others are still good
             failed[str(way)] = " ".join(str(error).split())[:200] or type(error).__name__
             say(f"{way}: not used: {failed[str(way)]}")
-    seconds = _fastest_of_rounds(networks, mix)
-    rows = [Measured(way=way, seconds=seconds[way], agreement_db=agreements[way]) for way in networks]
+    rows = compare(networks, mix)
     for row in rows:
-        say(f"{row.way}: {row.seconds:.2f} s a segment")
-    return Measurements(measured=tuple(rows), failed=failed)
+        say(f"{row.way}: {row.seconds:.2f} s a segment, agreement {row.agreement_db:.1f} dB")
+    return Measurements(measured=rows, failed=failed)
 
 
 def _ways() -> list[Way]:
@@ -155,33 +151,6 @@ def _bf16_pays() -> bool:
             rounds.append(time.perf_counter() - began)
         seconds.append(min(rounds))
     return seconds[1] < 0.8 * seconds[0]
-
-
-def _fastest_of_rounds(networks: dict[Way, Network], mix: Samples) -> dict[Way, float]:
-    """The fastest of several rounds, taken in turns, so that a busy machine slows all alike."""
-    seconds = dict.fromkeys(networks, float("inf"))
-    for _ in range(_ROUNDS):
-        for way, network in networks.items():
-            began = time.perf_counter()
-            network(mix)
-            seconds[way] = min(seconds[way], time.perf_counter() - began)
-    return seconds
-
-
-def _example(network: Network) -> Samples:
-    """One segment with mean 0 and deviation 1, as networks get them: noise with a beat. ``[1, channels, samples]``."""
-    length = network.valid_length(int(network.facts.segment * network.facts.samplerate))
-    noise = np.random.default_rng(0).standard_normal((1, network.facts.audio_channels, length), dtype=np.float32)
-    beat = np.exp(-8 * (np.arange(length) / network.facts.samplerate * 2 % 1)).astype(np.float32)
-    mix: Samples = noise * (np.float32(0.2) + beat)
-    mix /= mix.std()
-    return mix
-
-
-def agreement_db(expected: Samples, got: Samples) -> float:
-    """How closely ``got`` follows ``expected``: energy over the energy of the difference, in dB."""
-    error = float(np.square(expected.astype(np.float64) - got).sum())
-    return 10 * float(np.log10(float(np.square(expected, dtype=np.float64).sum()) / max(error, 1e-300)))
 
 
 def main() -> None:

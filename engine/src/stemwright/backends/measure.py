@@ -1,0 +1,75 @@
+"""How fast and how exact each way is: one segment through all of them, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stemwright.backends.cache import Cache, key_of
+from stemwright.backends.machine import code_version, fingerprint
+from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.models.network import Network, Samples
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_ROUNDS = 3
+
+
+def compare(networks: Mapping[Way, Network], mix: Samples) -> tuple[Measured, ...]:
+    """The fastest of several rounds of each, and its agreement with plain float32, which must be among them.
+
+    They take turns, so that a busy machine slows all alike. Each should have run once before.
+    """
+    seconds = dict.fromkeys(networks, float("inf"))
+    agreements: dict[Way, float] = {}
+    expected = networks[PLAIN](mix)
+    for _ in range(_ROUNDS):
+        for way, network in networks.items():
+            began = time.perf_counter()
+            made = network(mix)
+            seconds[way] = min(seconds[way], time.perf_counter() - began)
+            agreements[way] = float("inf") if way == PLAIN else agreement_db(expected, made)
+    return tuple(Measured(way=way, seconds=seconds[way], agreement_db=agreements[way]) for way in networks)
+
+
+def precisions_on(device: str, low: str, sha256: str, load: Callable[[], nn.Module], cache: Cache) -> Measurements:
+    """Float32 against 16 bits in plain torch on a device: measured once, at once, for on a GPU that takes a moment."""
+    from stemwright.backends.eager import EagerNetwork
+
+    name = f"measured-{key_of(sha256, code_version(), fingerprint(device))}"
+    known = Measurements.from_json(cache.note(name))
+    if known is not None:
+        return known
+    networks: dict[Way, Network] = {
+        Way(backend=PLAIN.backend, precision=each): EagerNetwork(load(), device=device, precision=each)
+        for each in ("fp32", low)
+    }
+    mix = example(networks[PLAIN])
+    for network in networks.values():
+        network(mix)
+    made = Measurements(measured=compare(networks, mix), failed={})
+    try:
+        cache.write_note(name, made.as_json())
+    except OSError:
+        return made  # measured again next time
+    return made
+
+
+def example(network: Network) -> Samples:
+    """One segment with mean 0 and deviation 1, as networks get them: noise with a beat. ``[1, channels, samples]``."""
+    length = network.valid_length(int(network.facts.segment * network.facts.samplerate))
+    noise = np.random.default_rng(0).standard_normal((1, network.facts.audio_channels, length), dtype=np.float32)
+    beat = np.exp(-8 * (np.arange(length) / network.facts.samplerate * 2 % 1)).astype(np.float32)
+    mix: Samples = noise * (np.float32(0.2) + beat)
+    mix /= mix.std()
+    return mix
+
+
+def agreement_db(expected: Samples, got: Samples) -> float:
+    """How closely ``got`` follows ``expected``: energy over the energy of the difference, in dB."""
+    error = float(np.square(expected.astype(np.float64) - got).sum())
+    return 10 * float(np.log10(float(np.square(expected, dtype=np.float64).sum()) / max(error, 1e-300)))
