@@ -2,7 +2,8 @@
 
     python bench/run.py [--only ROW ...] [--seconds 60]
 
-Prints the table and writes bench/results/<machine>.json and .svg. Rows that were not asked for keep their last figures.
+Prints the table, writes bench/results/<machine>.json and .svg, and the README's figures of that machine.
+Rows that were not asked for keep their last figures.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from typing import Any
 from measures import NotMeasuredError
 from picture import draw
 from rows import ROWS, Row
-from table import markdown
+from table import markdown, quoted_in
 
 _BUSY = 0.1  # of the processor; less is what a quiet system does anyway
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
 ENVIRONMENT = {"avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2"}}
 
 
@@ -47,7 +49,7 @@ def main() -> None:
             known[row.key] = _in_process(row, args.seconds)
             write(file, machine, known)
     print(markdown(json.loads(file.read_text())))
-    print(f"\nwritten: {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+    print(f"\nwritten: {file.relative_to(ROOT)}")
 
 
 def describe_machine() -> dict[str, Any]:
@@ -75,11 +77,14 @@ def slug(machine: dict[str, Any]) -> str:
 
 def write(file: Path, machine: dict[str, Any], known: dict[str, Any]) -> None:
     """The results and their picture."""
-    rows = {row.key: known[row.key] for row in ROWS if row.key in known}
+    missing = {"value": None, "note": "not measured: not asked for yet on this machine"}
+    rows = {row.key: known.get(row.key) or {**_described(row), **missing} for row in ROWS}
     results = {"machine": machine, "rows": rows}
     RESULTS.mkdir(exist_ok=True)
     file.write_text(json.dumps(results, indent=2) + "\n")
     file.with_suffix(".svg").write_text(draw(results))
+    readme = ROOT / "README.md"
+    readme.write_text(quoted_in(readme.read_text(), file.relative_to(ROOT).as_posix(), results))
 
 
 def _in_process(row: Row, seconds: float) -> dict[str, Any]:

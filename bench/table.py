@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,17 @@ def markdown(results: Mapping[str, Any]) -> str:
         figures = " | ".join(_with_unit(row[name], row["unit"]) for name in ("value", "bar", "aim"))
         lines.append(f"| {row['what']} | {figures} | {row['note']} |")
     return "\n".join(lines)
+
+
+def quoted_in(readme: str, file: str, results: Mapping[str, Any]) -> str:
+    """The README with the figures of this results file in the place where it quotes them, if it does."""
+    begin, end = f"<!-- figures of {file} -->", "<!-- end of figures -->"
+    return re.sub(
+        f"{re.escape(begin)}\n.*?\n{re.escape(end)}",
+        lambda _: f"{begin}\n{markdown(results)}\n{end}",
+        readme,
+        flags=re.DOTALL,
+    )
 
 
 def _with_unit(value: float | None, unit: str) -> str:
