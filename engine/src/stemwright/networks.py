@@ -42,7 +42,7 @@ class Networks:
         self._kept: dict[tuple[int, Precision], _Kept] = {}
         self._cache = Cache()
         self._started: set[int] = set()  # networks whose measurement was begun, or tried to
-        self.load_seconds = 0.0  # that loading has taken so far
+        self._load_seconds = 0.0
 
     def bag(self, precision: Precision) -> Bag:
         """The model's networks; each is loaded when the bag is first asked for it."""
@@ -56,6 +56,11 @@ class Networks:
     def hashes(self) -> tuple[str, ...]:
         """sha256 of the checkpoints that were loaded, in the model's order."""
         return tuple(self._hashes[index] for index in sorted(self._hashes))
+
+    def take_load_seconds(self) -> float:
+        """What loading has taken since this was last asked: a network counts for the first song that it was loaded for."""
+        taken, self._load_seconds = self._load_seconds, 0.0
+        return taken
 
     def _network(self, index: int, member: Member, precision: Precision) -> Network:
         """Loaded once; looked at again for each song as long as a faster way is still being prepared."""
@@ -76,7 +81,7 @@ class Networks:
         if network is None:
             network = self._plain(index, member, decision)
         self._kept[index, precision] = _Kept(network=network, way=decision.way, settled=decision.settled)
-        self.load_seconds += time.monotonic() - began
+        self._load_seconds += time.monotonic() - began
         return network
 
     def _candidate(self, index: int, member: Member) -> Candidate | None:

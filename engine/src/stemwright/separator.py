@@ -251,7 +251,7 @@ class _Run:
 
     def report(self, *, joint_gain: float) -> FidelityReport:
         track, rate = self._stream.track, self._stream.sample_rate
-        seconds = {"load": self._networks.load_seconds, **self._timing, "model": self._stream.model_seconds}
+        seconds = {"load": self._networks.take_load_seconds(), **self._timing, "model": self._stream.model_seconds}
         used = self._stream.networks
         computations = list(dict.fromkeys(network.computation for network in used))
         return FidelityReport(
