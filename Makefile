@@ -13,7 +13,7 @@ PORT ?= 8080
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve web test lint format lock clean
+.PHONY: help setup demo serve web test chaos lint format lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,9 @@ test: $(VENV)/.tested lint ## Run all tests
 
 bench: $(VENV)/.tested ## Measure speed and memory side by side with demucs; ROWS="exact start" for some of it
 	$(BIN)/python bench/run.py $(if $(ROWS),--only $(ROWS))
+
+chaos: $(VENV)/.tested ## The bars of docs/reliability.md at full length: processes killed, brokers wiped, disks filled
+	STEMWRIGHT_CHAOS=long $(BIN)/python -m pytest -n0 -m chaos -s
 
 lint: $(VENV)/.tested ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

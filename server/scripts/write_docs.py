@@ -38,6 +38,20 @@ _TABLE = """
 | --- | --- | --- |
 """
 
+_ENV_HEAD = """# Copy to .env and fill in what you need: every line is commented out at its default. Written by
+# server/scripts/write_docs.py from the settings; docs/settings.md is the same as a page.
+#
+# A service that others can reach needs JWT_SECRET; POST /split needs DEMUCSSVC_TOKEN; workers elsewhere need
+# STEMWRIGHT_WORKER_SECRET. Make each with: openssl rand -hex 32
+#
+# deploy/docker-compose.yml needs these as well:
+#POSTGRES_PASSWORD=
+#RABBITMQ_PASSWORD=
+
+# GPUs that workers may see, as CUDA counts them; empty: none.
+#CUDA_VISIBLE_DEVICES=0
+"""
+
 
 def settings_page() -> str:
     """docs/settings.md."""
@@ -85,9 +99,26 @@ def _references(part: Any) -> set[str]:
     return set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(part)))
 
 
+def env_example() -> str:
+    """.env.example: every setting, commented out at its default."""
+    text = _ENV_HEAD
+    said = set()
+    for section in SECTIONS:
+        text += f"\n# ---- {(section.__doc__ or '').rstrip('.')}\n"
+        for name in section.__annotations__:
+            field = Settings.model_fields.get(name)
+            if field is None or (variable := environment_name(name)) in said:
+                continue
+            said.add(variable)
+            default = field.default
+            value = ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
+            text += f"\n# {field.description}\n#{variable}={value}\n"
+    return text
+
+
 def pages() -> dict[Path, str]:
     """Every generated file, from the root of the repository, and what it has to be."""
-    found = {Path("docs/settings.md"): settings_page()}
+    found = {Path("docs/settings.md"): settings_page(), Path(".env.example"): env_example()}
     for dialect in DIALECTS:
         page = yaml.safe_dump(described(dialect), sort_keys=False, allow_unicode=True, width=120)
         found[Path(f"dev/openapi/{dialect}.yaml")] = str(page)

@@ -29,7 +29,7 @@ def add_serve(subparsers: _Subparsers) -> None:
 def add_worker(subparsers: _Subparsers) -> None:
     """Add ``worker``."""
     parser = subparsers.add_parser("worker", help="run workers for a service elsewhere", description=_worker.__doc__)
-    parser.add_argument("--api", metavar="URL", help="where the service listens (default: http://127.0.0.1:8000)")
+    parser.add_argument("--api", metavar="URL", help="where the service listens (default: http://127.0.0.1:8080)")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--work-dir", type=Path, help="folder for files of the task at hand (default: a temporary one)")
     parser.add_argument(

@@ -31,7 +31,7 @@ class QueueSettings(Section):
         "extra stemwright-server[celery] is installed; `serve` then has its own workers as well.",
     )
     api_url: str = Field(
-        "http://127.0.0.1:8000", description="Where `stemwright worker` and Celery workers find the service."
+        "http://127.0.0.1:8080", description="Where `stemwright worker` and Celery workers find the service."
     )
     work_dir: Path | None = Field(
         None, description="Where workers outside `serve` keep the files of the task at hand. Unset: the system's place."
