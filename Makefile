@@ -13,7 +13,7 @@ PORT ?= 8080
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve web test chaos lint format lock clean
+.PHONY: help setup demo serve web bench test chaos lint format lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18

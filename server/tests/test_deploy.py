@@ -143,9 +143,8 @@ def test_the_commands_of_the_compose_file_do_a_job_together(
     processes = []
     try:
         for name in ("api", "worker", "plain-worker"):
-            command = [
-                {"0.0.0.0": "127.0.0.1", "8080": str(port)}.get(word, word) for word in services[name]["command"]
-            ]  # noqa: S104
+            here = {"0.0.0.0": "127.0.0.1", "8080": str(port)}  # noqa: S104
+            command = [here.get(word, word) for word in services[name]["command"]]
             command = [*({"stemwright": COMMAND}.get(command[0]) or [str(BIN / command[0])]), *command[1:]]
             with (tmp_path / f"{name}.log").open("wb") as log:
                 settings = environment(tmp_path / "state", shared)
