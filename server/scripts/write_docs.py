@@ -23,7 +23,12 @@ from stemwright_server.usecases.workers import Presence
 ROOT = Path(__file__).resolve().parents[2]
 
 # The page of each dialect, and the tags of its routes.
-DIALECTS = {"orchestrator": ("studio", "blobs"), "split": ("split",), "stemify": ("stemify",)}
+DIALECTS = {
+    "orchestrator": ("studio", "blobs"),
+    "split": ("split",),
+    "stemify": ("stemify",),
+    "webserver": ("webserver",),
+}
 
 _HEAD = """# Settings of the service
 

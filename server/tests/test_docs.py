@@ -73,7 +73,7 @@ def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.Monke
     assert found.model_fields_set == set(Settings.model_fields)
 
 
-@pytest.mark.parametrize("dialect", ["studio", "split", "stemify"])
+@pytest.mark.parametrize("dialect", ["studio", "split", "stemify", "webserver"])
 def test_every_route_of_a_dialect_is_in_its_readme_and_the_other_way_round(written: ModuleType, dialect: str) -> None:
     readme = (PACKAGE / "dialects" / dialect / "README.md").read_text()
     documented = set(re.findall(r"^\| `(GET|POST|PUT|DELETE) (/[^`]*)` \|", readme, re.MULTILINE))
@@ -89,8 +89,10 @@ def test_every_route_of_a_dialect_is_in_its_readme_and_the_other_way_round(writt
 
 def test_every_code_that_is_raised_is_in_the_readme() -> None:
     readme = (PACKAGE / "dialects" / "studio" / "README.md").read_text()
+    readme += (SERVER.parent / "docs" / "web-server.md").read_text()  # of what only it raises
     raised = set()
-    for folder in ("usecases", "adapters/blobs", "adapters/jobs", "dialects/blobs", "dialects/studio"):
+    folders = ("usecases", "adapters/blobs", "adapters/jobs", "dialects/blobs", "dialects/studio", "dialects/webserver")
+    for folder in folders:
         for path in (PACKAGE / folder).rglob("*.py"):
             raised |= set(re.findall(r'code="([a-z_]+)"', path.read_text()))
     own = {

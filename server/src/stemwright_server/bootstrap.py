@@ -189,12 +189,14 @@ def build_app(
 
     from fastapi import FastAPI
     from starlette.middleware.cors import CORSMiddleware
+    from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from stemwright_server.adapters.blobs.local import LocalBlobs
     from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
     from stemwright_server.bootstrap_split import include_split
+    from stemwright_server.bootstrap_webserver import add_webserver
     from stemwright_server.contract.signing import Verifier
     from stemwright_server.dialects import common
     from stemwright_server.dialects.blobs.router import blobs_router
@@ -223,7 +225,13 @@ def build_app(
         app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))
     app.include_router(workers_router(parts, EmbeddedBroker(bell), verifier, presence), include_in_schema=False)
     add_stemify(app, settings, parts, door, presence, rates)
-    app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=("/blobs/", SUBMIT))
+    uploads = ["/blobs/", SUBMIT]  # whose routes say themselves how much they take
+    if settings.webserver:
+        uploads += add_webserver(app, settings, parts, door, rates)
+    app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=tuple(uploads))
+    # Blobs are audio, whatever they are called.
+    uncompressed = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream")
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=6, exclude_content_types=uncompressed)
     if settings.api_cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -234,10 +242,19 @@ def build_app(
                 "Content-Type",
                 "Content-Digest",
                 "Idempotency-Key",
+                "If-Range",
                 "Range",
                 "X-Request-ID",
             ],
-            expose_headers=[common.REQUEST_ID, "Content-Disposition", "Content-Range"],
+            expose_headers=[
+                common.REQUEST_ID,
+                "Content-Disposition",
+                "Content-Range",
+                "ETag",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+            ],
         )
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)

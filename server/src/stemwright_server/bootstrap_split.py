@@ -37,6 +37,8 @@ def build_postman(settings: Settings, parts: Parts) -> Postman:
     from stemwright_server.adapters.notify.webhook import HttpWebhooks
     from stemwright_server.dialects.split.request import KIND as SPLIT
     from stemwright_server.dialects.split.webhook import SplitWebhook
+    from stemwright_server.dialects.webserver.intake import DIALECT as WEBSERVER
+    from stemwright_server.dialects.webserver.webhook import WebserverWebhook
     from stemwright_server.domain.delivery import Backoff
     from stemwright_server.settings.webhooks import webhook_key
     from stemwright_server.usecases.outbox import Outbox, WebhookKeys
@@ -49,7 +51,7 @@ def build_postman(settings: Settings, parts: Parts) -> Postman:
     outbox = Outbox(
         parts=parts,
         sender=HttpWebhooks(allowed, seconds=settings.webhook_seconds),
-        bodies={SPLIT: SplitWebhook(parts)},
+        bodies={SPLIT: SplitWebhook(parts), WEBSERVER: WebserverWebhook(parts)},
         keys=WebhookKeys(token=tokens[0] if tokens else None, standard=standard or [each.encode() for each in tokens]),
         allowed=allowed,
         backoff=Backoff(tries=settings.webhook_tries, first=settings.webhook_retry_seconds),

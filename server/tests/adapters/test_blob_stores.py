@@ -77,6 +77,29 @@ def test_what_is_written_is_read(blobs: BlobStore) -> None:
     assert read(blobs, "outputs/t/empty") == b""
 
 
+def test_any_part_of_a_blob_can_be_read(blobs: BlobStore) -> None:
+    data = os.urandom(1_000_000)
+    blobs.write("outputs/t/a.wav", data)
+    assert b"".join(blobs.read("outputs/t/a.wav")) == data
+    assert b"".join(blobs.read("outputs/t/a.wav", offset=600_000)) == data[600_000:]
+    assert b"".join(blobs.read("outputs/t/a.wav", offset=5, count=300_000)) == data[5:300_005]
+    assert b"".join(blobs.read("outputs/t/a.wav", offset=999_999, count=50)) == data[999_999:]
+    assert max(len(chunk) for chunk in blobs.read("outputs/t/a.wav")) < 1_000_000  # never all of it at once
+    with pytest.raises(NotFound):
+        next(blobs.read("outputs/t/none.wav"))
+
+
+def test_a_copy_is_a_blob_of_its_own(blobs: BlobStore) -> None:
+    blobs.write("outputs/t/j-1/a.wav", b"one")
+    blobs.write("outputs/t/k-1/a.wav", b"old")
+    blobs.copy("outputs/t/j-1/a.wav", "outputs/t/k-1/a.wav")
+    blobs.copy("outputs/t/j-1/a.wav", "outputs/t/k-1/a.wav")  # again is as well
+    blobs.delete("outputs/t/j-1/a.wav")
+    assert b"".join(blobs.read("outputs/t/k-1/a.wav")) == b"one"
+    with pytest.raises(NotFound):
+        blobs.copy("outputs/t/j-1/a.wav", "outputs/t/k-1/a.wav")
+
+
 def test_what_is_absent_is_said_to_be(blobs: BlobStore) -> None:
     assert blobs.size("uploads/none") is None
     with pytest.raises(NotFound):

@@ -615,6 +615,70 @@ def test_a_job_with_an_expiry_of_its_own_goes_by_that_alone(repository: Reposito
     assert repository.job("j") is None
 
 
+def test_a_transient_track_goes_with_the_last_of_its_jobs(repository: Repository) -> None:
+    ready(repository, "t", transient=True)
+    ready(repository, "u", transient=True)
+    ready(repository, "v")
+    repository.submit(job(), key=None)
+    change(repository, CancelAsked(), now=50.0)
+    repository.expire_tracks(0.0, transient_before=2.0)  # not used since: at 2.0 all of them were
+    assert repository.tracks_to_purge() == []
+    repository.expire_tracks(0.0, transient_before=60.0)
+    assert [found.id for found in repository.tracks_to_purge()] == ["u"]  # the others have a job, or stay anyway
+    assert repository.drop_jobs(0.0, finished_before=60.0) == ["j"]
+    repository.expire_tracks(0.0, transient_before=60.0)
+    assert {found.id for found in repository.tracks_to_purge()} == {"t", "u"}
+
+
+def test_the_history_is_of_one_caller_and_dialect_newest_first(repository: Repository) -> None:
+    ready(repository)
+    mine = Extras(dialect="webserver")
+    for number in range(4):
+        repository.submit(job(f"j{number}", extras=mine, created_at=10.0 + number), key=None)
+    repository.submit(job("other", extras=mine, owner="somebody"), key=None)
+    repository.submit(job("elsewhere"), key=None)
+
+    def found(**more: Any) -> list[str]:
+        return [each.id for each in repository.history("o", "webserver", **more)]
+
+    assert found(limit=10) == ["j3", "j2", "j1", "j0"]
+    assert found(limit=2) == ["j3", "j2"]
+    assert found(limit=2, before=12.0) == ["j1", "j0"]
+
+
+def test_a_queued_job_knows_how_many_are_before_it(repository: Repository) -> None:
+    ready(repository)
+    jobs = {
+        "late": job("late", created_at=12.0),
+        "urgent": job("urgent", created_at=14.0, extras=Extras(priority=9)),
+        "early": job("early", created_at=11.0),
+        "twin": job("twin", created_at=12.0),
+    }
+    for each in jobs.values():
+        repository.submit(each, key=None)
+    assert {name: repository.ahead(each) for name, each in jobs.items()} == {
+        "urgent": 0,
+        "early": 1,
+        "late": 2,
+        "twin": 3,
+    }
+    order = [claimed.id for _ in jobs if (claimed := claim(repository)) is not None]
+    assert order == ["urgent", "early", "late", "twin"]
+    assert repository.ahead(jobs["twin"]) == 0
+
+
+def test_one_certain_job_can_be_claimed(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job("j", created_at=10.0), key=None)
+    repository.submit(job("k", created_at=11.0), key=None)
+    times = {"now": 20.0, "lease_until": 80.0, "writable_until": 20.0}
+    claimed = repository.claim(worker="w", models=("m",), job_id="k", **times)
+    assert claimed is not None
+    assert (claimed.id, claimed.state) == ("k", JobState.RUNNING)
+    assert repository.claim(worker="w", models=("m",), job_id="k", **times) is None
+    assert repository.claim(worker="w", models=("n",), job_id="j", **times) is None
+
+
 # Sums that outlive their jobs
 
 

@@ -83,11 +83,12 @@ def refusal(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The answer to a request that failed, in the shape of the dialect that it was for."""
-    for prefix, shape, statuses in getattr(scope["app"].state, "error_shapes", ()):
-        if scope["path"].startswith(prefix):
-            status = statuses.get(status, status)
-            body = shape(status, code, message, context or {})
-            return JSONResponse(body, status_code=status, headers=dict(headers or {}))
+    shapes = [each for each in getattr(scope["app"].state, "error_shapes", ()) if scope["path"].startswith(each[0])]
+    if shapes:
+        _, shape, statuses = max(shapes, key=lambda each: len(each[0]))  # the one that means it most
+        status = statuses.get(status, status)
+        body = shape(status, code, message, context or {})
+        return JSONResponse(body, status_code=status, headers=dict(headers or {}))
     return problem(status, code, message, context, headers)
 
 

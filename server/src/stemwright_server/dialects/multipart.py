@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from fastapi import Request
@@ -111,7 +111,7 @@ class _Reader:
         if not self._name:
             raise InvalidRequest("A part of the form has no name.", code="bad_form")
         if b"filename" in options:
-            self._sink = self._open_file(self._name, plain_filename(options))
+            self._sink = self._open_file(self._name, plain_filename(options[b"filename"].decode(errors="replace")))
             return
         if self._name in self.fields or len(self.fields) >= _MAX_FIELDS:
             raise InvalidRequest(f"The field {self._name!r} is given twice, or there are too many.", code="bad_form")
@@ -139,8 +139,7 @@ class _Reader:
         self.ended = True
 
 
-def plain_filename(options: Mapping[bytes, bytes]) -> str:
-    """The name a part's file has at its sender: without folders and control characters; to be shown, never a path."""
-    name = re.split(r"[/\\]", options[b"filename"].decode(errors="replace"))[-1]
-    shown = "".join(character for character in name if character.isprintable()).strip()
+def plain_filename(given: str) -> str:
+    """The name a file has at its sender: without folders and control characters; to be shown, never a path."""
+    shown = "".join(character for character in re.split(r"[/\\]", given)[-1] if character.isprintable()).strip()
     return shown[-255:] or "upload"  # the end, for the sake of its extension

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from stemwright_server.domain.offer import OutputSpec, Progress
+from stemwright_server.domain.offer import STEM, OutputSpec, Progress
 
 
 class JobState(StrEnum):
@@ -51,6 +51,7 @@ class Extras:
     dialect: str = "studio"  # the API the job came by
     priority: int = 5  # 0 to 9; a higher one is claimed first
     private: bool = False  # never the answer to another submit of the same work, nor answered by one
+    reuse: bool = False  # a private job that gets copies of what equal work of the same owner made, if there is some
     keep_seconds: float | None = None  # how long job and outputs stay after the end; None: as the settings say
     max_bytes: int | None = None  # the dialect's own caps on the input, where they are under the service's:
     max_seconds: float | None = None  # bytes of a link, seconds of decoded audio
@@ -83,6 +84,8 @@ class Artifact:
     size: int  # bytes
     sha256: str  # hex
     duration: float | None = None  # seconds
+    crc32: int | None = None  # as zip archives have it
+    role: str = STEM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,11 @@ class Job:
     report: Mapping[str, Any] = field(default_factory=dict)  # the fidelity report of the completed run
     error: JobError | None = None  # of the last failed attempt; final when the state is FAILED
     revision: int = 0  # grows with every change
+
+    @property
+    def stems(self) -> tuple[Artifact, ...]:
+        """What was asked for, without the files beside it."""
+        return tuple(each for each in self.artifacts if each.role == STEM)
 
     def prefix(self, attempt: int) -> str:
         """Where an attempt of this job uploads to."""

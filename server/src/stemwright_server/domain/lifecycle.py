@@ -175,6 +175,8 @@ def _complete(job: Job, report: Completed, now: float, policy: Policy) -> Transi
             size=files[spec.name].size,
             sha256=files[spec.name].sha256,
             duration=files[spec.name].duration,
+            crc32=files[spec.name].crc32,
+            role=spec.role,
         )
         for spec in job.outputs
     )

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+STEM = "stem"  # role of an output: what was asked for
+PEAKS = "peaks"  # role of an output: waveforms of the stems, to be drawn
+
 # Names become parts of storage keys and of URLs, so they are plain from the start.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -42,6 +45,7 @@ class OutputSpec:
     name: str  # for example "vocals"; unique within a run
     filename: str  # for example "vocals.flac"; the last part of its storage key
     content_type: str
+    role: str = STEM  # anything else is an extra file that no dialect lists among the results
 
     def __post_init__(self) -> None:
         plain(self.name, "output")

@@ -88,6 +88,7 @@ class UploadedFile:
     size: int
     sha256: str
     duration: float | None = None
+    crc32: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

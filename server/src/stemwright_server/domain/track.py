@@ -36,5 +36,6 @@ class Track:
     media_type: str | None = None  # by content, not as declared
     duration: float | None = None  # seconds, once something decoded it
     sample_rate: int | None = None  # Hz, likewise
+    transient: bool = False  # goes with the last of its jobs, not after the retention time
     used_at: float = 0.0  # last upload or submit; retention counts from here
     revision: int = 0  # grows whenever metadata.json has to be written again

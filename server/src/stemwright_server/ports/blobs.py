@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -67,6 +68,14 @@ class BlobStore(Protocol):
         Replaces what is there; again, it changes nothing. None: the keys of this store mean nothing to anybody else,
         and nothing was copied. Raises NotFound, Unavailable.
         """
+        ...
+
+    def copy(self, source: str, key: str) -> None:
+        """Make a blob of the same bytes, replacing one that is there. Raises NotFound, StorageFull."""
+        ...
+
+    def read(self, key: str, *, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
+        """The bytes of a blob from ``offset`` on, at most ``count``, in pieces. Raises NotFound with the first piece."""
         ...
 
     def delete(self, key: str) -> None:

@@ -87,6 +87,14 @@ class Jobs(Protocol):
         """The jobs of a track, oldest first."""
         ...
 
+    def history(self, owner: str, dialect: str, *, limit: int, before: float | None = None) -> Sequence[Job]:
+        """The owner's jobs that came by a dialect, newest first; those created before ``before`` only."""
+        ...
+
+    def ahead(self, job: Job) -> int:
+        """How many queued jobs are claimed before this queued one, as things are."""
+        ...
+
     def claim(
         self,
         *,
@@ -96,8 +104,11 @@ class Jobs(Protocol):
         lease_until: float,
         writable_until: float,
         least_priority: int = 0,
+        job_id: str | None = None,
     ) -> Job | None:
         """Take an available queued job of these models: running, attempt + 1. Never handed out twice.
+
+        ``job_id``: this one or none.
 
         The highest priority comes first; of those, the oldest.
         """
@@ -174,8 +185,11 @@ class Upkeep(Protocol):
         """Pending tracks whose time to upload is over."""
         ...
 
-    def expire_tracks(self, used_before: float) -> None:
-        """Ready and remote tracks not used since, without a queued or running job: EXPIRED, the hash free again."""
+    def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
+        """Ready and remote tracks not used since, without a queued or running job: EXPIRED, the hash free again.
+
+        Transient ones not used since ``transient_before`` and without any job, too.
+        """
         ...
 
     def tracks_to_purge(self) -> Sequence[Track]:
@@ -186,10 +200,10 @@ class Upkeep(Protocol):
         """The bytes are gone; the track goes with them, unless it has jobs."""
         ...
 
-    def drop_jobs(self, now: float, *, finished_before: float) -> None:
+    def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
         """Forget ended jobs that expired, or say nothing of it and ended before; their completed attempts: EXPIRED.
 
-        Not while a webhook is under way, nor while one that died after ``finished_before`` may be replayed.
+        Not while a webhook is under way, nor while one that died after ``finished_before`` may be replayed. Their ids.
         """
         ...
 

@@ -16,6 +16,7 @@ from stemwright_server.settings.split import SplitSettings
 from stemwright_server.settings.stemify import StemifySettings
 from stemwright_server.settings.storage import StorageSettings
 from stemwright_server.settings.webhooks import WebhookSettings
+from stemwright_server.settings.webserver import WebserverSettings
 
 SECTIONS: tuple[type[Section], ...] = (  # in the order of the page
     CoreSettings,
@@ -24,6 +25,7 @@ SECTIONS: tuple[type[Section], ...] = (  # in the order of the page
     SourceSettings,
     SplitSettings,
     WebhookSettings,
+    WebserverSettings,
     StemifySettings,
     ObservabilitySettings,
 )
@@ -36,6 +38,7 @@ class Settings(
     SourceSettings,
     SplitSettings,
     WebhookSettings,
+    WebserverSettings,
     StemifySettings,
     ObservabilitySettings,
 ):

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from stemwright_server.domain.job import Job
 from stemwright_server.domain.report import ClaimRequest, Task, TaskOutput
 from stemwright_server.usecases import journal
 from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.reuse import reuse
 
 _UPLOAD_SLACK = 120.0  # a worker's URLs outlive its time limit by this, so that the last upload can end
 
 
 def claim(parts: Parts, request: ClaimRequest) -> Task | None:
     """A task for the worker, or None if nothing waits that it can do."""
-    now = parts.clock()
-    writable_until = now + parts.limits.job_seconds + _UPLOAD_SLACK
-    job = parts.repository.claim(
-        worker=request.worker,
-        models=request.models,
-        now=now,
-        lease_until=now + parts.policy.lease_seconds,
-        writable_until=writable_until,
-        least_priority=request.least_priority,
-    )
-    if job is None:
-        return None
-    parts.notifier.tell(job)
-    journal.started(job)
+    while True:
+        now = parts.clock()
+        writable_until = now + parts.limits.job_seconds + _UPLOAD_SLACK
+        job = parts.repository.claim(
+            worker=request.worker,
+            models=request.models,
+            now=now,
+            lease_until=now + parts.policy.lease_seconds,
+            writable_until=writable_until,
+            least_priority=request.least_priority,
+        )
+        if job is None:
+            return None
+        parts.notifier.tell(job)
+        journal.started(job)
+        if not reuse(parts, job):  # an equal one may have ended while this one waited
+            return _task(parts, job, request.worker, writable_until)
+
+
+def _task(parts: Parts, job: Job, worker: str, writable_until: float) -> Task:
     # What was waited for a worker is a span of its own, and the worker's parent.
     waited = parts.tracer.begin(
         "queue",
@@ -33,7 +41,7 @@ def claim(parts: Parts, request: ClaimRequest) -> Task | None:
         began=job.available_at,
         job_id=job.id,
         attempt=job.attempt,
-        worker=request.worker,
+        worker=worker,
     )
     waited.end()
     track = parts.repository.track(job.track_id)

@@ -13,18 +13,19 @@ _SEPARATORS = ("demucs",)  # the offer whose variations count; without it, those
 
 def separation_models(parts: Parts) -> Sequence[str]:
     """The names at hand."""
-    return [variation.name for offer in _offers(parts) for variation in offer.variations()]
+    return [variation.name for offer in separation_offers(parts) for variation in offer.variations()]
 
 
 def separation_model(parts: Parts, name: str) -> tuple[str, str]:
     """The model and variation of a name. Raises InvalidRequest (unknown_model), naming those there are."""
-    for offer in _offers(parts):
+    for offer in separation_offers(parts):
         if any(variation.name == name for variation in offer.variations()):
             return offer.name, name
     known = ", ".join(separation_models(parts)) or "none is installed"
     raise InvalidRequest(f"There is no model {name!r}; there is: {known}.", code="unknown_model")
 
 
-def _offers(parts: Parts) -> Sequence[Offer]:
+def separation_offers(parts: Parts) -> Sequence[Offer]:
+    """The offers whose variations they are."""
     offers = parts.catalogue.offers()
     return [offer for offer in offers if offer.name in _SEPARATORS] or offers

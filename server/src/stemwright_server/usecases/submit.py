@@ -19,6 +19,7 @@ from stemwright_server.ports.tracing import current_traceparent
 from stemwright_server.usecases import journal
 from stemwright_server.usecases.access import owned_track
 from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.reuse import reuse_at_once
 from stemwright_server.usecases.upload import receive
 
 DEFAULT_VARIATION = "default"  # may be said instead of naming none
@@ -151,10 +152,13 @@ def _queue(
     submission = parts.repository.submit(
         job, key=idempotency, track=track if track.state is TrackState.REMOTE else None
     )
-    if submission.created:
-        journal.created(submission.job)
-        parts.broker.ring(Waiting.of(submission.job))
-        parts.notifier.tell(submission.job)
+    if not submission.created:
+        return submission
+    journal.created(submission.job)
+    if extras.reuse and (done := reuse_at_once(parts, submission.job)) is not None:
+        return Submission(job=done, created=True)
+    parts.broker.ring(Waiting.of(submission.job))
+    parts.notifier.tell(submission.job)
     return submission
 
 

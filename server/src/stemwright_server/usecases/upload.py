@@ -25,9 +25,19 @@ class Announced:
 
 
 def announce(
-    parts: Parts, caller: Principal, *, filename: str, size: int | None, sha256: str | None, request_id: str
+    parts: Parts,
+    caller: Principal,
+    *,
+    filename: str,
+    size: int | None,
+    sha256: str | None,
+    request_id: str,
+    transient: bool = False,
 ) -> Announced:
-    """Make room for a file. Raises TooLarge, StorageFull, or SongExists if the declared hash is here already."""
+    """Make room for a file; a ``transient`` one goes with the last of its jobs.
+
+    Raises TooLarge, StorageFull, or SongExists if the declared hash is here already.
+    """
     if size is not None and size > parts.limits.max_bytes:
         raise TooLarge(f"{filename!r} has {size} bytes; at most {parts.limits.max_bytes} are taken.")
     if sha256 is not None and (known := parts.repository.track_by_hash(caller.subject, sha256)) is not None:
@@ -45,6 +55,7 @@ def announce(
         request_id=request_id,
         declared_size=size,
         declared_sha256=sha256,
+        transient=transient,
         used_at=now,
     )
     parts.repository.add_track(track)
@@ -61,13 +72,23 @@ def take(
     filename: str,
     request_id: str,
     max_seconds: float | None = None,
+    transient: bool = False,
 ) -> Track:
     """Keep a file that came whole with a request. If the caller has the same bytes here already, that track answers.
 
     ``max_seconds``: cap on its audio, beside the service's own. Raises UnusableInput, TooLarge or StorageFull, and
     leaves nothing.
     """
-    track = announce(parts, caller, filename=filename, size=part.size or None, sha256=None, request_id=request_id).track
+    announced = announce(
+        parts,
+        caller,
+        filename=filename,
+        size=part.size or None,
+        sha256=None,
+        request_id=request_id,
+        transient=transient,
+    )
+    track = announced.track
     try:
         digest = part.commit(track.key, replace=False)
         return receive(parts, track.id, sha256=digest, max_seconds=max_seconds)

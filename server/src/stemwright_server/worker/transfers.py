@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -161,7 +162,16 @@ def _described(output: TaskOutput, file: ProducedFile) -> UploadedFile:
         size=file.path.stat().st_size,
         sha256=file.sha256 or _sha256(file.path),
         duration=file.duration,
+        crc32=_crc32(file.path),
     )
+
+
+def _crc32(path: Path) -> int:
+    found = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found = zlib.crc32(chunk, found)
+    return found
 
 
 def _sha256(path: Path) -> str:

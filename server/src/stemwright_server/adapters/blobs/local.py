@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from stemwright_server.adapters.blobs.part import Part, full_disk_is_said, part_
 from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_CHUNK = 1 << 18
 _SIGNED = ("expires", "max", "type", "name")
 
 
@@ -103,6 +105,19 @@ class LocalBlobs:
             raise Conflict("This URL has taken another upload already.", code="already_uploaded")
         return digest
 
+    def copy(self, source: str, key: str) -> None:
+        link = self._parts / secrets.token_hex(16)
+        path = self.path(key)
+        try:
+            os.link(self.path(source), link)  # blobs are never written to, so that two names may share the bytes
+            with self._tree, full_disk_is_said():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                link.replace(path)
+        except FileNotFoundError as error:
+            raise NotFound("No such blob.") from error
+        finally:
+            link.unlink(missing_ok=True)
+
     def write(self, key: str, data: bytes) -> None:
         with self.receive(len(data)) as part:
             part.write(data)
@@ -125,6 +140,17 @@ class LocalBlobs:
 
     def publish(self, key: str, to: str) -> None:
         """A path on this disk is no address."""
+
+    def read(self, key: str, *, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
+        try:
+            with self.path(key).open("rb") as file:
+                file.seek(offset)
+                left = count
+                while chunk := file.read(_CHUNK if left is None else min(_CHUNK, left)):
+                    left = None if left is None else left - len(chunk)
+                    yield chunk
+        except FileNotFoundError as error:
+            raise NotFound("No such blob.") from error
 
     # Removing
 

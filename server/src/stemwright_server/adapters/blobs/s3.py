@@ -98,6 +98,12 @@ class S3Blobs:
     def publish(self, key: str, to: str) -> str:
         return self._service.copy_object(key, to)
 
+    def copy(self, source: str, key: str) -> None:
+        self._service.copy_object(source, key)
+
+    def read(self, key: str, *, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
+        return self._service.read_object(key, offset=offset, count=count)
+
     def delete(self, key: str) -> None:
         self._service.delete_file(key)
 

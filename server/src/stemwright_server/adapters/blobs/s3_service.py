@@ -21,6 +21,7 @@ from stemwright_server.domain.errors import NotFound, ServiceError, Unavailable
 MAX_URL_SECONDS = 7 * 86400  # S3's own limit
 _DELETED_AT_ONCE = 1000  # likewise
 _COPIED_AT_ONCE = 5 << 30  # likewise; more is copied in parts
+_PIECE = 1 << 18  # bytes read at once
 _log = structlog.get_logger(__name__)
 
 
@@ -144,6 +145,19 @@ class S3Service:
         """The content, in memory: for small objects. Raises NotFound."""
         with errors_said(self._options):
             return bytes(self._client.get_object(Bucket=self._options.bucket, Key=s3_key)["Body"].read())
+
+    def read_object(self, s3_key: str, *, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
+        """The content from ``offset`` on, at most ``count`` bytes, in pieces. Raises NotFound with the first piece."""
+        if count == 0:
+            return
+        last = "" if count is None else offset + count - 1
+        with errors_said(self._options):
+            found = self._client.get_object(
+                Bucket=self._options.bucket,
+                Key=s3_key,
+                **({"Range": f"bytes={offset}-{last}"} if offset or last else {}),
+            )
+            yield from found["Body"].iter_chunks(_PIECE)
 
     def get_object_metadata(self, s3_key: str) -> ObjectMetadata:
         """Size, type and the like. Raises NotFound."""

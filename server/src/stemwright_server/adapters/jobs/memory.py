@@ -98,6 +98,15 @@ class MemoryJobRepository(MemoryDeliveries):
     def job(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
 
+    def history(self, owner: str, dialect: str, *, limit: int, before: float | None = None) -> Sequence[Job]:
+        mine = [job for job in list(self._jobs.values()) if (job.owner, job.extras.dialect) == (owner, dialect)]
+        found = [job for job in mine if before is None or job.created_at < before]
+        return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[:limit]
+
+    def ahead(self, job: Job) -> int:
+        queued = [each for each in list(self._jobs.values()) if each.state is JobState.QUEUED]
+        return sum(_most_urgent(each) < _most_urgent(job) for each in queued)
+
     def jobs_of(self, track_id: str) -> Sequence[Job]:
         with self._lock:
             jobs = [job for job in self._jobs.values() if job.track_id == track_id]
@@ -112,10 +121,11 @@ class MemoryJobRepository(MemoryDeliveries):
         lease_until: float,
         writable_until: float,
         least_priority: int = 0,
+        job_id: str | None = None,
     ) -> Job | None:
         with self._lock:
             for job in sorted(self._jobs.values(), key=_most_urgent):
-                if job.model not in models or job.extras.priority < least_priority:
+                if job.model not in models or job.extras.priority < least_priority or job_id not in (None, job.id):
                     continue
                 transition = advance(
                     job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now)
@@ -198,11 +208,13 @@ class MemoryJobRepository(MemoryDeliveries):
         pending = [track for track in list(self._tracks.values()) if track.state is TrackState.PENDING]
         return [track for track in pending if track.upload_until <= now]
 
-    def expire_tracks(self, used_before: float) -> None:
+    def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
         with self._lock:
             for track in list(self._tracks.values()):
-                idle = track.state in (TrackState.READY, TrackState.REMOTE) and track.used_at < used_before
-                if idle and not any(job.state in _ACTIVE for job in self.jobs_of(track.id)):
+                its_jobs = self.jobs_of(track.id)
+                left = track.transient and track.used_at < transient_before and not its_jobs
+                idle = track.state in (TrackState.READY, TrackState.REMOTE) and (left or track.used_at < used_before)
+                if idle and not any(job.state in _ACTIVE for job in its_jobs):
                     self._tracks[track.id] = replace(track, state=TrackState.EXPIRED, sha256=None)
 
     def tracks_to_purge(self) -> Sequence[Track]:
@@ -215,7 +227,8 @@ class MemoryJobRepository(MemoryDeliveries):
                 self._tracks[track_id] = replace(self._tracks[track_id], key="")
                 self.drop_track(track_id)
 
-    def drop_jobs(self, now: float, *, finished_before: float) -> None:
+    def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
+        dropped = []
         with self._lock:
             for job in list(self._jobs.values()):
                 ended = job.finished_at or 0.0
@@ -223,9 +236,11 @@ class MemoryJobRepository(MemoryDeliveries):
                 if job.state.final and over and not self._holds(job.id, finished_before):
                     del self._jobs[job.id]
                     self._deliveries.pop(f"msg_{job.id}", None)
+                    dropped.append(job.id)
                     for number, attempt in self._attempts.items():
                         if attempt.job_id == job.id and attempt.outcome is Outcome.COMPLETED:
-                            self._attempts[number] = replace(attempt, outcome=Outcome.EXPIRED)
+                            self._attempts[number] = replace(attempt, outcome=Outcome.EXPIRED, ended_at=now)
+        return dropped
 
     def attempts_to_clean(self) -> Sequence[Attempt]:
         kept = (None, Outcome.COMPLETED)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, extract, func, insert, literal, select, update
+from sqlalchemy import Connection, Engine, extract, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from stemwright_server.adapters.jobs.retrying import retrying
@@ -22,6 +22,7 @@ from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 
+_NEWEST = (jobs.c.created_at.desc(), jobs.c.id.desc())
 _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
@@ -153,6 +154,20 @@ class SqlJobRepository(SqlUpkeep, SqlTallies, SqlDeliveries):
             row = db.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
         return row_job(row) if row else None
 
+    def history(self, owner: str, dialect: str, *, limit: int, before: float | None = None) -> Sequence[Job]:
+        query = select(jobs).where(jobs.c.owner == owner, jobs.c.dialect == dialect)
+        if before is not None:
+            query = query.where(jobs.c.created_at < before)
+        with self._read() as db:
+            return [row_job(row) for row in db.execute(query.order_by(*_NEWEST).limit(limit))]
+
+    def ahead(self, job: Job) -> int:
+        order = tuple_(-jobs.c.priority, jobs.c.created_at, jobs.c.id)
+        before = order < tuple_(literal(-job.extras.priority), literal(job.created_at), literal(job.id))
+        query = select(func.count()).select_from(jobs).where(jobs.c.state == JobState.QUEUED, before)
+        with self._read() as db:
+            return db.scalar(query) or 0
+
     def jobs_of(self, track_id: str) -> Sequence[Job]:
         query = select(jobs).where(jobs.c.track_id == track_id).order_by(jobs.c.created_at, jobs.c.id)
         with self._read() as db:
@@ -167,8 +182,10 @@ class SqlJobRepository(SqlUpkeep, SqlTallies, SqlDeliveries):
         lease_until: float,
         writable_until: float,
         least_priority: int = 0,
+        job_id: str | None = None,
     ) -> Job | None:
-        known = (jobs.c.model.in_(models), jobs.c.priority >= least_priority)
+        named = () if job_id is None else (jobs.c.id == job_id,)
+        known = (jobs.c.model.in_(models), jobs.c.priority >= least_priority, *named)
         queued = (jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now, *known)
         oldest = (
             select(jobs.c.id).where(*queued).order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(1)

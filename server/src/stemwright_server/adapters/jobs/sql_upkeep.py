@@ -59,9 +59,12 @@ class SqlUpkeep(ABC):
         with self._read() as db:
             return [row_track(row) for row in db.execute(query)]
 
-    def expire_tracks(self, used_before: float) -> None:
-        active = exists().where(jobs.c.track_id == tracks.c.id, jobs.c.state.in_(_ACTIVE))
-        idle = (tracks.c.state.in_((TrackState.READY, TrackState.REMOTE)), tracks.c.used_at < used_before, ~active)
+    def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
+        its_jobs = exists().where(jobs.c.track_id == tracks.c.id)
+        active = its_jobs.where(jobs.c.state.in_(_ACTIVE))
+        left = tracks.c.transient & (tracks.c.used_at < transient_before) & ~its_jobs
+        over = left | (tracks.c.used_at < used_before)
+        idle = (tracks.c.state.in_((TrackState.READY, TrackState.REMOTE)), over, ~active)
         with self._write() as db:
             db.execute(update(tracks).where(*idle).values(state=TrackState.EXPIRED, sha256=None))
 
@@ -76,15 +79,15 @@ class SqlUpkeep(ABC):
             db.execute(update(tracks).where(tracks.c.id == track_id).values(key=""))
             self._drop_track(db, track_id)
 
-    def drop_jobs(self, now: float, *, finished_before: float) -> None:
+    def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
         over = case((jobs.c.expires_at.is_(None), jobs.c.finished_at < finished_before), else_=jobs.c.expires_at <= now)
         old = (jobs.c.state.in_(_FINAL), over, ~holds_its_job(finished_before))
         with self._write() as db:
             theirs = attempts.c.job_id.in_(select(jobs.c.id).where(*old))
             completed = attempts.c.outcome == Outcome.COMPLETED
-            db.execute(update(attempts).where(theirs, completed).values(outcome=Outcome.EXPIRED))
+            db.execute(update(attempts).where(theirs, completed).values(outcome=Outcome.EXPIRED, ended_at=now))
             db.execute(delete(deliveries).where(deliveries.c.job_id.in_(select(jobs.c.id).where(*old))))
-            db.execute(delete(jobs).where(*old))
+            return db.execute(delete(jobs).where(*old).returning(jobs.c.id)).scalars().all()
 
     def attempts_to_clean(self) -> Sequence[Attempt]:
         query = select(attempts).where(attempts.c.outcome.is_not(None), attempts.c.outcome != Outcome.COMPLETED)

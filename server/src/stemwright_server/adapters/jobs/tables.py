@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     Index,
@@ -17,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 2  # of this schema; a store of another version is refused, not guessed at
+VERSION = 3  # of this schema; a store of another version is refused, not guessed at
 
 metadata = MetaData()
 
@@ -43,6 +44,7 @@ tracks = Table(
     Column("media_type", String(64)),
     Column("duration", Double),
     Column("sample_rate", Integer),
+    Column("transient", Boolean, nullable=False),
     Column("used_at", Double, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("written_revision", Integer, nullable=False, server_default="0"),  # of metadata.json
@@ -83,6 +85,7 @@ jobs = Table(
     Index("jobs_queue", "state", "priority", "created_at"),
     Index("jobs_track", "track_id"),
     Index("jobs_work", "work_key"),
+    Index("jobs_history", "owner", "dialect", "created_at"),
 )
 
 attempts = Table(

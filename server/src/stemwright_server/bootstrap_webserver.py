@@ -1,0 +1,46 @@
+"""The wiring of the webserver dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from stemwright_server.dialects.common import Door
+    from stemwright_server.dialects.rates import Rates
+    from stemwright_server.settings import Settings
+    from stemwright_server.usecases.parts import Parts
+
+
+def add_webserver(app: FastAPI, settings: Settings, parts: Parts, door: Door, rates: Rates) -> Sequence[str]:
+    """Add the upload API; the paths whose bodies it caps itself."""
+    from stemwright_server.adapters.sources.http import HttpSources
+    from stemwright_server.dialects.common import shape_errors
+    from stemwright_server.dialects.webserver.intake import Gates, Intake, WebserverRules
+    from stemwright_server.dialects.webserver.router import PATHS, STATUSES, UPLOADS, WebserverRoutes
+    from stemwright_server.dialects.webserver.wire import error_body
+
+    rules = WebserverRules(
+        default_model=settings.webserver_model,
+        default_format=settings.webserver_format,
+        max_bytes=settings.webserver_max_file_size,
+        keep_seconds=settings.webserver_keep_seconds,
+        keep_after_download=settings.webserver_keep_after_download,
+    )
+    gates = Gates(
+        webhooks=frozenset(settings.api_webhook_url_allowlist),
+        source=HttpSources(settings.source_origin_allowlist).check,
+    )
+    routes = WebserverRoutes(
+        Intake(parts, rules, gates),
+        door,
+        rates,
+        upload_rate=settings.webserver_upload_rate,
+        rate=settings.webserver_rate,
+    )
+    app.include_router(routes.router())
+    for path in PATHS:
+        shape_errors(app, f"/api/{path}", error_body, STATUSES)
+    return UPLOADS

@@ -1,0 +1,57 @@
+"""The zip as an HTTP answer: its length is known, it can be resumed, and its end may be remembered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from stemwright_server.usecases.archive import Archive
+
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+
+
+def zip_response(
+    request: Request,
+    found: Archive,
+    filename: str,
+    read: Callable[[int, int], Iterator[bytes]],
+    ended: Callable[[], None],
+) -> Response:
+    """Answer GET or HEAD, with one Range if asked. ``ended`` is called once the last byte has been sent."""
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{filename}"',
+        "ETag": f'"{found.tag}"',
+    }
+    if headers["ETag"] in request.headers.get("If-None-Match", ""):
+        return Response(status_code=304, headers=headers)
+    start, stop, status = 0, found.size, 200
+    asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+    fresh = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
+    if asked is not None and fresh and any(asked.groups()):
+        start, stop = _bounds(asked[1], asked[2], found.size)
+        if start >= stop:
+            return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{found.size}"})
+        status = 206
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{found.size}"
+    headers["Content-Length"] = str(stop - start)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type="application/zip")
+
+    def body() -> Iterator[bytes]:
+        yield from read(start, stop)
+        if stop == found.size:
+            ended()
+
+    return StreamingResponse(body(), status_code=status, headers=headers, media_type="application/zip")
+
+
+def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
+    """From and to before which byte; nothing in between: the range cannot be had."""
+    if not first:
+        return max(0, size - int(last)), size
+    return int(first), min(int(last) + 1, size) if last else size

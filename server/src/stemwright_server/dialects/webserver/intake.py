@@ -1,0 +1,206 @@
+"""What an upload asks, and how it becomes a job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from stemwright_server.dialects.common import request_id
+from stemwright_server.dialects.multipart import plain_filename
+from stemwright_server.domain.errors import InvalidRequest
+from stemwright_server.domain.job import Extras, Job, Webhook
+from stemwright_server.domain.offer import Variation
+from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.blobs import Part
+from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.separation import separation_model
+from stemwright_server.usecases.submit import check_work, submit, submit_link
+from stemwright_server.usecases.upload import take
+
+DIALECT = "webserver"
+BASE_URL = "base_url"  # label: the address under which the caller reached us
+LINKS = "http"  # the source that fetches a source_url
+_FIELDS = (
+    "model",
+    "format",
+    "stems",
+    "two_stems",
+    "shifts",
+    "overlap",
+    "priority",
+    "webhook_url",
+    "source_url",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebserverRules:
+    """What this dialect takes and how long it keeps it, within what the service does."""
+
+    default_model: str
+    default_format: str
+    max_bytes: int  # of a file
+    keep_seconds: float  # of a job, after its end
+    keep_after_download: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """Which URLs of callers are taken."""
+
+    webhooks: Collection[str] = ()  # those that may be told
+    source: Callable[[str], None] | None = None  # raises for a link that would never be fetched; None: no links
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The fields of the form, understood."""
+
+    model: str
+    variation: str
+    params: Mapping[str, Any]
+    priority: int
+    webhook_url: str | None
+    source_url: str | None
+    base_url: str  # under which the caller reached us
+
+
+class Intake:
+    """Makes jobs of what is asked."""
+
+    def __init__(self, parts: Parts, rules: WebserverRules, gates: Gates) -> None:
+        self.parts = parts
+        self.rules = rules
+        self._gates = gates
+
+    @property
+    def max_bytes(self) -> int:
+        """Of a file."""
+        return min(self.rules.max_bytes, self.parts.limits.max_bytes)
+
+    @property
+    def takes_links(self) -> bool:
+        """Whether ``source_url`` may be given."""
+        return self._gates.source is not None
+
+    def read(self, fields: Mapping[str, str], base_url: str) -> Asked:
+        """Understand the fields; empty ones count as not given. Raises InvalidRequest, SourceRefused."""
+        if unknown := set(fields) - set(_FIELDS):
+            raise InvalidRequest(
+                f"There is no field {min(unknown)!r}; there are: audio_file, {', '.join(_FIELDS)}.",
+                code="unknown_field",
+            )
+        given = {name: value.strip() for name, value in fields.items() if value.strip()}
+        model, name = separation_model(self.parts, given.get("model", self.rules.default_model))
+        offer = self.parts.catalogue.offer(model)
+        assert offer is not None  # separation_model found it
+        variation = next(each for each in offer.variations() if each.name == name)
+        params = self._params(variation, given)
+        check_work(self.parts, model=model, variation=name, params=params)
+        asked = Asked(
+            model=model,
+            variation=name,
+            params=params,
+            priority=_number(given, "priority", int, 5),
+            webhook_url=given.get("webhook_url"),
+            source_url=given.get("source_url"),
+            base_url=base_url,
+        )
+        if not 0 <= asked.priority <= 9:
+            raise InvalidRequest(f"priority is {asked.priority}: 0 to 9 is meant.", code="bad_params")
+        self._check_urls(asked)
+        return asked
+
+    def submit_file(self, caller: Principal, asked: Asked, filename: str, part: Part, *, key: str | None) -> Job:
+        """The job of an uploaded file."""
+        track = take(self.parts, caller, part, filename=filename, request_id=request_id(), transient=True)
+        return submit(
+            self.parts,
+            caller,
+            track_id=track.id,
+            model=asked.model,
+            variation=asked.variation,
+            params=asked.params,
+            key=key,
+            request_id=request_id(),
+            extras=self._extras(asked, filename),
+        ).job
+
+    def submit_link(self, caller: Principal, asked: Asked, *, key: str | None) -> Job:
+        """The job of a link."""
+        url = asked.source_url or ""
+        filename = plain_filename(unquote(urlsplit(url).path))
+        return submit_link(
+            self.parts,
+            caller,
+            url=url,
+            source=LINKS,
+            filename=filename,
+            model=asked.model,
+            variation=asked.variation,
+            params=asked.params,
+            key=key,
+            fingerprint=repr([url.partition("?")[0], asked.variation, asked.params]),
+            request_id=request_id(),
+            extras=self._extras(asked, filename),
+        ).job
+
+    def _params(self, variation: Variation, given: Mapping[str, str]) -> dict[str, Any]:
+        known = variation.params.get("properties", {})
+        params: dict[str, Any] = {}
+        if given.get("stems", "all") != "all":
+            params["stems"] = [name.strip() for name in given["stems"].split(",") if name.strip()]
+        if "two_stems" in given:
+            params["two_stems"] = given["two_stems"]
+        if "shifts" in given:
+            params["shifts"] = _number(given, "shifts", int, 0)
+        if "overlap" in given:
+            params["overlap"] = _number(given, "overlap", float, 0.0)
+        if "format" in given:
+            params["format"] = given["format"].lower()
+        if wrong := [name for name in params if name not in known]:
+            raise InvalidRequest(f"The model {variation.name!r} takes no {', '.join(wrong)}.", code="bad_params")
+        if "format" in known:
+            params.setdefault("format", self.rules.default_format)
+        if "peaks" in known:
+            params["peaks"] = True
+        return params
+
+    def _check_urls(self, asked: Asked) -> None:
+        if asked.webhook_url is not None and asked.webhook_url not in self._gates.webhooks:
+            raise InvalidRequest(
+                "The webhook_url is not on API_WEBHOOK_URL_ALLOWLIST; it has to be spelled exactly as it stands there.",
+                code="webhook_not_allowed",
+            )
+        if asked.source_url is not None:
+            if self._gates.source is None:
+                raise InvalidRequest("This service takes no links; upload the file.", code="links_off")
+            self._gates.source(asked.source_url)
+
+    def _extras(self, asked: Asked, filename: str) -> Extras:
+        # Private: every upload is a job of its own, removed without taking anything from another.
+        return Extras(
+            dialect=DIALECT,
+            priority=asked.priority,
+            private=True,
+            reuse=True,
+            keep_seconds=self.rules.keep_seconds,
+            max_bytes=self.max_bytes,
+            webhook=None if asked.webhook_url is None else Webhook(url=asked.webhook_url, kind=DIALECT),
+            labels={"filename": filename, BASE_URL: asked.base_url},
+        )
+
+
+def _number(given: Mapping[str, str], name: str, kind: Callable[[str], Any], default: Any) -> Any:
+    if name not in given:
+        return default
+    try:
+        number = kind(given[name])
+        if math.isfinite(number):
+            return number
+    except ValueError:
+        pass
+    raise InvalidRequest(f"{name} is {given[name]!r}: a number is meant.", code="bad_params")

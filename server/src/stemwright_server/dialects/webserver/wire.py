@@ -1,0 +1,266 @@
+"""What the webserver dialect says and hears. These shapes stay here; the core knows nothing of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from stemwright_server.domain.errors import NotFound
+from stemwright_server.domain.job import Artifact, Job, JobState
+from stemwright_server.domain.offer import PEAKS, Variation
+
+Status = Literal["queued", "processing", "completed", "failed", "canceled"]
+
+_STATUS: Mapping[JobState, Status] = {
+    JobState.QUEUED: "queued",
+    JobState.RUNNING: "processing",
+    JobState.COMPLETED: "completed",
+    JobState.FAILED: "failed",
+    JobState.CANCELED: "canceled",
+}
+
+
+class ErrorBody(BaseModel):
+    """The answer to a request that failed."""
+
+    error: str = Field(description="What was wrong, with which input, and what to do.")
+    code: str = Field(description="A stable word for programs.")
+
+
+def error_body(_status: int, code: str, message: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """An error of a request in this dialect's shape."""
+    return dict(context) | ErrorBody(error=message, code=code).model_dump()
+
+
+def shown_id(job: Job) -> str:
+    """A job's id as this dialect writes it: a UUID with its hyphens."""
+    return str(uuid.UUID(job.id))
+
+
+def read_id(text: str) -> str:
+    """The id of a job. Raises NotFound for what was never one."""
+    try:
+        return uuid.UUID(text).hex
+    except ValueError as error:
+        raise NotFound(f"There is no job {text!r}.", code="job_not_found") from error
+
+
+class JobCreated(BaseModel):
+    """The job of an uploaded file."""
+
+    job_id: str
+    status: Status = Field(description="queued; or completed, if the same work was done for you before.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, job: Job) -> JobCreated:
+        """As it was queued."""
+        return cls(job_id=shown_id(job), status=_STATUS[job.state], created_at=_time(job.created_at))
+
+
+class BatchEntry(BaseModel):
+    """What became of one file of a batch: a job, or an error."""
+
+    filename: str
+    job_id: str | None = None
+    status: Status | None = None
+    created_at: datetime | None = None
+    error: str | None = Field(default=None, description="Why this file was not taken.")
+    code: str | None = None
+
+
+class BatchCreated(BaseModel):
+    """A batch, file by file in the order they came."""
+
+    jobs: list[BatchEntry]
+
+
+class StemView(BaseModel):
+    """A finished stem."""
+
+    name: str
+    url: str = Field(description="GET, until it expires; ask again for a fresh one.")
+    size: int = Field(description="Bytes.")
+    duration: float | None = Field(description="Seconds.")
+    sha256: str
+    content_type: str
+    peaks_url: str | None = Field(description="The stem's waveform, to be drawn.")
+
+
+class StatusResponse(BaseModel):
+    """A job as it is now."""
+
+    job_id: str
+    status: Status
+    progress: int = Field(ge=0, le=100, description="Segments done of all, in percent.")
+    message: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    estimated_completion: datetime | None = Field(description="By the pace of the work so far.")
+    queue_position: int | None = Field(description="1: the next one. Of a queued job.")
+    filename: str
+    model: str
+    format: str | None
+    priority: int
+    stems: list[StemView]
+    download_url: str | None = Field(description="All stems in one zip.")
+    expires_at: datetime | None = Field(description="When job and files are removed; known once the job has ended.")
+    error: str | None = Field(description="Why the job failed.")
+    error_code: str | None
+
+
+class JobsResponse(BaseModel):
+    """The caller's jobs, newest first."""
+
+    jobs: list[StatusResponse]
+
+
+class JobChanged(BaseModel):
+    """A job that was canceled."""
+
+    job_id: str
+    status: Status
+
+    @classmethod
+    def of(cls, job: Job) -> JobChanged:
+        """As it is now."""
+        return cls(job_id=shown_id(job), status=_STATUS[job.state])
+
+
+class PeaksResponse(BaseModel):
+    """A waveform: the lowest and the highest value of each run of samples."""
+
+    sample_rate: int = Field(description="Of the stem, Hz.")
+    samples_per_peak: int
+    length: int = Field(description="Of the stem, samples.")
+    data: list[int] = Field(description="Lowest, highest, lowest, highest ... as -128 to 127.")
+
+
+class ModelView(BaseModel):
+    """A model that can be asked for."""
+
+    name: str
+    title: str
+    stems: list[str]
+    licence: str = Field(description="Of the weights.")
+    default: bool
+    formats: list[str] = Field(description="The first one is the default.")
+    options: list[str] = Field(description="Which of stems, two_stems, shifts, overlap it takes.")
+
+
+class ModelsResponse(BaseModel):
+    """What can be asked for."""
+
+    models: list[ModelView]
+    max_file_size: int = Field(description="Bytes.")
+    max_duration: float | None = Field(description="Seconds.")
+    links: bool = Field(description="Whether source_url is taken.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """How URLs are made."""
+
+    blob: Callable[[Artifact], str]
+    page: Callable[[str], str]  # of a path of ours
+
+    def download(self, job: Job) -> str:
+        """All stems in one zip."""
+        return self.page(f"/api/download/{shown_id(job)}")
+
+    def peaks(self, job: Job, stem: Artifact) -> str | None:
+        """The stem's waveform, if there is one."""
+        if not any(each.role == PEAKS for each in job.artifacts):
+            return None
+        return self.page(f"/api/peaks/{shown_id(job)}/{stem.name}")
+
+
+def status_response(job: Job, links: Links, *, heard_at: float | None, queue_position: int | None) -> StatusResponse:
+    """``heard_at``: when the worker of a running job said how far it is."""
+    left, labels = job.progress.eta_seconds, job.extras.labels
+    running = job.state is JobState.RUNNING
+    eta = None if left is None or heard_at is None or not running else _time(heard_at + left)
+    done = job.state is JobState.COMPLETED
+    return StatusResponse(
+        job_id=shown_id(job),
+        status=_STATUS[job.state],
+        progress=percent(job),
+        message=message(job),
+        created_at=_time(job.created_at),
+        started_at=None if job.started_at is None else _time(job.started_at),
+        finished_at=None if job.finished_at is None else _time(job.finished_at),
+        estimated_completion=eta,
+        queue_position=queue_position,
+        filename=str(labels.get("filename", "")),
+        model=job.variation,
+        format=job.params.get("format"),
+        priority=job.extras.priority,
+        stems=[_stem(job, stem, links) for stem in job.stems],
+        download_url=links.download(job) if done else None,
+        expires_at=None if job.expires_at is None else _time(job.expires_at),
+        error=job.error.message if job.error is not None and job.state is JobState.FAILED else None,
+        error_code=job.error.code if job.error is not None and job.state is JobState.FAILED else None,
+    )
+
+
+def percent(job: Job) -> int:
+    """0 to 100; 100 is said of completed jobs only: the last stems are still on their way when all is separated."""
+    return 100 if job.state is JobState.COMPLETED else min(99, int(job.progress.percent))
+
+
+def message(job: Job) -> str:
+    """Where the job is, in words."""
+    match job.state:
+        case JobState.QUEUED if job.error is not None:
+            return f"Waiting for another try: {job.error.message}"
+        case JobState.QUEUED:
+            return "Waiting for a worker."
+        case JobState.RUNNING:
+            stage = job.progress.stage.capitalize()
+            counted = f", {job.progress.done} of {job.progress.total} segments" if job.progress.total else ""
+            return job.progress.message or f"{stage}{counted}"
+        case JobState.COMPLETED:
+            return "Completed."
+        case JobState.CANCELED:
+            return "Canceled."
+        case JobState.FAILED:
+            return job.error.message if job.error is not None else "Failed."
+
+
+def model_view(variation: Variation, *, default: str, default_format: str) -> ModelView:
+    """A model as ``GET /api/models`` shows it."""
+    properties = variation.params.get("properties", {})
+    formats = list(properties.get("format", {}).get("enum", ()))
+    if default_format in formats:
+        formats.sort(key=lambda name: name != default_format)
+    return ModelView(
+        name=variation.name,
+        title=variation.description or variation.name,
+        stems=list(variation.outputs),
+        licence=variation.licence,
+        default=variation.name == default,
+        formats=formats,
+        options=[name for name in ("stems", "two_stems", "shifts", "overlap") if name in properties],
+    )
+
+
+def _stem(job: Job, stem: Artifact, links: Links) -> StemView:
+    return StemView(
+        name=stem.name,
+        url=links.blob(stem),
+        size=stem.size,
+        duration=stem.duration,
+        sha256=stem.sha256,
+        content_type=stem.content_type,
+        peaks_url=links.peaks(job, stem),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds, 3), UTC)
