@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the worker process shares this module and must not import t
     from stemwright_server.adapters.bell import Bell
     from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
+    from stemwright_server.adapters.notify.socketio import SocketEvents
     from stemwright_server.ports.blobs import BlobStore
     from stemwright_server.ports.catalogue import Catalogue
     from stemwright_server.ports.jobs import JobRepository
@@ -57,6 +58,7 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
     from stemwright_server.adapters.models.installed import InstalledModels
     from stemwright_server.adapters.notify.several import SeveralNotifiers
     from stemwright_server.bootstrap_split import build_postman
+    from stemwright_server.bootstrap_webserver import build_live
     from stemwright_server.usecases.workers import Presence
 
     tracer = build_tracer(traces_endpoint(settings), service="stemwright-api")
@@ -67,8 +69,11 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
         settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock, tracer=tracer
     )
     postman = build_postman(settings, parts)
-    parts = replace(parts, notifier=SeveralNotifiers(parts.notifier, postman))
-    app = build_app(settings, parts, blobs, bell, presence, worker_secret=worker_secret, hosts=hosts, closed=closed)
+    live = build_live(settings, parts, _authenticator(settings, closed=closed))
+    parts = replace(parts, notifier=SeveralNotifiers(parts.notifier, postman, live))
+    app = build_app(
+        settings, parts, blobs, bell, presence, live, worker_secret=worker_secret, hosts=hosts, closed=closed
+    )
     return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository, postman=postman)
 
 
@@ -179,6 +184,7 @@ def build_app(
     blobs: BlobStore,
     bell: Bell,
     presence: Presence,
+    live: SocketEvents | None = None,
     *,
     worker_secret: str,
     hosts: Sequence[str] = (),
@@ -227,7 +233,7 @@ def build_app(
     add_stemify(app, settings, parts, door, presence, rates)
     uploads = ["/blobs/", SUBMIT]  # whose routes say themselves how much they take
     if settings.webserver:
-        uploads += add_webserver(app, settings, parts, door, rates)
+        uploads += add_webserver(app, settings, parts, door, rates, live)
     app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=tuple(uploads))
     # Blobs are audio, whatever they are called.
     uncompressed = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream")

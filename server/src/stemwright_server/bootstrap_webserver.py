@@ -8,14 +8,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from stemwright_server.adapters.notify.socketio import SocketEvents
     from stemwright_server.dialects.common import Door
     from stemwright_server.dialects.rates import Rates
+    from stemwright_server.ports.auth import Authenticator
     from stemwright_server.settings import Settings
     from stemwright_server.usecases.parts import Parts
 
 
-def add_webserver(app: FastAPI, settings: Settings, parts: Parts, door: Door, rates: Rates) -> Sequence[str]:
-    """Add the upload API; the paths whose bodies it caps itself."""
+def build_live(settings: Settings, parts: Parts, authenticator: Authenticator) -> SocketEvents:
+    """The live events of the upload API."""
+    from stemwright_server.adapters.notify.socketio import SocketEvents
+    from stemwright_server.dialects.webserver.live import ProgressSpeech
+
+    return SocketEvents(
+        ProgressSpeech(parts, authenticator), origins=settings.api_cors_origins, redis_url=settings.redis_address
+    )
+
+
+def add_webserver(
+    app: FastAPI, settings: Settings, parts: Parts, door: Door, rates: Rates, live: SocketEvents | None
+) -> Sequence[str]:
+    """Add the upload API and its live events; the paths whose bodies it caps itself."""
+    from stemwright_server.adapters.notify.socketio import SocketMiddleware
     from stemwright_server.adapters.sources.http import HttpSources
     from stemwright_server.dialects.common import shape_errors
     from stemwright_server.dialects.webserver.intake import Gates, Intake, WebserverRules
@@ -43,4 +58,6 @@ def add_webserver(app: FastAPI, settings: Settings, parts: Parts, door: Door, ra
     app.include_router(routes.router())
     for path in PATHS:
         shape_errors(app, f"/api/{path}", error_body, STATUSES)
+    if live is not None:
+        app.add_middleware(SocketMiddleware, events=live)
     return UPLOADS

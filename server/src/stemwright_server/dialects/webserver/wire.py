@@ -209,6 +209,11 @@ def status_response(job: Job, links: Links, *, heard_at: float | None, queue_pos
     )
 
 
+def status(job: Job) -> Status:
+    """The state in this dialect's words."""
+    return _STATUS[job.state]
+
+
 def percent(job: Job) -> int:
     """0 to 100; 100 is said of completed jobs only: the last stems are still on their way when all is separated."""
     return 100 if job.state is JobState.COMPLETED else min(99, int(job.progress.percent))

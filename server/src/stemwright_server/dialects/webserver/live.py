@@ -1,0 +1,61 @@
+"""What is said over Socket.IO, in the namespace ``/progress``: progress, completed, error."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from stemwright_server.dialects.common import absolute_to
+from stemwright_server.dialects.webserver.intake import BASE_URL, DIALECT
+from stemwright_server.dialects.webserver.wire import message, percent, read_id, shown_id, status
+from stemwright_server.domain.errors import InvalidRequest, NotFound, ServiceError
+from stemwright_server.domain.job import Job, JobState
+from stemwright_server.ports.auth import Authenticator, Principal
+from stemwright_server.usecases.access import owned_job
+from stemwright_server.usecases.parts import Parts
+
+Event = tuple[str, Mapping[str, Any]]
+
+
+class ProgressSpeech:
+    """Implements adapters.notify.socketio.Speech."""
+
+    namespace = "/progress"
+
+    def __init__(self, parts: Parts, authenticator: Authenticator) -> None:
+        self._parts = parts
+        self._authenticator = authenticator
+
+    def caller(self, authorization: str | None) -> Principal:
+        return self._authenticator.authenticate(authorization)
+
+    def job(self, caller: Principal, data: Any) -> Job:
+        shown = data.get("job_id") if isinstance(data, Mapping) else None
+        if not isinstance(shown, str):
+            raise InvalidRequest('Say which job: {"job_id": "..."}.')
+        job = owned_job(self._parts, caller, read_id(shown))
+        if not self.concerns(job):
+            raise NotFound(f"There is no job {shown!r}.", code="job_not_found")
+        return job
+
+    def concerns(self, job: Job) -> bool:
+        return job.extras.dialect == DIALECT
+
+    def mark(self, job: Job) -> Hashable:
+        return job.state, percent(job), job.progress.stage
+
+    def events(self, job: Job) -> list[Event]:
+        """The state in any case; and its end, if it has ended."""
+        identity = shown_id(job)
+        state = {"job_id": identity, "status": status(job), "progress": percent(job), "message": message(job)}
+        found: list[Event] = [("progress", state)]
+        if job.state is JobState.COMPLETED:
+            url = absolute_to(str(job.extras.labels.get(BASE_URL, "")))(f"/api/download/{identity}")
+            found.append(("completed", {"job_id": identity, "download_url": url}))
+        elif job.state.final:
+            found.append(("error", {"job_id": identity, "error_message": message(job)}))
+        return found
+
+    def refusal(self, data: Any, error: ServiceError) -> Event:
+        shown = data.get("job_id") if isinstance(data, Mapping) else None
+        return "error", {"job_id": shown if isinstance(shown, str) else None, "error_message": str(error)}
