@@ -126,3 +126,53 @@ def test_an_attempt_over_its_time_fails_for_good_and_stops() -> None:
         until(lambda: control.stopped == "timeout", what="the timeout")
     failed = [report for report in sent.reports if isinstance(report, Failed)]
     assert [(report.code, report.retryable) for report in failed] == [("timeout", False)]
+
+
+def test_who_asks_leave_is_told_and_the_lease_begins_anew() -> None:
+    sent = Sent()
+    control = sent.control(replace(TASK, lease_seconds=60.0))
+    control.ask_leave()
+    control.hold()
+    assert [report.kind for report in sent.reports] == ["publishing"]
+
+
+def test_leave_that_is_refused_stops_the_attempt() -> None:
+    control = Sent(lambda: ReportAnswer(accepted=False, stop=True)).control(replace(TASK, lease_seconds=60.0))
+    with pytest.raises(Stopped):
+        control.ask_leave()
+    assert control.stopped == "stopped by the API"
+
+
+def test_a_process_that_was_halted_past_its_lease_holds_nothing_by_its_own_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after SIGSTOP and SIGCONT: nobody could tell it, and it must not write one byte more."""
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    control = Sent().control(replace(TASK, lease_seconds=60.0))
+    control.ask_leave()
+    now[0] += 59.0
+    control.hold()
+    now[0] += 1.0
+    with pytest.raises(Stopped):
+        control.hold()
+    assert control.stopped == "lease lost"
+
+
+def test_leave_is_asked_for_again_while_the_api_is_away_and_the_lease_holds() -> None:
+    answers = [Unavailable("away"), Unavailable("away"), GO_ON]
+
+    def answer() -> ReportAnswer:
+        found = answers.pop(0)
+        if isinstance(found, Unavailable):
+            raise found
+        return found
+
+    Sent(answer).control(replace(TASK, lease_seconds=60.0)).ask_leave()
+    assert answers == []
+
+    def away() -> ReportAnswer:
+        raise Unavailable("away")
+
+    with pytest.raises(Stopped):
+        Sent(away).control(replace(TASK, lease_seconds=0.1)).ask_leave()

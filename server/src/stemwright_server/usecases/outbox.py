@@ -15,7 +15,7 @@ from stemwright_server.domain.errors import ServiceError
 from stemwright_server.ports.deliveries import WebhookBody, WebhookSender
 from stemwright_server.usecases.parts import Parts
 
-_LEASE_SLACK = 60.0  # a sender's right to a webhook outlives the try by this: making the body may copy stems first
+_LEASE_SLACK = 20.0  # a sender's right to a webhook outlives the try by this: making the body may copy stems first
 _log = structlog.get_logger(__name__)
 
 

@@ -1,0 +1,141 @@
+"""The bars about webhooks: a receiver that fails in every way, kills in between, and a job that is called off.
+
+``STEMWRIGHT_CHAOS=long`` makes more of it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from threading import Event, Lock
+
+import pytest
+from origin import Origin, body, serving
+from service import Service, running, until, wav
+from track_tree import TOKEN, Backend, Received, Receiver, signed, status
+
+LONG = os.environ.get("STEMWRIGHT_CHAOS") == "long"
+JOBS = 500 if LONG else 25
+
+
+@pytest.fixture
+def store() -> Iterator[Origin]:
+    with serving() as origin:
+        yield origin
+
+
+class Faulty:
+    """Answers 30 % with 5xx, lets 10 % time out, hangs up on 10 % after taking them; an effect for each new id."""
+
+    def __init__(self) -> None:
+        self.effects: Counter[str] = Counter()
+        self.bodies: dict[str, set[bytes]] = {}
+        self.kinds: Counter[str] = Counter()
+        self.over = Event()
+        self._lock = Lock()
+        self._chance = random.Random(7)
+
+    def __call__(self, handler: BaseHTTPRequestHandler, received: Received) -> None:
+        received.check()
+        with self._lock:
+            roll = self._chance.random()
+            kind = "5xx" if roll < 0.3 else "silence" if roll < 0.4 else "reset" if roll < 0.5 else "taken"
+            self.kinds[kind] += 1
+            self.bodies.setdefault(received.id, set()).add(received.body)
+            if kind in ("reset", "taken") and received.id not in self.effects:
+                self.effects[received.id] += 1
+        if kind == "5xx":
+            status(503)(handler, received)
+        elif kind == "silence":
+            self.over.wait(60.0)
+        elif kind == "reset":
+            handler.connection.close()
+        else:
+            status(200)(handler, received)
+
+
+def settings(receiver: Receiver, store: Origin, **more: str) -> dict[str, str]:
+    return {
+        "DEMUCSSVC_TOKEN": TOKEN,
+        "API_WEBHOOK_URL_ALLOWLIST": receiver.url,
+        "SOURCE_ORIGIN_ALLOWLIST": store.url,
+        "STEMWRIGHT_WEBHOOK_SECONDS": "2",
+        "STEMWRIGHT_WEBHOOK_RETRY_SECONDS": "0.01",
+        **more,
+    }
+
+
+def test_bar_5_a_receiver_that_fails_half_the_time_gets_every_webhook_and_one_effect_of_each(
+    tmp_path: Path, store: Origin
+) -> None:
+    """And the service is killed while it sends: what was under way is sent again, as the same webhook."""
+    faulty = Faulty()
+    with Receiver(faulty) as receiver:
+        given = settings(receiver, store, STEMWRIGHT_WORKERS="0")
+        jobs: set[str] = set()
+        for _ in range(2):  # killed once in between
+            with running(tmp_path / "data", given) as service:
+                backend = Backend(service.url)
+                for number in range(len(jobs), len(jobs) + (JOBS + 1) // 2):
+                    fields = {"versionId": f"v{number}", "audioUrl": f"{store.url}/a.wav", "aiModel": "half"}
+                    jobs.add(backend.split(webhook=receiver.url, **fields).json()["jobId"])
+                for job_id in jobs:
+                    backend.http.post(f"/split/{job_id}/cancel", headers=signed(b""))
+                if len(jobs) < JOBS:
+                    until(lambda: faulty.effects, what="the first webhooks")
+                    service.kill()
+                    continue
+                _wait_for_all(service, faulty, jobs)
+        faulty.over.set()
+        receiver.shutdown()
+    assert set(faulty.effects) == {f"msg_{job_id}" for job_id in jobs}
+    assert set(faulty.effects.values()) == {1}
+    assert {len(bodies) for bodies in faulty.bodies.values()} == {1}  # the same bytes in every try
+    assert {"5xx", "silence", "reset", "taken"} == set(faulty.kinds)
+
+
+def _wait_for_all(service: Service, faulty: Faulty, jobs: set[str]) -> None:
+    expected = {f"msg_{job_id}" for job_id in jobs}
+    until(lambda: expected <= set(faulty.effects), seconds=300.0, what="every webhook")
+    until(lambda: _delivered(service.logged()) >= expected, seconds=300.0, what="each to be delivered")
+
+
+def _delivered(lines: list[dict[str, object]]) -> set[object]:
+    """Of both lives: they write one log. A try that was taken and not written down is another try in the second life."""
+    return {line["webhook_id"] for line in lines if line["event"] == "webhook_tried" and line["state"] == "delivered"}
+
+
+def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_path: Path, store: Origin) -> None:
+    store.answers["/a.wav"] = body(wav())
+    slow = {"FAST_MODEL_DEFAULTS": '{"segments": 2000, "sleep": 0.05}'}
+    with Receiver() as receiver, running(tmp_path / "data", settings(receiver, store, **slow)) as service:
+        backend = Backend(service.url)
+        fields = {"versionId": "v1", "audioUrl": f"{store.url}/a.wav", "aiModel": "half", "webhook": receiver.url}
+        job_id = backend.split(**fields).json()["jobId"]
+
+        def stopped() -> bool:
+            lines = [line for line in service.logged() if line.get("job_id") == job_id]
+            return any(line["event"] == "attempt_stopped" for line in lines)
+
+        until(lambda: _separating(service.logged(), job_id), what="the job to run")
+        began = time.monotonic()
+        assert backend.http.post(f"/split/{job_id}/cancel", headers=signed(b"")).json()["status"] == "canceled"
+        until(stopped, what="the worker to stop")
+        assert time.monotonic() - began < 30.0  # 5 s where nothing else runs
+        until(lambda: receiver.of(job_id), what="the webhook")
+        time.sleep(1.0)  # for a second one, which must not come
+        (told,) = receiver.of(job_id)
+        told.check()
+        document = told.json()
+        assert (document["status"], document["stems"], document["error"]) == ("canceled", [], "The job was canceled.")
+        assert not [name for name in service.files() if job_id in name]
+        receiver.shutdown()
+
+
+def _separating(lines: list[dict[str, object]], job_id: str) -> bool:
+    return any(line["event"] == "claimed" and line.get("job_id") == job_id for line in lines)
