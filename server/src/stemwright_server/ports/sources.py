@@ -4,7 +4,7 @@
     +-- SourceError             the file that a URL points at could not be had
         +-- SourceRefused       a URL that is never fetched: its scheme, its spelling, or where it leads
         +-- SourceRedirects     redirected too often, or to nowhere
-        +-- SourceExpired       401, 403 or 410: a signed URL whose time is over, or no right to read
+        +-- SourceExpired       400, 401, 403 or 410: a signed URL whose time is over, or no right to read
         +-- SourceNotFound      404, or another answer that is no file and will be the same tomorrow
         +-- SourceTooLarge      over the cap, announced or sent
         +-- SourceUnreachable   no address, no connection, cut off, 429 or 5xx; later it may work

@@ -171,7 +171,7 @@ def _check_status(status: int, target: Target) -> None:
     said = f"The source at {target.host} answered {status}"
     if status == 200:
         return
-    if status in (401, 403, 410):
+    if status in (400, 401, 403, 410):  # some stores say 400 to a signature whose time is over
         raise SourceExpired(f"{said}: the URL has expired or does not allow reading; sign a new one.")
     if status in (408, 425, 429) or status >= 500:
         raise SourceUnreachable(f"{said}; try again later.")
