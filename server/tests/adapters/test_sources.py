@@ -393,7 +393,7 @@ def test_a_port_that_is_the_usual_one_may_be_said_or_not() -> None:
         (401, SourceExpired),
         (403, SourceExpired),
         (410, SourceExpired),
-        (400, SourceNotFound),
+        (400, SourceExpired),
         (404, SourceNotFound),
         (206, SourceNotFound),
         (429, SourceUnreachable),
