@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stemwright_server.domain.offer import Progress
+from stemwright_server.domain.worker import GpuMemory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ class Progressed:
     job_id: str
     attempt: int
     progress: Progress
+    gpus: tuple[GpuMemory, ...] = ()  # now and then: those of the worker's host
     kind: Literal["progress"] = "progress"
 
 

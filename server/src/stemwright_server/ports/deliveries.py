@@ -28,6 +28,10 @@ class Deliveries(Protocol):
         """Those in a state, or all; the newest first."""
         ...
 
+    def count_deliveries(self) -> Mapping[DeliveryState, int]:
+        """How many are in each state."""
+        ...
+
     def delivery(self, delivery_id: str) -> Delivery | None: ...
 
     def replay_delivery(self, delivery_id: str, now: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stemwright_server.domain.delivery import DeliveryState
 from stemwright_server.domain.job import JobState
 from stemwright_server.domain.tally import Labels
 from stemwright_server.domain.worker import GpuMemory, SeenWorker
@@ -19,14 +20,16 @@ class Measures:
     jobs: Mapping[JobState, int]
     tallies: Mapping[tuple[str, Labels], float]  # see domain.tally
     workers: Sequence[SeenWorker]
+    deliveries: Mapping[DeliveryState, int]  # webhooks
     gpus: Sequence[GpuMemory]  # as workers told this process
 
 
 def measure(parts: Parts, presence: Presence) -> Measures:
-    """Three questions to the store, none of them long."""
+    """Some questions to the store, none of them long."""
     return Measures(
         jobs=parts.repository.counts(),
         tallies=parts.repository.tallies(),
         workers=presence.workers(parts),
+        deliveries=parts.repository.count_deliveries(),
         gpus=presence.gpus(parts),
     )

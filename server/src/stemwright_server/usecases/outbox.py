@@ -57,7 +57,7 @@ class Outbox:
         names = {"job_id": delivery.job_id, "request_id": delivery.request_id, "webhook_id": delivery.id}
         with structlog.contextvars.bound_contextvars(**names, correlation_id=delivery.correlation_id):
             began = time.monotonic()
-            result = self._try(delivery)
+            result = self._traced(delivery)
             now = self.parts.clock()
             after = settle(delivery, result, now=now, backoff=self.backoff, chance=self.chance())
             held = self.parts.repository.settle_delivery(after)
@@ -73,7 +73,17 @@ class Outbox:
                 overtaken=not held,
             )
 
-    def _try(self, delivery: Delivery) -> Result:
+    def _traced(self, delivery: Delivery) -> Result:
+        """A try is a span in the trace of its job, and the receiver can go on with it."""
+        job = self.parts.repository.job(delivery.job_id)
+        parent = None if job is None else job.extras.traceparent
+        names = {"job_id": delivery.job_id, "webhook_id": delivery.id}
+        span = self.parts.tracer.begin("webhook", parent=parent, kind="client", tries=delivery.tries, **names)
+        result = self._try(delivery, span.traceparent or parent)
+        span.end(error=result.error, http__response__status_code=result.status)
+        return result
+
+    def _try(self, delivery: Delivery, traceparent: str | None) -> Result:
         if delivery.url not in self.allowed:
             return Result(error="The URL is not on API_WEBHOOK_URL_ALLOWLIST any more.", final=True)
         if not self.keys.standard:
@@ -88,6 +98,8 @@ class Outbox:
         ids = {"X-Request-ID": delivery.request_id}
         if delivery.correlation_id is not None:
             ids["X-Correlation-ID"] = delivery.correlation_id
+        if traceparent is not None:
+            ids["traceparent"] = traceparent
         headers = {"Content-Type": "application/json"} | ids | self.keys.headers(delivery, body)
         return self.sender.send(delivery.url, headers=headers, body=body)
 

@@ -13,6 +13,7 @@ import structlog
 from stemwright_server.domain.errors import ServiceError
 from stemwright_server.domain.offer import Progress
 from stemwright_server.domain.report import Failed, Progressed, Publishing, Report, ReportAnswer, Task
+from stemwright_server.domain.worker import GpuMemory
 from stemwright_server.worker.fuse import Fuse
 from stemwright_server.worker.model import Stopped
 
@@ -41,11 +42,12 @@ class Control:
         leaving: Event,
         pace: Pace,
         fuse: Fuse | None = None,
+        gpus: Callable[[], tuple[GpuMemory, ...]] = tuple,
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
         """``leaving`` is set when the whole worker is to go; ``end_process`` is what ends a model that will not stop.
 
-        ``fuse``: for when not even the thread here gets to run.
+        ``fuse``: for when not even the thread here gets to run. ``gpus``: what to tell of them with each report.
         """
         self._task = task
         self._send = send
@@ -53,6 +55,7 @@ class Control:
         self._pace = pace
         self._silence = min(pace.heartbeat, task.lease_seconds / 3)  # two reports may be lost and the lease still holds
         self._fuse = fuse or Fuse(None)
+        self._gpus = gpus
         self._end_process = end_process
         self._changed = Condition()
         self._progress = Progress(done=0, total=0, stage="starting")
@@ -165,7 +168,10 @@ class Control:
                 if self._closed:
                     return
                 self._fresh = False
-                report = Progressed(job_id=self._task.job_id, attempt=self._task.attempt, progress=self._progress)
+                progress = self._progress
+            report = Progressed(
+                job_id=self._task.job_id, attempt=self._task.attempt, progress=progress, gpus=self._gpus()
+            )
             wait = self._pace.least
             try:
                 sent = time.monotonic()

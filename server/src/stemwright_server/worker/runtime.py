@@ -19,6 +19,7 @@ from stemwright_server.ports.tracing import NO_TRACER, Tracer
 from stemwright_server.worker.client import ApiClient
 from stemwright_server.worker.control import Control, Pace
 from stemwright_server.worker.fuse import Fuse
+from stemwright_server.worker.gpu import GpuMeter
 from stemwright_server.worker.model import LoadedModel, Model, RunRequest, Stopped
 from stemwright_server.worker.transfers import INPUT, Transfers
 
@@ -66,6 +67,7 @@ class Runtime:
         self._pace = pace
         self._fuse = fuse
         self._tracer = tracer
+        self._gpus = GpuMeter()
         self._leaving = Event()
         self._idle = False
         self._loaded: tuple[str, str, LoadedModel] | None = None
@@ -142,7 +144,12 @@ class Runtime:
             self._client.correlate(task.request_id)
             try:
                 with Control(
-                    task, self._client.report, leaving=self._leaving, pace=self._pace, fuse=self._fuse
+                    task,
+                    self._client.report,
+                    leaving=self._leaving,
+                    pace=self._pace,
+                    fuse=self._fuse,
+                    gpus=self._gpus,
                 ) as control:
                     report = self._attempt(task, workdir, control)
                 if report is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
 
@@ -65,6 +65,10 @@ class MemoryDeliveries:
     def deliveries(self, *, state: DeliveryState | None = None, limit: int = 1000) -> Sequence[Delivery]:
         found = [each for each in list(self._deliveries.values()) if state in (None, each.state)]
         return sorted(found, key=lambda each: (-each.created_at, each.id))[:limit]
+
+    def count_deliveries(self) -> Mapping[DeliveryState, int]:
+        states = [each.state for each in list(self._deliveries.values())]
+        return {state: states.count(state) for state in DeliveryState}
 
     def delivery(self, delivery_id: str) -> Delivery | None:
         return self._deliveries.get(delivery_id)

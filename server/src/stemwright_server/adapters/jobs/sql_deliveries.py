@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 
@@ -71,6 +71,12 @@ class SqlDeliveries(ABC):
         with self._read() as db:
             rows = db.execute(query if state is None else query.where(deliveries.c.state == state))
             return [row_delivery(row) for row in rows]
+
+    def count_deliveries(self) -> Mapping[DeliveryState, int]:
+        query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
+        with self._read() as db:
+            found = {DeliveryState(state): count for state, count in db.execute(query)}
+        return {state: found.get(state, 0) for state in DeliveryState}
 
     def delivery(self, delivery_id: str) -> Delivery | None:
         with self._read() as db:

@@ -59,6 +59,12 @@ def _now(measures: Measures) -> Iterator[Metric]:
     for kind in sorted({*kinds, "cpu", "cuda"}):  # a zero can be alerted on, an absence hardly
         workers.add_metric([kind], kinds.count(kind))
     yield workers
+    webhooks = GaugeMetricFamily(
+        "demucs_webhook_deliveries", "Webhooks in the outbox, by what became of them so far.", labels=["state"]
+    )
+    for state, count in measures.deliveries.items():
+        webhooks.add_metric([state.value], count)
+    yield webhooks
     used = GaugeMetricFamily("demucs_gpu_memory_used_bytes", "In use on a GPU, by any process.", labels=["host", "gpu"])
     total = GaugeMetricFamily("demucs_gpu_memory_total_bytes", "Memory of a GPU.", labels=["host", "gpu"])
     for gpu in measures.gpus:

@@ -67,6 +67,8 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
         body = await request.body()
         verifier.verify(body, request.headers)
         report = load_report(body)
+        if isinstance(report, Progressed):
+            presence.note_gpus(parts, report.gpus)
         answer = await run_in_threadpool(record, parts, report)
         if not isinstance(report, Progressed) or not answer.accepted:
             _log.info(
