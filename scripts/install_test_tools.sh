@@ -5,7 +5,7 @@
 set -eu
 missing=
 for package in chromium fluidsynth espeak-ng fluid-soundfont-gm timgm6mb-soundfont openssl \
-    postgresql redis-server rabbitmq-server; do
+    postgresql prometheus redis-server rabbitmq-server; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
 from origin import Origin, body, serving, status
 from service import alive, until
 
@@ -31,7 +32,7 @@ LIMITS = FetchLimits(max_bytes=1 << 20, idle_seconds=5.0, total_seconds=90.0)
 def mp3(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("mp3") / "a.mp3"
     sine = ["-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-metadata", "title=A tune"]
-    subprocess.run(["ffmpeg", "-v", "error", *sine, "-b:a", "64k", str(path)], check=True, timeout=60)
+    subprocess.run([get_ffmpeg_exe(), "-v", "error", *sine, "-b:a", "64k", str(path)], check=True, timeout=60)
     return path.read_bytes()
 
 
