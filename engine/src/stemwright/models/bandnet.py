@@ -133,9 +133,9 @@ class BandNet(nn.Module):
         columns = self._unet(self._encode(spectrum)).permute(0, 3, 1, 2)[..., first::every]  # [B, K, C, T]
         frames = columns.shape[3]
         out, at = [], 0
-        for first, second, (count, width, share) in zip(self.hiddens, self.decoders, BANDS, strict=True):
+        for hidden, decoder, (count, width, share) in zip(self.hiddens, self.decoders, BANDS, strict=True):
             band = columns[:, at : at + count].reshape(batch, -1, frames)
-            raw = second(torch.relu(first(band)))
+            raw = decoder(torch.relu(hidden(band)))
             raw = raw.view(batch, count, len(self.sources) * channels, width // share, frames).transpose(1, 2)
             out.append(raw.flatten(2, 3).unflatten(1, (len(self.sources), channels)))
             at += count

@@ -77,8 +77,14 @@ class Outbox:
         """A try is a span in the trace of its job, and the receiver can go on with it."""
         job = self.parts.repository.job(delivery.job_id)
         parent = None if job is None else job.extras.traceparent
-        names = {"job_id": delivery.job_id, "webhook_id": delivery.id}
-        span = self.parts.tracer.begin("webhook", parent=parent, kind="client", tries=delivery.tries, **names)
+        span = self.parts.tracer.begin(
+            "webhook",
+            parent=parent,
+            kind="client",
+            job_id=delivery.job_id,
+            webhook_id=delivery.id,
+            tries=delivery.tries,
+        )
         result = self._try(delivery, span.traceparent or parent)
         span.end(error=result.error, http__response__status_code=result.status)
         return result
