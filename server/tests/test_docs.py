@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -126,3 +128,73 @@ def test_responses_are_described_with_their_models(written: ModuleType) -> None:
         assert answers["200"]["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{name}"}
         assert "409" in answers
     assert "text/event-stream" in described["paths"]["/events/{file_id}"]["get"]["responses"]["200"]["content"]
+
+
+def test_every_variable_of_the_track_tree_documents_has_its_name_here(written: ModuleType) -> None:
+    from stemwright_server.settings import Settings, environment_name
+
+    known = {environment_name(name) for name in Settings.model_fields} | {"CUDA_VISIBLE_DEVICES"}  # bootstrap reads it
+    page = (written.ROOT / "docs" / "track-tree.md").read_text()
+    s3 = ("S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+    theirs = {
+        "ENVIRONMENT",
+        "PORT",
+        "DEMUCSSVC_TOKEN",
+        "API_WEBHOOK_URL_ALLOWLIST",
+        "REDIS_URL",
+        "CUDA_VISIBLE_DEVICES",
+        *s3,
+    }
+    assert theirs <= known
+    assert sorted(name for name in theirs if f"`{name}`" not in page) == []
+
+
+def test_the_shell_of_the_track_tree_page_signs_as_the_service_checks(
+    written: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stemwright_server.contract.signing import SIGNATURE, TIMESTAMP, check_signature
+
+    page = (written.ROOT / "docs" / "track-tree.md").read_text()
+    body, now, signature = (
+        next(line for line in page.splitlines() if line.startswith(start)) for start in ("BODY=", "NOW=", "SIGNATURE=")
+    )
+    token = "test-token-for-local-development"
+    assert f"DEMUCSSVC_TOKEN={token}" in page
+    script = f'set -e\n{body}\n{now}\n{signature}\nprintf "%s\\n%s\\n%s" "$BODY" "$NOW" "$SIGNATURE"'
+    environment = os.environ | {"DEMUCSSVC_TOKEN": token}
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    sent, stamp, mac = done.stdout.splitlines()
+    headers = {SIGNATURE: f"sha256={mac}", TIMESTAMP: stamp}
+    check_signature(sent.encode(), headers, secrets=[token], now=float(stamp))
+    snippet = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert snippet is not None
+    names: dict[str, Any] = {}
+    exec(snippet[1], names)  # noqa: S102  # the receiver's check, as the page has it
+    assert names["holds"](sent.encode(), headers, token)
+    assert not names["holds"](sent.encode() + b" ", headers, token)
+
+
+def test_host_and_port_come_from_the_environment_unless_an_option_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import argparse
+
+    from stemwright_server import serving
+    from stemwright_server.cli import add_serve
+
+    called: list[tuple[str, int]] = []
+    monkeypatch.setattr(serving, "serve", lambda settings, *, host, port, insecure: called.append((host, port)))
+    parser = argparse.ArgumentParser()
+    add_serve(parser.add_subparsers())
+    for name in ("HOST", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for environment, options in (
+        ({}, []),
+        ({"PORT": "9001", "HOST": "::1"}, []),
+        ({"PORT": "9001", "HOST": "::1"}, ["--port", "0", "--host", "127.0.0.1"]),
+    ):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        args = parser.parse_args(["serve", *options])
+        assert args.func(args) == 0
+    assert called == [("127.0.0.1", 8080), ("::1", 9001), ("127.0.0.1", 0)]

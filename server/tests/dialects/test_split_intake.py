@@ -225,14 +225,6 @@ def test_with_a_token_and_no_other_authentication_the_rest_is_closed_to_other_ma
         assert service.client.announce().status_code == 401
 
 
-def test_port_and_host_come_from_the_environment(tmp_path: Path) -> None:
-    """``PORT=8080`` in the documents' .env; an option wins, which is how every other test here finds a free one."""
-    from stemwright_server.settings import Settings
-
-    found = Settings.model_validate({"port": "9090", "host": "::1"})
-    assert (found.port, found.host, Settings.model_fields["port"].default) == (9090, "::1", 8080)
-
-
 def _is_problem(answer: httpx2.Response, status: int, code: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
