@@ -29,11 +29,11 @@ def test_a_celery_worker_is_woken_is_counted_and_gives_back_on_sigterm(tmp_path:
     with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings) as worker:
         client = service.client
         assert service.workers() == []
-        until(lambda: client.http.get("/health").json()["workers"] == 1, what="the worker to say hello")
+        until(lambda: client.http.get("/health").json()["workers"] == 1, seconds=240.0, what="the worker to say hello")
         file_id = client.upload(wav())
         client.wait(file_id, client.submit(file_id), "completed", seconds=240.0)
         job_id = client.submit(file_id, **LONG)
-        client.wait_for_segment(file_id, job_id)
+        client.wait_for_segment(file_id, job_id, seconds=240.0)
         assert worker.stop() == 0
         assert client.job(file_id, job_id)["status"] == "queued"
         assert client.http.get("/health").json()["workers"] == 0
@@ -66,14 +66,14 @@ def test_a_celery_worker_that_dies_is_replaced_and_its_files_go(tmp_path: Path, 
         client = service.client
         file_id = client.upload(wav())
         job_id = client.submit(file_id, segments=9999, sleep=0.1)
-        client.wait_for_segment(file_id, job_id)
+        client.wait_for_segment(file_id, job_id, seconds=240.0)
         worker.kill_child()
-        until(lambda: client.job(file_id, job_id)["attempt"] == 2, what="a new child to take over")
-        client.wait_for_segment(file_id, job_id)
+        until(lambda: client.job(file_id, job_id)["attempt"] == 2, seconds=240.0, what="a new child to take over")
+        client.wait_for_segment(file_id, job_id, seconds=240.0)
         worker.kill()
         assert worker.files() != []
         with worker_of(service, tmp_path / "w", settings) as second:
-            until(lambda: client.job(file_id, job_id)["attempt"] == 3, what="a new worker to take over")
+            until(lambda: client.job(file_id, job_id)["attempt"] == 3, seconds=240.0, what="a new worker to take over")
             assert len(list((tmp_path / "w" / "work").glob("stemwright-worker-*"))) == 1
             assert client.http.post(f"/jobs/{job_id}/cancel").status_code == 200
             until(lambda: second.files() == [], what="the attempt to stop")

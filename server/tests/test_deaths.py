@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from backing import Postgres
-from service import COMMAND, FAST_MODEL, Service, alive, environment, running, until, wav
+from chaos import orphans
+from service import COMMAND, Service, alive, environment, running, until, wav
 
 LONG = {"segments": 20, "sleep": 0.1}
 
@@ -48,6 +49,7 @@ def test_the_whole_tree_killed_in_mid_job_loses_nothing(tmp_path: Path) -> None:
         _only_the_winner_is_left(service, job, besides=waiting)
 
 
+@pytest.mark.chaos
 def test_a_job_that_kills_its_worker_fails_after_three_attempts_and_others_go_on(tmp_path: Path) -> None:
     with running(tmp_path / "data") as service:
         client = service.client
@@ -85,6 +87,7 @@ def test_a_stream_and_a_waiting_worker_do_not_hold_up_the_end(tmp_path: Path) ->
             assert service.stop() == 0
 
 
+@pytest.mark.chaos
 def test_a_zombie_worker_past_its_lease_is_not_believed(tmp_path: Path) -> None:
     settings = {
         "STEMWRIGHT_LEASE_SECONDS": "1",
@@ -213,21 +216,7 @@ def test_a_worker_with_a_wrong_secret_gets_nothing(tmp_path: Path) -> None:
 def _no_process_outlives_its_test() -> Iterator[None]:
     yield
     # Other tests may be killing their own services at this moment: theirs go, too, but within a moment.
-    until(lambda: not _orphans(), seconds=10, what="no worker to be left without its parent")
-
-
-def _orphans() -> list[int]:
-    """Workers of test services whose parent is gone."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-            if b"-m\0stemwright_server\0" in command and str(FAST_MODEL).encode() in (folder / "environ").read_bytes():
-                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-                found += [int(folder.name)] if parent == "1" else []
-        except OSError:
-            continue  # it ended while we looked
-    return found
+    until(lambda: not orphans(), seconds=10, what="no worker to be left without its parent")
 
 
 def _worker(tmp_path: Path, url: str, secret: dict[str, str]) -> subprocess.Popen[bytes]:

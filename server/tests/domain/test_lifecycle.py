@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from chaos import scaled
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -165,8 +166,8 @@ class Life(RuleBasedStateMachine):
             assert job.artifacts[0].key == f"outputs/t/m/v/j-{job.attempt}/vocals.wav"
 
 
-TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestLife = pytest.mark.chaos(Life.TestCase)  # bar 15
+TestLife.settings = settings(max_examples=scaled(200, 2000), stateful_step_count=30, deadline=None)
 
 
 def running(**changes: Any) -> Job:

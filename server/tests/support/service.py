@@ -127,14 +127,14 @@ class Client:
 
         return until(there, seconds=seconds, what=f"job {job_id} to be {' or '.join(states)}")
 
-    def wait_for_segment(self, file_id: str, job_id: str, segment: int = 1) -> Any:
+    def wait_for_segment(self, file_id: str, job_id: str, segment: int = 1, *, seconds: float = 60.0) -> Any:
         """The job once that many segments are done."""
 
         def there() -> Any:
             job = self.job(file_id, job_id)
             return job if job["progress"]["segments_done"] >= segment else None
 
-        return until(there, what=f"job {job_id} to reach segment {segment}")
+        return until(there, seconds=seconds, what=f"job {job_id} to reach segment {segment}")
 
 
 class Service:

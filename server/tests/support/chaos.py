@@ -1,0 +1,39 @@
+"""For tests of the bars in docs/reliability.md: short in ``make test``, at full length in ``make chaos``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from service import FAST_MODEL
+
+LONG = os.environ.get("STEMWRIGHT_CHAOS") == "long"
+PATIENCE = 1200.0 if LONG else 300.0  # seconds for a whole scenario: generous, the machine may be busy
+V = TypeVar("V")
+
+
+def scaled(short: V, long: V) -> V:
+    """The first, or the second in ``make chaos``."""
+    return long if LONG else short
+
+
+def record(bar: str, **figures: object) -> None:
+    """Say what was seen; shown by ``make chaos``, and on the page by hand."""
+    print("CHAOS", json.dumps({"bar": bar, **figures}), flush=True)
+
+
+def orphans() -> list[int]:
+    """Worker processes of test services whose parent is gone."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            ours = b"-m\0stemwright_server\0" in command or b"stemwright_server.queues" in command
+            if ours and str(FAST_MODEL).encode() in (folder / "environ").read_bytes():
+                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                found += [int(folder.name)] if parent == "1" else []
+        except OSError:
+            continue  # it ended while we looked
+    return found
