@@ -134,6 +134,7 @@ def test_a_webhook_to_where_the_list_does_not_lead_is_never_sent(receiver: Recei
         (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3600.0),
         (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0.0),
     ],
+    ids=["seconds", "none", "not a number", "empty", "a date to come", "a date gone by"],
 )
 def test_retry_after_comes_in_two_spellings(receiver: Receiver, said: str, seconds: float | None) -> None:
     receiver.answer = answer_with(429, Retry_After=said) if said else answer_with(429)
