@@ -20,6 +20,7 @@ from stemwright.backends.eager import EagerNetwork
 from stemwright.backends.ways import Measurements, Way
 from stemwright.checkpoints.files import load_network
 from stemwright.checkpoints.hashing import sha256_of
+from stemwright.cli import main
 
 SMALLEST = {"depth": 3, "t_layers": 2}
 COMPILED = Way(backend="compiled", precision="fp32")
@@ -125,3 +126,8 @@ def test_without_torch_and_without_a_converted_model_the_error_says_what_to_do(t
     done = subprocess.run([sys.executable, "-c", RUN_WITHOUT_TORCH, *arguments], capture_output=True, text=True)
     assert "MissingExtraError" in done.stderr
     assert "stemwright models warm" in done.stderr or "stemwright[openvino]" in done.stderr
+
+
+def test_models_warm_says_when_there_is_nothing_to_build(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "warm", "pocket"]) == 0
+    assert "nothing to build: torch computes it as it is" in capsys.readouterr().out
