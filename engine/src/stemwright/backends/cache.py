@@ -31,7 +31,10 @@ def cache_folder() -> Path:
     """``STEMWRIGHT_CACHE``, or ``stemwright`` in the user's folder for caches."""
     if named := os.environ.get("STEMWRIGHT_CACHE"):
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stemwright"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stemwright"
+    except RuntimeError:  # a user without a home, as containers have them
+        return Path(tempfile.gettempdir()) / "stemwright-cache"
 
 
 def key_of(*parts: str) -> str:
@@ -99,8 +102,7 @@ class Cache:
             whole = False
         if whole and _only_ours(folder):
             return folder
-        if folder.is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         return None
 
     def note(self, name: str) -> Any:
