@@ -19,7 +19,7 @@ export class Outlines {
       stems.map(async (stem) => {
         const peaksOfStem = await peaks(stem);
         if (peaksOfStem) this.found.set(stem.name, peaksOfStem);
-        else if (!this.found.has(stem.name)) this.views.get(stem.name)?.note("waveform when loaded");
+        else if (!this.found.has(stem.name)) this.views.get(stem.name)?.note("its waveform appears when it is loaded");
       }),
     );
     this.show();

@@ -41,12 +41,12 @@ export function strip(stem: Stem, index: number, first: Strip, change: (news: Pa
     icon(ICONS.download),
   );
   const wave = new Waveform();
-  const lane = h("div", { class: "lane" }, wave.element);
+  const lane = h("div", { class: "lane" }, wave.element, note);
   const colour = COLOURS.includes(stem.name) ? stem.name : `more${index % 3}`;
   const element = h(
     "section",
     { class: `strip stem-${colour}`, "aria-label": name, "data-stem": stem.name },
-    h("div", { class: "head" }, h("h3", {}, name), note, h("div", { class: "row" }, mute, solo, get)),
+    h("div", { class: "head" }, h("h3", {}, name), h("div", { class: "row" }, mute, solo, get)),
     h("div", { class: "faders" }, volume.element, pan.element),
     lane,
   );
