@@ -9,7 +9,8 @@ import soundfile
 from stemwright_training import card, dataset, mixing
 from stemwright_training.compose import compose
 from stemwright_training.example import TITLE, example_song
-from stemwright_training.render import Production, quantise, render
+from stemwright_training.patches import render_patch
+from stemwright_training.render import OWN, Production, quantise, render
 from stemwright_training.score import SAMPLE_RATE, STEMS, Song
 from stemwright_training.soundfonts import SOUND_FONTS, midi_file, render_notes
 from stemwright_training.styles import STYLES
@@ -122,6 +123,27 @@ def test_a_synthesiser_plays_its_notes_in_tune() -> None:
     played = render_synth("sawbass", [note], SAMPLE_RATE, np.random.default_rng(1))
     spectrum = np.abs(np.fft.rfft(played))
     assert abs(int(np.argmax(spectrum)) - 110) <= 1
+
+
+def test_an_instrument_drawn_for_a_part_plays_in_tune_and_another_part_has_another() -> None:
+    note = example_song().parts[1].notes[0].__class__(start=0.25, duration=1.0, pitch=57, velocity=100)
+    for program in (0, 16, 33, 40, 73, 88):
+        played = render_patch(program, [note], 2 * SAMPLE_RATE, np.random.default_rng(program))
+        again = render_patch(program, [note], 2 * SAMPLE_RATE, np.random.default_rng(program))
+        other = render_patch(program, [note], 2 * SAMPLE_RATE, np.random.default_rng(program + 1))
+        np.testing.assert_array_equal(played, again)
+        assert np.abs(played - other).max() > 0.01
+        sounding = np.flatnonzero(np.abs(played) > 0.01)
+        assert 0.25 <= sounding[0] / SAMPLE_RATE < 0.5
+        peak = int(np.argmax(np.abs(np.fft.rfft(played[: 2 * SAMPLE_RATE])))) / 2
+        harmonic = peak / 220
+        assert abs(harmonic - round(harmonic * 2) / 2) < 0.03
+
+
+def test_a_song_of_drawn_instruments_has_all_stems_at_about_one_level() -> None:
+    stems = render(compose(3, seconds=8.0, style="pop"), Production(font=OWN)).astype(np.float64)
+    levels = [10 * np.log10((stem**2).mean()) for stem in stems]
+    assert max(levels) - min(levels) < 12
 
 
 def test_mp3_and_another_sample_rate_keep_length_and_alignment() -> None:

@@ -33,6 +33,7 @@ NUMPY_ROWS = (
         "MIT, ours",
         "training, held-out songs",
     ),
+    ("instruments drawn anew for each part", "`stemwright_training.patches`", "MIT, ours", "training"),
     (
         "espeak-ng (sung syllables; pitch and length by WORLD)",
         "`espeak-ng`",

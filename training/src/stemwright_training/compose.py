@@ -12,15 +12,17 @@ from .styles import BY_NAME, STYLES, Style
 from .theory import NAMES, PROGRESSIONS, chord_classes, voice_chord
 
 # Forms: for each section who plays (d drums, b bass, c chords, m melody sung, l lead, v backing voices) and how hard.
+# A lead plays where nobody sings: arrangers give one line at a time the range of the voice.
 FORMS: tuple[tuple[tuple[str, float], ...], ...] = (
     (("dbcl", 0.7), ("dbcm", 0.8), ("dbcmv", 1.0), ("dbcm", 0.8)),
-    (("dbcm", 0.8), ("dbcmv", 1.0), ("dbcl", 0.9), ("dbcmlv", 1.0)),
+    (("dbcm", 0.8), ("dbcmv", 1.0), ("dbcl", 0.9), ("dbcmv", 1.0)),
     (("cm", 0.6), ("dbcm", 0.85), ("dbcmv", 1.0), ("dbm", 0.8)),
-    (("db", 0.8), ("dbcm", 0.9), ("bcm", 0.7), ("dbcmlv", 1.0)),
-    (("dbcmv", 1.0), ("dcm", 0.7), ("dbcml", 1.0), ("dbcm", 0.9)),
+    (("dbl", 0.8), ("dbcm", 0.9), ("bcm", 0.7), ("dbcmv", 1.0)),
+    (("dbcmv", 1.0), ("dcm", 0.7), ("dbcl", 1.0), ("dbcm", 0.9)),
 )
 VOICES = tuple(f"voice:{i}" for i in range(1, 13))
 CHOIRS = ("gm:52", "gm:53", "gm:54", "gm:52")
+MIDDLE = (-0.08, 0.08)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,13 +133,22 @@ def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def _part(stem: Stem, instrument: str, notes: tuple[Note, ...], rng: np.random.Generator, width: float) -> Part:
+def _part(
+    stem: Stem,
+    instrument: str,
+    notes: tuple[Note, ...],
+    rng: np.random.Generator,
+    *,
+    pan: tuple[float, float],
+    gain: float = 0.0,
+) -> Part:
+    """`gain` is the middle of what is drawn, in dB."""
     return Part(
         stem=stem,
         instrument=instrument,
         notes=notes,
-        gain_db=float(rng.uniform(-3, 3)),
-        pan=float(rng.uniform(-width, width)),
+        gain_db=gain + float(rng.uniform(-3, 3)),
+        pan=float(rng.uniform(*pan)),
         reverb=float(rng.uniform(0.0, 0.3)),
     )
 
@@ -156,7 +167,7 @@ def _drums(frame: Frame, rng: np.random.Generator) -> list[Part]:
         return drum_bar(pattern, rng, busy=busy, fill=fill, crash=bar % fill_every == 0 and intensity > 0.75)
 
     notes = _play(frame, rng, "d", bar_of, loose=0.0 if style.name in ("house", "trap", "synthwave") else 0.005)
-    return [_part("drums", _pick(style.kits, rng), notes, rng, 0.0)]
+    return [_part("drums", _pick(style.kits, rng), notes, rng, pan=MIDDLE)]
 
 
 def _bass(frame: Frame, rng: np.random.Generator) -> list[Part]:
@@ -168,12 +179,13 @@ def _bass(frame: Frame, rng: np.random.Generator) -> list[Part]:
         figure = figures[0 if intensity < 0.9 else 1]
         return bass_bar(figure, frame.chord(bar), frame.chord(bar + 1)[0], low, frame.beats, rng)
 
-    return [_part("bass", _pick(style.basses, rng), _play(frame, rng, "b", bar_of), rng, 0.1)]
+    return [_part("bass", _pick(style.basses, rng), _play(frame, rng, "b", bar_of), rng, pan=MIDDLE)]
 
 
 def _chords(frame: Frame, rng: np.random.Generator) -> list[Part]:
     style = frame.style
     parts = []
+    side = int(rng.choice([-1, 1]))
     for player in range(int(rng.choice([1, 2, 2, 3]))):
         figure = _pick(style.comping, rng) if player == 0 else _pick((*style.comping, "sustain"), rng)
         size = int(rng.choice(style.chord_size))
@@ -187,7 +199,9 @@ def _chords(frame: Frame, rng: np.random.Generator) -> list[Part]:
         ) -> list[Beat]:
             return comping_bar(figure, voicings[bar % len(voicings)], frame.beats, rng)
 
-        parts.append(_part("other", _pick(style.keys, rng), _play(frame, rng, "c", bar_of), rng, 0.7))
+        # Left and right in turn: the middle is for voice, bass and bass drum.
+        pan = (0.3, 0.8) if side * (-1) ** player > 0 else (-0.8, -0.3)
+        parts.append(_part("other", _pick(style.keys, rng), _play(frame, rng, "c", bar_of), rng, pan=pan))
     return parts
 
 
@@ -197,8 +211,11 @@ def _melodies(frame: Frame, rng: np.random.Generator) -> list[Part]:
     sung = _line(frame, rng, "m", low, low + 13, style.vocal_density, vowels_only=bool(rng.random() < 0.2))
     lead_low = int(rng.integers(60, 72))
     lead = _line(frame, rng, "l", lead_low, lead_low + 14, float(rng.uniform(0.3, 0.7)), vowels_only=True)
-    voice = _pick(VOICES, rng) if rng.random() < 0.9 else _pick(CHOIRS, rng)
-    parts = [_part("vocals", voice, sung, rng, 0.1), _part("other", _pick(style.leads, rng), lead, rng, 0.5)]
+    voice = _pick(VOICES, rng)
+    parts = [
+        _part("vocals", voice, sung, rng, pan=MIDDLE),
+        _part("other", _pick(style.leads, rng), lead, rng, pan=(-0.6, 0.6)),
+    ]
     backing = rng.random()
     if backing < 0.35:  # a second voice, a scale third above where the section has one
         third = tuple(
@@ -212,13 +229,15 @@ def _melodies(frame: Frame, rng: np.random.Generator) -> list[Part]:
             for n in sung
             if "v" in frame.section(min(frame.bars - 1, int(n.start * frame.tempo / 60 / frame.beats)))[0]
         )
-        parts.append(_part("vocals", voice if rng.random() < 0.5 else _pick(VOICES, rng), third, rng, 0.8))
-    elif backing < 0.7:  # a choir on the chords
+        parts.append(_part("vocals", voice if rng.random() < 0.5 else _pick(VOICES, rng), third, rng, pan=(-0.6, 0.6)))
+    elif backing < 0.5:  # a choir on the chords, well behind the voice
 
         def bar_of(bar: int, intensity: float) -> list[Beat]:
             return comping_bar("sustain", voice_chord(frame.chord(bar), (), 62), frame.beats, rng)
 
-        parts.append(_part("vocals", _pick(CHOIRS, rng), _play(frame, rng, "v", bar_of), rng, 0.4))
+        parts.append(
+            _part("vocals", _pick(CHOIRS, rng), _play(frame, rng, "v", bar_of), rng, pan=(-0.4, 0.4), gain=-7.0)
+        )
     return parts
 
 

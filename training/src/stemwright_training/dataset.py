@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .compose import compose
-from .render import Production, render
+from .render import OWN, Production, render
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,16 +30,18 @@ class Item:
         return f"{self.font}-{self.seed}.npy"
 
 
-TRAIN_SEED = 1000  # training songs count up from here
+TRAIN_SEED = 2000  # training songs count up from here
 HELD_OUT_SEED = 900_000  # songs of the card's figures
 EXAMPLE_SEED = 700_000  # the example song
 MUSESCORE_EVERY = 40  # MuseScore General renders slowly: one song in so many
+TRAINING_FONTS = ("fluid", OWN, "musescore")
 
 
-def training_items(count: int, seconds: float = 34.0) -> list[Item]:
-    """The songs of the training set. The MuseScore share comes last, because it is slow to render."""
+def training_items(count: int, seconds: float = 20.0) -> list[Item]:
+    """The songs of the training set, half with FluidR3, half with patches drawn for each part: short ones, because
+    another song has other instruments. The MuseScore share comes last, because it is slow to render."""
     slow = count // MUSESCORE_EVERY
-    fonts = ["fluid"] * (count - slow) + ["musescore"] * slow
+    fonts = [(OWN, "fluid")[i % 2] for i in range(count - slow)] + ["musescore"] * slow
     return [Item(seed=TRAIN_SEED + i, font=font, seconds=seconds) for i, font in enumerate(fonts)]
 
 
@@ -67,7 +69,7 @@ def render_all(items: list[Item], folder: Path, workers: int) -> Iterator[Path]:
         yield from pool.map(render_item, items, [folder] * len(items))
 
 
-def load(folder: Path, fonts: tuple[str, ...] = ("fluid", "musescore")) -> list[npt.NDArray[np.int16]]:
+def load(folder: Path, fonts: tuple[str, ...] = TRAINING_FONTS) -> list[npt.NDArray[np.int16]]:
     """The songs in a folder, memory-mapped, in the order of their names."""
     paths = sorted(path for font in fonts for path in folder.glob(f"{font}-*.npy"))
     return [np.load(path, mmap_mode="r") for path in paths]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import mixing
+from .patches import render_patch
 from .score import SAMPLE_RATE, STEMS, Part, Song
 from .soundfonts import render_notes
 from .synths import render_synth
@@ -14,16 +15,21 @@ from .voice import sing
 
 Audio = npt.NDArray[np.float32]
 
-# Loudness of the stems against each other before the song's own variation, in dB.
-BALANCE = {"drums": 0.0, "bass": -1.0, "other": -0.5, "vocals": 0.5}
+# Loudness of the stems against each other before the song's own variation, in dB, as short-term loudness is taken: over
+# three seconds, so that strokes with gaps between them and held chords of one level are as loud as each other.
+BALANCE = {"drums": 0.5, "bass": 0.0, "other": 0.0, "vocals": 0.0}
+SHORT_TERM = 3.0  # seconds
+# Engineers cut what lies below an instrument, to leave the low end to bass drum and bass. Hz, drawn from a range.
+LOW_CUT = {"other": (90.0, 150.0), "vocals": (80.0, 140.0)}
+OWN = "own"  # the font whose parts are played with patches drawn anew
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Production:
-    """How a song is produced. `font` names a sound font; `spread_db` is how far stems stray from the usual balance."""
+    """How a song is produced. `font` names a sound font, or is OWN; `spread_db` is how far stems stray from the usual balance."""
 
     font: str = "fluid"
-    spread_db: float = 2.5
+    spread_db: float = 1.5
     lossy: float = 0.12  # how likely the stems went through mp3
     resampled: float = 0.12  # how likely they were once at another sample rate
 
@@ -41,13 +47,20 @@ def render(song: Song, production: Production) -> npt.NDArray[np.int16]:
         stems[STEMS.index(part.stem)] += _play(part, production.font, samples, impulse, part_rng)
     for i, name in enumerate(STEMS):
         stems[i] = mixing.random_chain(stems[i], rng)
-        stems[i] = mixing.to_level(stems[i], -18 + BALANCE[name] + float(rng.normal(0, production.spread_db)))
+        if name in LOW_CUT:
+            stems[i] = mixing.pass_filter(stems[i], "highpass", float(rng.uniform(*LOW_CUT[name])))
+        level = -18 + BALANCE[name] + float(rng.normal(0, production.spread_db))
+        stems[i] = mixing.to_level(stems[i], level, SHORT_TERM)
     return quantise(_age(_master(stems, rng), production, rng))
 
 
 def _play(part: Part, font: str, samples: int, impulse: Audio, rng: np.random.Generator) -> Audio:
     kind, name = part.instrument.split(":")
-    if kind == "synth":
+    if font == OWN and kind == "kit":
+        kind, name = "synth", ("808", "909")[int(rng.integers(2))]
+    if font == OWN and kind == "gm":
+        dry = np.repeat(render_patch(int(name), part.notes, samples, rng)[None], 2, axis=0)
+    elif kind == "synth":
         dry = np.repeat(render_synth(name, part.notes, samples, rng)[None], 2, axis=0)
     elif kind == "voice":
         dry = np.repeat(sing(int(name), part.notes, samples, rng)[None], 2, axis=0)

@@ -169,9 +169,8 @@ def _key_patch(name: str, rng: np.random.Generator) -> Patch:
                 2 * np.pi * frequency * t + index * np.exp(-decay * t) * np.sin(2 * np.pi * frequency * ratio * t)
             )
         elif name == "distorted":  # with the fifth of a power chord, through a valve and a loudspeaker
-            x = _harmonics(frequency / 2, t, lambda n: 1 / n, 6000) + _harmonics(
-                frequency * 0.749, t, lambda n: 1 / n, 6000
-            )
+            root = frequency / 2 if frequency > 164 else frequency  # no guitar goes lower than 82 Hz
+            x = _harmonics(root, t, lambda n: 1 / n, 6000) + _harmonics(root * 1.498, t, lambda n: 1 / n, 6000)
             x = _filtered(np.tanh(8 * x), "bandpass", (90, 4500))
         else:
             odd = name == "square"
