@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from origin import body, serving
 from service import Service, running, until, wav
+from track_tree import TOKEN, Backend, Receiver
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -70,6 +72,30 @@ def test_a_job_is_one_trace_from_the_request_to_the_upload(tmp_path: Path) -> No
     assert any(
         line.get("trace_id") == TRACE and line.get("status") == 202 for line in lines if line["event"] == "request"
     )
+
+
+def test_the_trace_goes_out_with_the_webhook(tmp_path: Path) -> None:
+    with collecting() as collector, serving() as store, Receiver() as receiver:
+        store.answers["/song.wav"] = body(wav())
+        more = {
+            "DEMUCSSVC_TOKEN": TOKEN,
+            "API_WEBHOOK_URL_ALLOWLIST": receiver.url,
+            "SOURCE_ORIGIN_ALLOWLIST": store.url,
+        }
+        with running(tmp_path / "data", settings(collector.url, **more)) as service:
+            asked = {"versionId": "v", "audioUrl": f"{store.url}/song.wav", "aiModel": "half", "webhook": receiver.url}
+            answer = Backend(service.url).split(headers={"traceparent": PARENT}, **asked)
+            assert answer.status_code == 202, answer.text
+            (told,) = until(lambda: receiver.of(answer.json()["jobId"]), what="the webhook")
+            until(lambda: "webhook" in {span.name for span in collector.of_trace(TRACE)}, what="the whole trace")
+            counted = service.client.http.get("/metrics").text
+        receiver.shutdown()
+    spans = {span.name: span for span in collector.of_trace(TRACE)}
+    assert {"POST /split", "queue", "attempt", "fetch", "separate", "upload", "webhook"} <= set(spans)
+    assert spans["webhook"].parent == spans["POST /split"].span
+    assert spans["webhook"].ended >= spans["upload"].ended
+    assert told.headers["traceparent"] == f"00-{TRACE}-{spans['webhook'].span}-01"
+    assert 'demucs_webhook_deliveries{state="delivered"} 1.0' in counted
 
 
 @pytest.mark.parametrize("how", ["refuses", "says 503", "is silent"])

@@ -869,6 +869,11 @@ def test_whatever_ends_a_job_adds_its_webhook_in_the_same_transaction(
     change(repository, event, now=101.0)
     change(repository, Expire(at=500.0), now=102.0)
     assert repository.deliveries() == [delivery]
+    assert repository.count_deliveries() == {
+        DeliveryState.PENDING: 1,
+        DeliveryState.DELIVERED: 0,
+        DeliveryState.DEAD: 0,
+    }
 
 
 def test_a_job_that_goes_on_or_wants_none_has_no_webhook(repository: Repository) -> None:
