@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,6 +151,7 @@ class Separator:
         *,
         limits: InputLimits = NO_LIMITS,
         track_name: str | None = None,
+        on_block: Callable[[NDArray[np.float32]], None] | None = None,
         on_progress: OnProgress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> FileSeparation:
@@ -161,6 +162,7 @@ class Separator:
             out: folder to write to; made when missing.
             output: format and names, see `OutputOptions`.
             limits: caps on the input.
+            on_block: told all stems block by block, ``[stems, channels, n]`` at the model's rate, before the joint gain.
             track_name: what ``{track}`` stands for in file names; None: the input's name without its extension.
 
         Raises:
@@ -192,6 +194,8 @@ class Separator:
         ):
             for _, made in run.blocks(mix):
                 files.write(made)
+                if on_block is not None:
+                    on_block(made)
             waited = time.monotonic()
             artifacts = files.finish(run.meter_outputs.peak)
             timing["encode_after_model"] = time.monotonic() - waited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,11 +10,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from packed import save_bag, save_safetensors
 from small import SOURCES, music, tiny_htdemucs
 
-from stemwright.audio import open_writer
+from stemwright.audio import open_audio, open_writer
 from stemwright.errors import InputError, ModelError, OptionError
 from stemwright_demucs import model
 from stemwright_demucs.probe import probe
@@ -170,3 +172,29 @@ def test_a_probe_says_what_a_file_is_or_why_it_will_not_do(song: Path, tmp_path:
     (bad := tmp_path / "bad").write_bytes(b"RIFF")
     with pytest.raises(InputError):
         probe(bad, max_seconds=None)
+
+
+def test_waveforms_of_the_stems_are_made_when_asked_for(tiny: str, song: Path, tmp_path: Path) -> None:
+    params = model.check(tiny, {"peaks": True, "stems": ["drums", "vocals"]})
+    assert [(each.name, each.role) for each in model.outputs(tiny, params)] == [
+        ("drums", "stem"),
+        ("vocals", "stem"),
+        ("peaks.json", "peaks"),
+    ]
+    made = model.load(tiny, "cpu").run(request(song, tmp_path, params), lambda progress: None)
+    files = {each.name: each.path for each in made.files}
+    waveforms = json.loads(files["peaks.json"].read_text())
+    assert list(waveforms) == ["drums", "vocals"]
+    for stem, waveform in waveforms.items():
+        with open_audio(files[stem], sample_rate=44100, channels=2) as audio:
+            samples = np.concatenate(list(audio), axis=-1)
+        assert (waveform["sample_rate"], waveform["length"]) == (44100, samples.shape[-1])
+        pairs = np.array(waveform["data"]).reshape(-1, 2)
+        size = waveform["samples_per_peak"]
+        runs = [samples[:, start : start + size] for start in range(0, samples.shape[-1], size)]
+        expected = np.array([[127 * run.min(), 127 * run.max()] for run in runs])
+        assert np.abs(pairs - expected).max() <= 1.0  # of 127: rounding, and that of 16 bits
+
+
+def test_no_waveforms_are_made_unasked(tiny: str) -> None:
+    assert [each.role for each in model.outputs(tiny, model.check(tiny, {}))] == ["stem"] * len(SOURCES)

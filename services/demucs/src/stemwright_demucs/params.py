@@ -33,6 +33,9 @@ _OUTPUT: Mapping[str, Mapping[str, Any]] = {
     },
     "keep_rate": {"type": "boolean", "default": False},
 }
+_BESIDE: Mapping[str, Mapping[str, Any]] = {
+    "peaks": {"type": "boolean", "default": False, "description": "waveforms of the stems as well, to be drawn"},
+}
 _TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
 
 
@@ -45,7 +48,7 @@ def schema(sources: Sequence[str]) -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "properties": {"stems": stems, **_SEPARATION, **_OUTPUT},
+        "properties": {"stems": stems, **_SEPARATION, **_OUTPUT, **_BESIDE},
         "additionalProperties": False,
     }
 

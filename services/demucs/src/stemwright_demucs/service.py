@@ -14,7 +14,7 @@ from stemwright.checkpoints import ModelInfo, catalogue, find
 from stemwright.errors import ModelError
 from stemwright.outputs import choose_outputs
 from stemwright_demucs import params as parameters
-from stemwright_server.domain.offer import PLAIN_NAME
+from stemwright_server.domain.offer import PEAKS, PLAIN_NAME
 from stemwright_server.worker.model import (
     OutputSpec,
     ProducedFile,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stemwright.options import Progress as EngineProgress
     from stemwright.separator import Separator
 
+PEAKS_FILE = "peaks.json"  # the waveforms of all stems
 DEFAULT = "default"  # a request may say so instead of naming a variation
 
 
@@ -69,13 +70,16 @@ class Demucs:
         return {**complete, "weights": _fingerprint(model)}
 
     def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
-        """A file for each stem asked for."""
+        """A file for each stem asked for; and one of their waveforms, if that is wanted."""
         chosen = choose_outputs(_model(variation).sources, parameters.separation_options(params))
         kind = FORMATS[params["format"]]
-        return tuple(
+        stems = [
             OutputSpec(name=each.name, filename=f"{each.name}.{kind.extension}", content_type=kind.mime)
             for each in chosen
-        )
+        ]
+        if params["peaks"]:
+            stems.append(OutputSpec(name=PEAKS_FILE, filename=PEAKS_FILE, content_type="application/json", role=PEAKS))
+        return tuple(stems)
 
     def prepare(self, device: str) -> None:
         """Import torch and what else takes its time, before the first task comes."""
@@ -106,6 +110,9 @@ class LoadedDemucs:
             stage = "encoding" if 0 < progress.segments_total == progress.segments_done else "separating"
             on_progress(Progress(done=progress.segments_done, total=progress.segments_total, stage=stage))
 
+        from stemwright_demucs.peaks import PeakCounter
+
+        counter = PeakCounter() if request.params["peaks"] else None
         options = parameters.separation_options(request.params)
         on_progress(Progress(done=0, total=0, stage="loading"))
         self._separator.load(options)
@@ -115,15 +122,20 @@ class LoadedDemucs:
             options,
             parameters.output_options(request.params),
             limits=InputLimits(max_seconds=request.max_seconds),
+            on_block=counter.add if counter is not None else None,
             on_progress=tell,
         )
-        files = tuple(
+        files = [
             ProducedFile(name=each.stem, path=each.path, duration=each.seconds, sha256=each.sha256)
             for each in done.artifacts
-        )
+        ]
+        if counter is not None:
+            path, stems = request.workdir / PEAKS_FILE, [each.stem for each in done.artifacts]
+            counter.write(path, stems, sample_rate=done.report.sample_rate, gain=done.report.joint_gain)
+            files.append(ProducedFile(name=PEAKS_FILE, path=path))
         report = done.report.as_dict()
         return RunResult(
-            files=files, report=report, duration=done.report.audio_seconds, sample_rate=done.input.sample_rate
+            files=tuple(files), report=report, duration=done.report.audio_seconds, sample_rate=done.input.sample_rate
         )
 
 
