@@ -11,9 +11,10 @@ PYPROJECTS := $(PROJECTS:%=%/pyproject.toml)
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= data
+IMAGE ?= demucs-server:latest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve web bench test chaos lint format lock clean
+.PHONY: help setup demo serve server-build server-run server-dev web bench test chaos lint format lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +26,17 @@ demo: $(VENV)/.installed ## Separate the example song through the service, and m
 
 serve: $(VENV)/.installed ## Start the service and leave it running
 	$(BIN)/stemwright serve --host $(HOST) --port $(PORT) --data-dir $(DATA)
+
+server-build: ## Build the service's image (needs Docker)
+	docker build -f deploy/Dockerfile -t $(IMAGE) .
+
+server-run: ## Run the service's image at http://localhost:8080, for this machine only
+	docker run --rm -it --name=demucs-server -p 127.0.0.1:8080:8080 -v demucs-server-data:/data $(IMAGE) stemwright serve --insecure
+
+server-dev: $(VENV)/.tested ## Start the service and start it again whenever its code changes
+	$(BIN)/watchfiles --filter python \
+		'$(BIN)/stemwright serve --host $(HOST) --port $(PORT) --data-dir $(DATA) --log-level DEBUG' \
+		server/src engine/src services/demucs/src
 
 web: ## Build the page into the server package, from web/ (needs Node 20 or newer)
 	scripts/install_web_tools.sh

@@ -156,6 +156,8 @@ class SocketEvents:
         try:
             self._speech.caller(authorization)
         except ServiceError as error:
+            from socketio.exceptions import ConnectionRefusedError  # not the one of sockets: its words reach the client
+
             raise ConnectionRefusedError(str(error)) from error
         await self._server.save_session(sid, {"authorization": authorization}, namespace=self._speech.namespace)
 
