@@ -156,9 +156,9 @@ class SocketEvents:
         try:
             self._speech.caller(authorization)
         except ServiceError as error:
-            from socketio.exceptions import ConnectionRefusedError  # not the one of sockets: its words reach the client
+            from socketio import exceptions  # its own refusal, not Python's: the words of this one reach the client
 
-            raise ConnectionRefusedError(str(error)) from error
+            raise exceptions.ConnectionRefusedError(str(error)) from error
         await self._server.save_session(sid, {"authorization": authorization}, namespace=self._speech.namespace)
 
     async def _subscribe(self, sid: str, data: Any = None) -> Mapping[str, Any]:
