@@ -131,7 +131,7 @@ def test_stems_go_to_the_callers_own_urls(
         data = store.kept[f"/put/{seed}/{stem['type']}.wav"]
         assert f"sha256:{hashlib.sha256(data).hexdigest()}" == stem["checksum"]
         assert len(data) == stem["size"]
-    assert not [name for name in service.files() if job_id in name]  # nothing of them lies here
+    until(lambda: not [name for name in service.files() if job_id in name], what="nothing of them to lie here")
 
 
 @pytest.mark.parametrize(
@@ -207,15 +207,21 @@ def test_410_makes_a_dead_letter_that_can_be_replayed(
     receiver.answer = answer
     job_id = backend.split(**asked(store, receiver, str(seed))).json()["jobId"]
     webhook(receiver, job_id)
-    line = until(lambda: [line for line in webhooks(service, "list") if job_id in line], what="the dead letter")[0]
+    tried(service, job_id, "dead")
+    (line,) = (line for line in webhooks(service, "list") if job_id in line)
     assert line.startswith(f"msg_{job_id}  dead  tries=1  status=410  ")
     assert line.endswith("The receiver answered 410.")
     gone = False
     assert webhooks(service, "replay", f"msg_{job_id}") == [f"msg_{job_id} will be sent again"]
     webhook(receiver, job_id, tries=2)
-    until(lambda: not [line for line in webhooks(service, "list") if job_id in line], what="no dead letter")
-    assert webhooks(service, "replay", "--all-dead") == ["0 webhooks will be sent again"]
+    tried(service, job_id, "delivered")
     receiver.answer = answer_with(204)
+
+
+def tried(service: Service, job_id: str, state: str) -> None:
+    """Wait for the line in the log that says so."""
+    said = {"event": "webhook_tried", "job_id": job_id, "state": state}
+    until(lambda: [line for line in service.logged() if said.items() <= line.items()], what=f"{job_id} to be {state}")
 
 
 def webhooks(service: Service, *arguments: str) -> list[str]:
@@ -235,8 +241,12 @@ def test_a_url_that_left_the_list_is_not_sent_to_and_comes_back_with_it(tmp_path
         with running(tmp_path / "data", listed | {"STEMWRIGHT_WORKERS": "0"}) as service:
             job_id = Backend(service.url).split(**asked(store, receiver, "a")).json()["jobId"]
         with running(tmp_path / "data", settings) as service:
-            until(lambda: [line for line in webhooks(service, "list") if "dead" in line], what="the dead letter")
+            tried(service, job_id, "dead")
             assert receiver.received == []
+            assert webhooks(service, "replay", "--all-dead") == ["1 webhooks will be sent again"]
+            until(
+                lambda: len([line for line in service.logged() if line.get("state") == "dead"]) == 2, what="dead again"
+            )
         with running(tmp_path / "data", listed) as service:
             webhooks(service, "replay", f"msg_{job_id}")
             came = until(lambda: receiver.of(job_id), what="the webhook")
