@@ -62,7 +62,8 @@ class PeakCounter:
             return np.zeros((0, 0, 2), dtype=np.int8)
         used = -(-self._length // self.samples_per_peak)
         pairs = np.stack([self._low[:, :used], self._high[:, :used]], axis=-1)
-        return np.rint(np.clip(np.nan_to_num(pairs * gain), -1.0, 1.0) * 127).astype(np.int8)
+        scaled: NDArray[np.float32] = np.clip(np.nan_to_num(pairs * gain), -1.0, 1.0) * 127
+        return np.rint(scaled).astype(np.int8)
 
     def write(self, path: Path, stems: Sequence[str], *, sample_rate: int, gain: float) -> None:
         """All of it as JSON, by stem."""
