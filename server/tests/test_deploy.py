@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
+import httpx2
 import pytest
 import yaml
 from backing import Postgres, Redis, free_port
@@ -154,7 +155,7 @@ def test_the_commands_of_the_compose_file_do_a_job_together(
         def workers() -> bool:
             try:
                 return bool(client.http.get("/health").json()["workers"] == 2)
-            except OSError:
+            except httpx2.HTTPError:
                 return False
 
         until(workers, seconds=240.0, what="both workers")
