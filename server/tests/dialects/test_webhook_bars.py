@@ -1,11 +1,7 @@
-"""The bars about webhooks: a receiver that fails in every way, kills in between, and a job that is called off.
-
-``STEMWRIGHT_CHAOS=long`` makes more of it.
-"""
+"""The bars about webhooks: a receiver that fails in every way, kills in between, and a job that is called off."""
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import time
@@ -17,12 +13,13 @@ from pathlib import Path
 from threading import Event, Lock
 
 import pytest
+from chaos import PATIENCE, record, scaled
 from origin import Origin, body, serving
 from service import Service, running, until, wav
 from track_tree import TOKEN, Backend, Received, Receiver, signed, status
 
-LONG = os.environ.get("STEMWRIGHT_CHAOS") == "long"
-JOBS = 500 if LONG else 25
+pytestmark = pytest.mark.chaos
+JOBS = scaled(25, 500)
 
 
 @pytest.fixture
@@ -99,16 +96,17 @@ def test_bar_5_a_receiver_that_fails_half_the_time_gets_every_webhook_and_one_ef
     assert set(faulty.effects.values()) == {1}
     assert {len(bodies) for bodies in faulty.bodies.values()} == {1}  # the same bytes in every try
     assert {"5xx", "silence", "reset", "taken"} == set(faulty.kinds)
+    record("5", webhooks=JOBS, tries=sum(faulty.kinds.values()), answers=dict(faulty.kinds), effects_each=1)
 
 
 def _wait_for_all(service: Service, faulty: Faulty, jobs: set[str]) -> None:
     expected = {f"msg_{job_id}" for job_id in jobs}
-    until(lambda: expected <= set(faulty.effects), seconds=300.0, what="every webhook")
+    until(lambda: expected <= set(faulty.effects), seconds=PATIENCE, what="every webhook")
     # The store says it, not the log: a kill may come between what is written down and the line about it.
     with closing(sqlite3.connect(service.data_dir / "stemwright.db")) as db:
         states = "SELECT state, count(*) FROM deliveries GROUP BY state"
         all_delivered = [("delivered", len(jobs))]
-        until(lambda: db.execute(states).fetchall() == all_delivered, seconds=300.0, what="each to be delivered")
+        until(lambda: db.execute(states).fetchall() == all_delivered, seconds=PATIENCE, what="each to be delivered")
 
 
 def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_path: Path, store: Origin) -> None:
@@ -127,7 +125,8 @@ def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_p
         began = time.monotonic()
         assert backend.http.post(f"/split/{job_id}/cancel", headers=signed(b"")).json()["status"] == "canceled"
         until(stopped, what="the worker to stop")
-        assert time.monotonic() - began < 30.0  # 5 s where nothing else runs
+        seconds = time.monotonic() - began
+        assert seconds < 30.0  # 5 s where nothing else runs
         until(lambda: receiver.of(job_id), what="the webhook")
         time.sleep(1.0)  # for a second one, which must not come
         (told,) = receiver.of(job_id)
@@ -135,6 +134,7 @@ def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_p
         document = told.json()
         assert (document["status"], document["stems"], document["error"]) == ("canceled", [], "The job was canceled.")
         until(lambda: not [name for name in service.files() if job_id in name], what="nothing to be left")
+        record("10", stopped_after_seconds=round(seconds, 2), webhooks=1)
         receiver.shutdown()
 
 
