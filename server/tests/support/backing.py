@@ -162,6 +162,10 @@ class Redis:
         """At once, as by the kernel."""
         ended(self.process)
 
+    def close(self) -> None:
+        """For good."""
+        self.stop()
+
     def ask(self, *words: str) -> str:
         """What redis-cli says."""
         asked = ["redis-cli", "-p", str(self._port), *words]
@@ -198,6 +202,10 @@ class RabbitMQ:
             "HOME": str(folder),
             "LANG": "C.UTF-8",
         }
+        # Erlang's name server, which the node would start as a daemon that outlives everything.
+        names = ["epmd", "-port", self._environment["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
+        self._names = started(names, folder, user="rabbitmq")
+        until(lambda: listens(int(self._environment["ERL_EPMD_PORT"])), what="epmd to listen")
         self.start()
 
     def start(self) -> None:
@@ -210,6 +218,11 @@ class RabbitMQ:
     def stop(self) -> None:
         """At once, as by the kernel."""
         ended(self.process)
+
+    def close(self) -> None:
+        """For good."""
+        self.stop()
+        ended(self._names)
 
     def lose_everything(self) -> None:
         """As when its disk is lost: what lies in the queues goes, and the queues with it."""
@@ -228,4 +241,4 @@ def broker_server(kind: type[Redis] | type[RabbitMQ]) -> Iterator[Redis | Rabbit
         try:
             yield server
         finally:
-            server.stop()
+            server.close()
