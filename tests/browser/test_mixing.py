@@ -47,12 +47,12 @@ def test_mute_solo_and_volume_change_what_is_heard(mixer: Page) -> None:
 
 def test_seeking_and_looping(mixer: Page) -> None:
     slide(mixer.get_by_label("Position"), 4)
-    assert position(mixer) == 4.0
+    wait(lambda: position(mixer) == 4.0, "four seconds")
     lane = mixer.locator(".lane").first
     box = lane.bounding_box()
     assert box is not None
     lane.click(position={"x": box["width"] / 2, "y": 10})
-    assert abs(position(mixer) - SECONDS / 2) < 0.1
+    wait(lambda: abs(position(mixer) - SECONDS / 2) < 0.1, "the middle")
     mixer.mouse.move(box["x"] + box["width"] / 6, box["y"] + 10)
     mixer.mouse.down()
     mixer.mouse.move(box["x"] + box["width"] / 3, box["y"] + 10, steps=4)

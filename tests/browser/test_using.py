@@ -80,6 +80,7 @@ def names(path: Path) -> list[str]:
 
 
 def test_all_of_it_works_by_keyboard(page: Page, fast: Service, song: Path) -> None:
+    page.on("filechooser", lambda chooser: None)  # from the start: the browser is told before the key is pressed
     open_page(page, fast.url)
     press = page.keyboard.press
 
@@ -97,6 +98,7 @@ def test_all_of_it_works_by_keyboard(page: Page, fast: Service, song: Path) -> N
     press("Enter")
     expect(page.locator("main")).to_be_focused()
     press("Tab")
+    expect(page.get_by_label("Choose songs")).to_be_focused()
     with page.expect_file_chooser() as chooser:
         press("Enter")
     chooser.value.set_files(song)
@@ -115,9 +117,9 @@ def test_all_of_it_works_by_keyboard(page: Page, fast: Service, song: Path) -> N
     expect(page.get_by_role("button", name="Play")).to_be_focused()
     press("Home")
     press("ArrowRight")
-    assert position(page) == 5
+    wait(lambda: position(page) == 5, "five seconds on")
     press("ArrowLeft")
-    assert position(page) == 0
+    wait(lambda: position(page) == 0, "five seconds back")
     press("1")
     expect(page.get_by_role("button", name="Mute Quiet")).to_have_attribute("aria-pressed", "true")
     tab_to("Mute Rest")
@@ -198,14 +200,12 @@ def test_a_token_is_asked_for_once_and_kept(browser: Browser, song: Path, tmp_pa
         context.close()
 
 
-def test_it_can_be_used_in_less_than_a_second(context: BrowserContext, fast: Service) -> None:
-    took = []
-    for _ in range(5):  # the machine may be busy with other tests: the best of five
-        page = context.new_page()
-        open_page(page, fast.url)
-        took.append(int(page.locator("html").get_attribute("data-ready") or 9999))
-        page.close()
-    assert min(took) < 1000, took
+def test_it_can_be_used_in_less_than_a_second(context: BrowserContext, page: Page, fast: Service) -> None:
+    tab = context.new_cdp_session(page)
+    tab.send("Performance.enable", {"timeDomain": "threadTicks"})  # the tab's own time, not that of its neighbours
+    open_page(page, fast.url)
+    metrics = {each["name"]: each["value"] for each in tab.send("Performance.getMetrics")["metrics"]}
+    assert 0 < metrics["TaskDuration"] < 1, metrics
 
 
 @pytest.mark.parametrize("width", [320, 390])
