@@ -41,6 +41,9 @@ def main() -> None:
                 assert service.stdout is not None
                 url = service.stdout.readline().split()[-1]
                 took, jobs = asyncio.run(load(url, args.pollers, args.uploaders, args.seconds))
+            except BaseException:
+                print(Path(folder, "log").read_text()[-3000:], file=sys.stderr)
+                raise
             finally:
                 service.terminate()
     took.sort()
