@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,21 +68,19 @@ def _list(args: argparse.Namespace, repository: JobRepository, _now: float) -> i
 
 
 def _line(delivery: Delivery) -> str:
+    from stemwright_server.domain.timestamp import timestamp
+
     waits = delivery.state == "pending"
     words = [
         delivery.id,
         delivery.state.value,
         f"tries={delivery.tries}",
         f"status={delivery.status or '-'}",
-        f"created={_time(delivery.created_at)}",
-        f"next={_time(delivery.due_at) if waits else '-'}",
+        f"created={timestamp(delivery.created_at)}",
+        f"next={timestamp(delivery.due_at) if waits else '-'}",
         delivery.error or "",
     ]
     return "  ".join(words).rstrip()
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _replay(args: argparse.Namespace, repository: JobRepository, now: float) -> int:

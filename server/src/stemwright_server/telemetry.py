@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
+
+from stemwright_server.domain.timestamp import timestamp
 
 
 class _Unfailing:
@@ -25,6 +28,10 @@ class _Unfailing:
             self._stream.flush()
 
 
+def _stamp(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return event | {"timestamp": timestamp(time.time())}
+
+
 def configure_logging(level: str) -> None:
     """Set up logging of this process; called by the command line, never at import.
 
@@ -33,7 +40,7 @@ def configure_logging(level: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        _stamp,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from stemwright_server.domain.job import Job, JobState
+from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.usecases.parts import Parts
 
 
@@ -20,7 +20,7 @@ def write_metadata(parts: Parts, track_id: str) -> None:
         "file_id": track.id,
         "original_filename": track.filename,
         "uploaded_by": track.owner,
-        "created_at": _iso(track.created_at),
+        "created_at": timestamp(track.created_at),
         "mime_type": track.media_type,
         "duration": track.duration,
         "sample_rate": track.sample_rate,
@@ -39,13 +39,9 @@ def _step(job: Job) -> dict[str, Any]:
         "model": job.model,
         "variation": job.variation,
         "params": job.params,
-        "finished_at": _iso(job.finished_at or 0.0),
+        "finished_at": timestamp(job.finished_at or 0.0),
         "outputs": [
             {"path": each.key, "type": each.name, "size": each.size, "duration": each.duration, "sha256": each.sha256}
             for each in job.artifacts
         ],
     }
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stemwright_server.dialects.moment import Moment
 from stemwright_server.domain.job import Artifact, Job, JobState
+from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.domain.track import Track
 from stemwright_server.usecases.estimate import Estimate
 
@@ -105,8 +106,8 @@ class JobResponse(BaseModel):
     progress: int = Field(description="0 to 100: segments done of all.")
     result: ResultView | None
     error: ErrorDetail | None = Field(description="Of a failed job. A canceled one is failed with the code `canceled`.")
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
 
     @classmethod
     def of(
@@ -120,8 +121,8 @@ class JobResponse(BaseModel):
             progress=int(job.progress.percent),
             result=_result(job, track, link) if job.state is JobState.COMPLETED else None,
             error=_job_error(job),
-            created_at=_time(job.created_at),
-            updated_at=_time(max(updated, job.created_at)),
+            created_at=timestamp(job.created_at),
+            updated_at=timestamp(max(updated, job.created_at)),
         )
 
 
@@ -173,7 +174,3 @@ def _job_error(job: Job) -> ErrorDetail | None:
         return None
     status = 500 if job.error.retryable else 422  # what may pass is the service's fault, what may not is the input's
     return ErrorDetail(code=job.error.code, message=job.error.message, status_code=status)
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

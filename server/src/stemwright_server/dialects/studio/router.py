@@ -1,7 +1,6 @@
 """The routes of the studio dialect. Each translates, calls one use case, and translates back."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from stemwright_server.dialects.studio.wire import (
     UploadResponse,
 )
 from stemwright_server.domain.job import Artifact, JobState
+from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.parts import Parts
@@ -72,7 +72,7 @@ def _intake(parts: Parts, door: Door) -> APIRouter:
         return UploadResponse(
             file_id=announced.track.id,
             upload_url=door.absolute(request)(announced.upload_url),
-            expires_at=datetime.fromtimestamp(announced.track.upload_until, UTC),
+            expires_at=timestamp(announced.track.upload_until),
         )
 
     @router.post("/process", responses=_refusals(404, 409, 410, 413, 507))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from stemwright_server.dialects.moment import Moment
 from stemwright_server.domain.job import Artifact, Job, JobError, JobState
 from stemwright_server.domain.offer import Progress, Variation
+from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.catalogue import Offer
 
@@ -43,7 +44,7 @@ class UploadResponse(BaseModel):
 
     file_id: str
     upload_url: str
-    expires_at: datetime
+    expires_at: Moment
 
 
 class ProcessRequest(Asked):
@@ -133,9 +134,9 @@ class JobView(BaseModel):
     status: JobState
     progress: ProgressView
     attempt: int = Field(description="Number of the last attempt; 0 before the first.")
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
     outputs: list[OutputView]
     report: dict[str, Any] = Field(description="The fidelity report of a completed job.")
     error: ErrorView | None = Field(
@@ -155,9 +156,9 @@ class JobView(BaseModel):
             status=job.state,
             progress=ProgressView.of(job.progress),
             attempt=job.attempt,
-            created_at=_time(job.created_at),
-            started_at=None if job.started_at is None else _time(job.started_at),
-            finished_at=None if job.finished_at is None else _time(job.finished_at),
+            created_at=timestamp(job.created_at),
+            started_at=None if job.started_at is None else timestamp(job.started_at),
+            finished_at=None if job.finished_at is None else timestamp(job.finished_at),
             outputs=[
                 OutputView(
                     path=each.key,
@@ -187,7 +188,7 @@ class StatusResponse(BaseModel):
     content_type: str | None = Field(description="By content.")
     duration: float | None = Field(description="Seconds, once it was decoded.")
     sample_rate: int | None
-    created_at: datetime
+    created_at: Moment
     jobs: list[JobView]
 
     @classmethod
@@ -207,7 +208,7 @@ class StatusResponse(BaseModel):
             content_type=track.media_type,
             duration=track.duration,
             sample_rate=track.sample_rate,
-            created_at=_time(track.created_at),
+            created_at=timestamp(track.created_at),
             jobs=jobs,
         )
 
@@ -278,7 +279,3 @@ class HealthResponse(BaseModel):
     gpu: bool = Field(description="Whether a worker has one.")
     workers: int
     queue: QueueView
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stemwright_server.dialects.moment import Moment
 from stemwright_server.domain.errors import NotFound
 from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.domain.offer import PEAKS, Variation
+from stemwright_server.domain.timestamp import timestamp
 
 Status = Literal["queued", "processing", "completed", "failed", "canceled"]
 
@@ -55,12 +56,12 @@ class JobCreated(BaseModel):
 
     job_id: str
     status: Status = Field(description="queued; or completed, if the same work was done for you before.")
-    created_at: datetime
+    created_at: Moment
 
     @classmethod
     def of(cls, job: Job) -> JobCreated:
         """As it was queued."""
-        return cls(job_id=shown_id(job), status=_STATUS[job.state], created_at=_time(job.created_at))
+        return cls(job_id=shown_id(job), status=_STATUS[job.state], created_at=timestamp(job.created_at))
 
 
 class BatchEntry(BaseModel):
@@ -69,7 +70,7 @@ class BatchEntry(BaseModel):
     filename: str
     job_id: str | None = None
     status: Status | None = None
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     error: str | None = Field(default=None, description="Why this file was not taken.")
     code: str | None = None
 
@@ -99,10 +100,10 @@ class StatusResponse(BaseModel):
     status: Status
     progress: int = Field(ge=0, le=100, description="Segments done of all, in percent.")
     message: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    estimated_completion: datetime | None = Field(description="By the pace of the work so far.")
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    estimated_completion: Moment | None = Field(description="By the pace of the work so far.")
     queue_position: int | None = Field(description="1: the next one. Of a queued job.")
     filename: str
     model: str
@@ -110,7 +111,7 @@ class StatusResponse(BaseModel):
     priority: int
     stems: list[StemView]
     download_url: str | None = Field(description="All stems in one zip.")
-    expires_at: datetime | None = Field(description="When job and files are removed; known once the job has ended.")
+    expires_at: Moment | None = Field(description="When job and files are removed; known once the job has ended.")
     error: str | None = Field(description="Why the job failed.")
     error_code: str | None
 
@@ -185,16 +186,16 @@ def status_response(job: Job, links: Links, *, heard_at: float | None, queue_pos
     """``heard_at``: when the worker of a running job said how far it is."""
     left, labels = job.progress.eta_seconds, job.extras.labels
     running = job.state is JobState.RUNNING
-    eta = None if left is None or heard_at is None or not running else _time(heard_at + left)
+    eta = None if left is None or heard_at is None or not running else timestamp(heard_at + left)
     done = job.state is JobState.COMPLETED
     return StatusResponse(
         job_id=shown_id(job),
         status=_STATUS[job.state],
         progress=percent(job),
         message=message(job),
-        created_at=_time(job.created_at),
-        started_at=None if job.started_at is None else _time(job.started_at),
-        finished_at=None if job.finished_at is None else _time(job.finished_at),
+        created_at=timestamp(job.created_at),
+        started_at=None if job.started_at is None else timestamp(job.started_at),
+        finished_at=None if job.finished_at is None else timestamp(job.finished_at),
         estimated_completion=eta,
         queue_position=queue_position,
         filename=str(labels.get("filename", "")),
@@ -203,7 +204,7 @@ def status_response(job: Job, links: Links, *, heard_at: float | None, queue_pos
         priority=job.extras.priority,
         stems=[_stem(job, stem, links) for stem in job.stems],
         download_url=links.download(job) if done else None,
-        expires_at=None if job.expires_at is None else _time(job.expires_at),
+        expires_at=None if job.expires_at is None else timestamp(job.expires_at),
         error=job.error.message if job.error is not None and job.state is JobState.FAILED else None,
         error_code=job.error.code if job.error is not None and job.state is JobState.FAILED else None,
     )
@@ -265,7 +266,3 @@ def _stem(job: Job, stem: Artifact, links: Links) -> StemView:
         content_type=stem.content_type,
         peaks_url=links.peaks(job, stem),
     )
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(round(seconds, 3), UTC)
