@@ -43,6 +43,7 @@ web: ## Build the page into the server package, from web/ (needs Node 20 or newe
 	cd web && npm run --silent build
 
 test: $(VENV)/.tested lint ## Run all tests
+	scripts/install_web_tools.sh
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.tested ## Measure speed and memory side by side with demucs; ROWS="exact start" for some of it
