@@ -225,7 +225,7 @@ def build_app(
     )
     common.add_error_handlers(app)
     app.include_router(studio_router(parts, door, EmbeddedNotifier(bell), presence))
-    app.include_router(page_router())
+    app.include_router(page_router(connect=[origin] if (origin := blobs.origin()) else []))
     include_split(app, settings, parts, door, presence)
     if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
         app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(parts, track_id, sha256=sha256)))

@@ -29,7 +29,8 @@ class _Unfailing:
 
 
 def _stamp(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return event | {"timestamp": timestamp(time.time())}
+    event["timestamp"] = timestamp(time.time())
+    return event
 
 
 def configure_logging(level: str) -> None:

@@ -15,6 +15,8 @@ from fastapi import FastAPI
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.blobs.s3 import S3Blobs
+from stemwright_server.adapters.blobs.s3_client import S3Options
+from stemwright_server.adapters.blobs.s3_service import S3Service
 from stemwright_server.dialects.blobs.router import blobs_router
 from stemwright_server.dialects.common import add_error_handlers
 from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull, TooLarge
@@ -149,6 +151,22 @@ def test_urls_are_signed_for_one_key_method_and_time(blobs: BlobStore) -> None:
         blobs.get_url("uploads/a", expires_at=now, content_type="", filename=""),
     }
     assert len({url.rpartition("=")[2] for url in urls}) == 4
+
+
+def test_the_origin_is_that_of_the_urls_for_callers(blobs: BlobStore) -> None:
+    url = urlsplit(blobs.get_url("outputs/a", expires_at=time.time() + 100, content_type="", filename=""))
+    assert blobs.origin() == (f"{url.scheme}://{url.netloc}" if url.netloc else None)
+
+
+def test_the_origin_is_the_bucket_as_callers_reach_it(tmp_path: Path) -> None:
+    def service(endpoint: str | None) -> S3Service:
+        keys = {"access_key_id": "AKID", "secret_access_key": "secret"}
+        return S3Service(S3Options(bucket="stems", endpoint=endpoint, region="eu-west-1", **keys))
+
+    inside, outside = service("http://minio:9000"), service("https://files.example:8443/path")
+    assert S3Blobs(inside, tmp_path / "one").origin() == "http://minio:9000"
+    assert S3Blobs(inside, tmp_path / "two", outside=outside).origin() == "https://files.example:8443"
+    assert S3Blobs(service(None), tmp_path / "three").origin() == "https://stems.s3.eu-west-1.amazonaws.com"
 
 
 def test_what_a_url_takes_another_gives(world: World) -> None:

@@ -25,14 +25,14 @@ _RCLONE = Path(sys.executable).with_name("rclone")
 class S3Server:
     """rclone's server over a folder: a bucket is a folder in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         root = folder / "buckets"
         root.mkdir(parents=True)
         log = folder / "rclone.log"
         command = [_RCLONE, "serve", "s3", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--addr", "127.0.0.1:0"]
         files = ["--vfs-cache-mode", "writes", "--cache-dir", folder / "cache", "--config", "/dev/null", root]
         with log.open("wb") as out:
-            self.process = subprocess.Popen([*command, *files], stdout=out, stderr=out)
+            self.process = subprocess.Popen([*command, *options, *files], stdout=out, stderr=out)
         self.url = self._url(log)
 
     def _url(self, log: Path) -> str:

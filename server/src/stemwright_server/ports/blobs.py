@@ -46,6 +46,10 @@ class BlobStore(Protocol):
         """A URL that answers GET until ``expires_at``, as an attachment of that name and type; maybe relative."""
         ...
 
+    def origin(self) -> str | None:
+        """Scheme, host and port of the URLs that callers get; None: they are the API's own."""
+        ...
+
     def size(self, key: str) -> int | None:
         """Bytes, or None if there is no such blob."""
         ...

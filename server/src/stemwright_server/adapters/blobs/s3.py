@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 
@@ -60,6 +60,10 @@ class S3Blobs:
         return self._for(inside).generate_presigned_get_url(
             key, expires_at - self._clock(), content_type=content_type, disposition=_attachment(filename)
         )
+
+    def origin(self) -> str:
+        url = urlsplit(self._outside.generate_presigned_get_url("outputs/any", 1.0))
+        return f"{url.scheme}://{url.netloc}"
 
     def _for(self, inside: bool) -> S3Service:
         return self._service if inside else self._outside
