@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from amqp_proxy import vanishing_queues
 from backing import RabbitMQ, Redis
 from elsewhere import SECRET, worker_of
 from service import running, until, wav
@@ -77,6 +78,28 @@ def test_a_celery_worker_that_dies_is_replaced_and_its_files_go(tmp_path: Path, 
             assert len(list((tmp_path / "w" / "work").glob("stemwright-worker-*"))) == 1
             assert client.http.post(f"/jobs/{job_id}/cancel").status_code == 200
             until(lambda: second.files() == [], what="the attempt to stop")
+
+
+def test_a_celery_worker_survives_queues_that_are_not_back_yet(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
+    """RabbitMQ says 404 to the consumer of a quorum queue whose members are still starting."""
+    settings = SECRET | {"BROKER_URL": rabbitmq.url}
+    with running(tmp_path / "data", settings) as service, vanishing_queues(rabbitmq.url, times=6) as proxy:
+        behind = settings | {"BROKER_URL": proxy.url}
+        with worker_of(service, tmp_path / "w", behind) as worker:
+            client = service.client
+            file_id = client.upload(wav())
+            client.wait(file_id, client.submit(file_id), "completed", seconds=240.0)  # at the start
+            assert proxy.left == 0
+            proxy.left = 6
+            long = client.submit(file_id, **LONG)
+            client.wait_for_segment(file_id, long, seconds=240.0)
+            rabbitmq.lose_everything()  # and on the way back, with a job at work
+            until(lambda: proxy.left == 0, seconds=240.0, what="the worker to come back")
+            assert client.wait(file_id, long, "completed", seconds=240.0)["attempt"] == 1
+            after = client.submit(file_id, segments=5)
+            assert client.wait(file_id, after, "completed", seconds=240.0)["attempt"] == 1
+            assert worker.process.poll() is None
+            assert worker.log.read_text().count("NOT_FOUND - no queue") >= 4
 
 
 def test_a_message_stands_for_its_lane_and_what_is_more_urgent() -> None:

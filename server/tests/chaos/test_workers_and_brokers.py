@@ -64,6 +64,10 @@ class Watched:
         kept = [*outputs, f"outputs/{self.file_id}/metadata.json", f"uploads/{self.file_id}"]
         expected = sorted(f"blobs/{name}" for name in kept)
         until(lambda: self._service.files() == expected, seconds=120.0, what="only what is wanted to be left")
+        # A job may be hit three times in a row, and is given up then; nothing else is a reason to fail.
+        for job in found.values():
+            if job["status"] == "failed":
+                assert (job["attempt"], job["error"]["code"]) == (3, "worker_lost"), job
         return Counter(self.ended.values())
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
+from celery.worker.consumer import Consumer
 
 from stemwright_server.adapters.broker.celery_app import RUN_JOB
 from stemwright_server.adapters.broker.lanes import least_priority, model_of
@@ -29,6 +30,7 @@ from stemwright_server.worker.runtime import Runtime
 from stemwright_server.worker.tether import die_with_parent
 
 _HELLO_SECONDS = 20.0
+_REFUSED_SECONDS = 2.0  # until the next try with a broker that does not let us in
 _LEAVE = signal.SIGUSR2  # what the parent tells a child with; Celery resets or uses the others
 _log = structlog.get_logger(__name__)
 
@@ -102,6 +104,14 @@ class CeleryWorker:
             self.tell(self.worker_id(pid), lost=False)
 
 
+class PatientConsumer(Consumer):  # type: ignore[misc]
+    """Celery's own, which knocks without a pause at a broker that refuses us: one that starts, or a wrong password."""
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        super().on_connection_error_before_connected(exc)
+        time.sleep(_REFUSED_SECONDS)
+
+
 def add_worker(app: Celery, worker: CeleryWorker) -> None:
     """Make ``celery worker`` on this app one of ours."""
 
@@ -143,6 +153,7 @@ def add_worker(app: Celery, worker: CeleryWorker) -> None:
             parent.timer.call_repeatedly(1.0, look)
             signals.worker_shutting_down.connect(leave, weak=False)
 
+    app.conf.worker_consumer = f"{__name__}:{PatientConsumer.__name__}"
     app.steps["worker"].add(Attendance)
     signals.celeryd_init.connect(lambda **_: worker.open(), weak=False)
     signals.worker_shutdown.connect(lambda **_: worker.held.close(), weak=False)

@@ -50,6 +50,7 @@ def celery_app(broker_url: str, *, models: Sequence[str] = (), job_seconds: floa
         broker_connection_timeout=4.0,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a queue may be known before it is back, and RabbitMQ then says 404
         broker_heartbeat=20.0,
         broker_native_delayed_delivery_queue_type="classic",  # 28 queues that Celery declares and we never use
         broker_transport_options=_transport_options(broker_url, job_seconds),
