@@ -17,19 +17,41 @@ from service import until
 
 from stemwright_server.adapters.broker.lanes import queues_of
 
+# Waits for the end of whoever holds its input, then ends what has the folder in its environment, and removes it.
+# Twice, as Erlang's machine starts its name server anew when that dies first.
+_REAPER = """
+cat > /dev/null
+for round in 1 2; do
+  for process in /proc/[0-9]*; do
+    grep -qaF "$0" "$process/environ" && kill -9 "${process#/proc/}"
+  done
+done
+rm -rf "$0"
+"""
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]  # as Debian lays it out; else the PATH
 
 
 @contextmanager
 def private_folder(user: str) -> Iterator[Path]:
-    """A folder that ``user`` owns; pytest's own are closed to everybody else."""
+    """A folder that ``user`` owns; pytest's own are closed to everybody else.
+
+    It goes however this process ends, and with it what was started in it: Erlang's machine, for one, outlives the
+    script that starts it.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"stemwright-{user}-"))
+    reaper = subprocess.Popen(
+        ["sh", "-c", _REAPER, str(folder)],
+        stdin=subprocess.PIPE,
+        cwd="/",
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
     if os.geteuid() == 0:
         shutil.chown(folder, user)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        reaper.communicate()
 
 
 def started(
@@ -40,7 +62,7 @@ def started(
         return subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *_as(user), *command],
             cwd=folder,
-            env=os.environ | environment,
+            env=os.environ | environment | {"PARTS_FOLDER": str(folder)},  # the reaper knows them by it
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
