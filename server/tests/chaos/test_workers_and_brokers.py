@@ -22,6 +22,7 @@ from service import Service, running, until, wav
 pytestmark = pytest.mark.chaos
 LEASE = 5.0
 SETTINGS = SECRET | {"STEMWRIGHT_LEASE_SECONDS": str(LEASE), "STEMWRIGHT_HEARTBEAT_SECONDS": "1"}
+STUBBORN = {"STEMWRIGHT_MAX_ATTEMPTS": "50"}  # no job is given up for being hit again and again: all have to complete
 FINAL = ("completed", "failed", "canceled")
 
 
@@ -64,10 +65,6 @@ class Watched:
         kept = [*outputs, f"outputs/{self.file_id}/metadata.json", f"uploads/{self.file_id}"]
         expected = sorted(f"blobs/{name}" for name in kept)
         until(lambda: self._service.files() == expected, seconds=120.0, what="only what is wanted to be left")
-        # A job may be hit three times in a row, and is given up then; nothing else is a reason to fail.
-        for job in found.values():
-            if job["status"] == "failed":
-                assert (job["attempt"], job["error"]["code"]) == (3, "worker_lost"), job
         return Counter(self.ended.values())
 
 
@@ -84,13 +81,13 @@ def storm(
             next_kill = time.monotonic() + 2.0
             if also is not None:
                 also(kills)
-        time.sleep(0.05)
+        time.sleep(scaled(0.05, 0.5))  # a look is at all jobs at once
     return kills
 
 
 def test_bars_1_and_12_workers_of_the_service_are_killed_at_work(tmp_path: Path) -> None:
     count = scaled(16, 500)
-    with running(tmp_path / "data", SETTINGS | {"STEMWRIGHT_WORKERS": "2"}) as service:
+    with running(tmp_path / "data", SETTINGS | STUBBORN | {"STEMWRIGHT_WORKERS": "2"}) as service:
         watched = Watched(service, count)
 
         def kill() -> bool:
@@ -107,7 +104,7 @@ def test_bars_1_and_12_workers_of_the_service_are_killed_at_work(tmp_path: Path)
         began = time.monotonic()
         kills = storm(watched, kill, at_most=scaled(3, 10_000))
         ended = watched.check()
-        assert sum(ended.values()) == count
+        assert ended == {"completed": count}
         record("1 embedded", jobs=count, kills=kills, ended=ended, seconds=round(time.monotonic() - began))
 
 
@@ -116,7 +113,7 @@ def test_bars_1_2_and_12_celery_workers_and_their_broker_are_killed_at_work(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     broker: Redis | RabbitMQ = request.getfixturevalue(kind)
-    settings = SETTINGS | {"BROKER_URL": broker.url}
+    settings = SETTINGS | STUBBORN | {"BROKER_URL": broker.url}
     count = scaled(10, 500)
     with running(tmp_path / "data", settings) as service, ExitStack() as stack:
         watched = Watched(service, count)
@@ -148,7 +145,7 @@ def test_bars_1_2_and_12_celery_workers_and_their_broker_are_killed_at_work(
         began = time.monotonic()
         kills = storm(watched, kill, at_most=scaled(2, 10_000), also=also)
         ended = watched.check()
-        assert sum(ended.values()) == count
+        assert ended == {"completed": count}
         record(f"1 and 2 {kind}", jobs=count, kills=kills, ended=ended, seconds=round(time.monotonic() - began))
         for worker in workers:
             assert worker.stop() == 0

@@ -10,7 +10,7 @@ from typing import TypeVar
 from service import FAST_MODEL
 
 LONG = os.environ.get("STEMWRIGHT_CHAOS") == "long"
-PATIENCE = 1200.0 if LONG else 300.0  # seconds for a whole scenario: generous, the machine may be busy
+PATIENCE = 3600.0 if LONG else 300.0  # seconds for a whole scenario: generous, the machine may be busy
 V = TypeVar("V")
 
 

@@ -42,11 +42,13 @@ class Watch:
         os.set_blocking(self._ours, False)
         self._rest = b""
         self._until = math.inf
+        self.heard = False  # whether the worker ever said anything, as it does with its first task
 
     def burnt(self) -> bool:
         """Whether the worker's time is over."""
         with suppress(BlockingIOError):
             while heard := os.read(self._ours, 65536):
+                self.heard = True
                 *lines, self._rest = (self._rest + heard).split(b"\n")
                 self._until = float(lines[-1]) if lines else self._until
         return time.monotonic() > self._until

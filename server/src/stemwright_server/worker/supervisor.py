@@ -58,18 +58,20 @@ class Supervisor:
         while not self._stopping.is_set():
             began = time.monotonic()
             worker = f"{self._prefix}{device.replace(':', '')}-{secrets.token_hex(6)}"
-            status = await self._one(worker, device)
+            watch = Watch()
+            status = await self._one(worker, device, watch)
             if self._stopping.is_set():
                 return
-            crashes = crashes + 1 if time.monotonic() - began < _STEADY else 1
+            # One that got as far as a task is no worker that cannot start; what a task does to it is counted there.
+            steady = watch.heard or time.monotonic() - began >= _STEADY
+            crashes = 1 if steady else crashes + 1
             wait = min(_LONGEST_BACKOFF, 0.1 * 2**crashes)
             _log.error("worker_died", worker=worker, status=status, restart_in=wait)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
 
-    async def _one(self, worker: str, device: str) -> int:
+    async def _one(self, worker: str, device: str, watch: Watch) -> int:
         """One worker process from start to end; its exit status."""
-        watch = Watch()
         # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -107,5 +109,6 @@ class Supervisor:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             process.stdin.close()
+            watch.burnt()  # what it said last
             watch.close()
             await asyncio.to_thread(self._died, worker)
