@@ -113,6 +113,23 @@ def test_every_call_makes_a_job_of_its_own_but_for_its_key(client: Client, seed:
     assert keyed[0] == keyed[1]
 
 
+def test_equal_work_is_not_done_again_and_each_job_goes_alone(client: Client, seed: int) -> None:
+    song = wav(seed=seed)
+    first = stemify(client, song).json()["job_id"]
+    made = wait(client, first, "completed")["result"]
+    again = stemify(client, song, "another name.wav").json()
+    assert (again["status"], again["estimated_duration"]) == ("completed", 0)
+    assert client.http.delete(f"/api/v1/jobs/{first}").status_code == 204
+    result = client.http.get(f"/api/v1/jobs/{again['job_id']}").json()["result"]
+    assert result["metadata"] == made["metadata"] | {"original_filename": "another name.wav"}
+    for name, stem in result["stems"].items():
+        assert stem["sha256"] == made["stems"][name]["sha256"]
+        assert hashlib.sha256(client.http.get(stem["url"]).content).hexdigest() == stem["sha256"]
+    other = stemify(client, song, model="loud").json()
+    assert other["status"] == "pending"
+    wait(client, other["job_id"], "completed")
+
+
 def test_the_estimate_is_what_was_measured_or_says_why_there_is_none(client: Client, seed: int) -> None:
     first = stemify(client, wav(seed=seed), model="half").json()
     wait(client, first["job_id"], "completed")

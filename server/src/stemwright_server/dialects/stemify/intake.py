@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemwright_server.dialects.common import request_id
+from stemwright_server.dialects.stemify.wire import FILENAME
 from stemwright_server.domain.errors import InvalidRequest
-from stemwright_server.domain.job import Extras, Job
+from stemwright_server.domain.job import Extras, Job, JobState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
 from stemwright_server.ports.jobs import Submission
@@ -96,7 +97,12 @@ class Intake:
         cap = self._limits.max_seconds
         track = take(self.parts, caller, part, filename=filename, request_id=request_id(), max_seconds=cap)
         return submit(
-            self.parts, caller, track_id=track.id, request_id=request_id(), extras=_extras(max_seconds=cap), **work
+            self.parts,
+            caller,
+            track_id=track.id,
+            request_id=request_id(),
+            extras=_extras(max_seconds=cap, labels={FILENAME: filename}),
+            **work,
         )
 
     def _link(self, caller: Principal, url: str, work: Mapping[str, Any]) -> Submission:
@@ -116,6 +122,8 @@ class Intake:
         )
 
     def _estimate(self, job: Job) -> Estimate:
+        if job.state is JobState.COMPLETED:
+            return Estimate(seconds=0.0)
         track = self.parts.repository.track(job.track_id)
         workers = [worker for worker in self._presence.workers(self.parts) if job.model in worker.models]
         return estimate(
@@ -127,6 +135,7 @@ class Intake:
         )
 
 
-def _extras(*, max_seconds: float) -> Extras:
-    # Private: every call makes a job of its own, which its caller may delete without taking it from another.
-    return Extras(dialect="stemify", private=True, max_seconds=max_seconds)
+def _extras(*, max_seconds: float, labels: Mapping[str, str] | None = None) -> Extras:
+    # Private: every call makes a job of its own, which its caller may delete without taking it from another. What an
+    # equal one made is copied into it.
+    return Extras(dialect="stemify", private=True, reuse=True, max_seconds=max_seconds, labels=labels or {})

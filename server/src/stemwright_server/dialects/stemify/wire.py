@@ -13,6 +13,7 @@ from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.domain.track import Track
 from stemwright_server.usecases.estimate import Estimate
 
+FILENAME = "filename"  # a job's label: the same song may have been here under another name
 Status = Literal["pending", "processing", "completed", "failed"]
 
 _STATUS: Mapping[JobState, Status] = {
@@ -158,7 +159,7 @@ def _result(job: Job, track: Track | None, link: Callable[[Artifact], str]) -> R
             for each in job.artifacts
         },
         metadata=MetadataView(
-            original_filename=track.filename if track is not None else "",
+            original_filename=job.extras.labels.get(FILENAME) or (track.filename if track is not None else ""),
             duration=track.duration if track is not None else None,
             format=job.artifacts[0].key.rpartition(".")[2] if job.artifacts else "",
             model=job.variation,
