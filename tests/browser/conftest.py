@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "server" / "tests" / "support"))
 
 from hearing import tones
+from origin import Origin, serving
 from service import Service, running
 from steps import FAST
 
@@ -31,9 +32,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def elsewhere() -> Iterator[Origin]:
+    """Where links lead."""
+    with serving() as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def fast(tmp_path_factory: pytest.TempPathFactory, elsewhere: Origin) -> Iterator[Service]:
     """A service whose model is quick; what it separates into sums to the mix."""
-    with running(tmp_path_factory.mktemp("page") / "data", FAST) as service:
+    settings = {**FAST, "SOURCE_ORIGIN_ALLOWLIST": elsewhere.url}
+    with running(tmp_path_factory.mktemp("page") / "data", settings) as service:
         yield service
 
 

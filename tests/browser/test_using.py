@@ -6,11 +6,13 @@ import io
 import time
 import zipfile
 from pathlib import Path
+from threading import Event
 
 import axe
 import jwt
 import pytest
 from hearing import SECONDS, tones
+from origin import Origin, body
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from service import Service, running
 from steps import FAST, level, open_mixer, open_page, play, position, separate, wait
@@ -132,7 +134,7 @@ def test_all_of_it_works_by_keyboard(page: Page, fast: Service, song: Path) -> N
     expect(page.get_by_label("Volume of Rest")).to_have_attribute("aria-valuetext", "\u22120.5 dB")
 
 
-def test_several_songs_at_once_one_canceled_one_removed(page: Page, fast: Service, tmp_path: Path) -> None:
+def test_several_songs_at_once_and_one_removed(page: Page, fast: Service, tmp_path: Path) -> None:
     songs = [tmp_path / f"{name}.wav" for name in ("One", "Two", "Three")]
     for number, path in enumerate(songs):
         path.write_bytes(tones(seconds=number + 1))
@@ -146,6 +148,45 @@ def test_several_songs_at_once_one_canceled_one_removed(page: Page, fast: Servic
     page.reload()
     expect(page.get_by_text("Three.wav", exact=True)).to_be_visible()
     expect(page.get_by_text("Two.wav", exact=True)).to_have_count(0)
+
+
+def test_a_song_by_link_is_separated_and_heard(page: Page, fast: Service, elsewhere: Origin, song: Path) -> None:
+    elsewhere.answers["/music/A%20linked%20song.wav"] = body(song.read_bytes(), content_type="audio/wav")
+    open_page(page, fast.url)
+    link = page.get_by_label("Or a link to a song")
+    link.fill("linked song")
+    page.get_by_role("button", name="Add link").click()
+    expect(page.get_by_role("alert").filter(has_text="no web address")).to_be_visible()
+    link.fill(f"{elsewhere.url}/music/A%20linked%20song.wav?signature=secret")
+    link.press("Enter")
+    page.get_by_label("Model").select_option("half")
+    page.get_by_role("button", name="Separate 1 song").click()
+    open_mixer(page, "A linked song.wav")
+    page.get_by_role("button", name="Loop", exact=True).click()
+    play(page)
+    wait(lambda: level(page) > 0.35, "sound")
+
+
+def test_what_waits_and_what_runs_can_be_canceled(page: Page, fast: Service, elsewhere: Origin, song: Path) -> None:
+    over = Event()  # the one worker waits for an answer as long as this test likes
+    elsewhere.answers["/slow.wav"] = lambda _: over.wait(600) and None
+    open_page(page, fast.url)
+    page.get_by_label("Or a link to a song").fill(f"{elsewhere.url}/slow.wav")
+    page.get_by_role("button", name="Add link").click()
+    page.get_by_role("button", name="Separate 1 song").click()
+    runs, waits = (page.get_by_role("listitem").filter(has_text=name) for name in ("slow.wav", "Scale.wav"))
+    expect(runs.locator(".state")).not_to_contain_text("Waiting")
+    separate(page, song)
+    expect(waits.locator(".state")).to_contain_text("Waiting")
+    page.get_by_role("button", name="Cancel Scale.wav").click()
+    expect(waits.locator(".state")).to_have_text("Canceled")
+    page.get_by_role("button", name="Cancel slow.wav").click()
+    expect(runs.locator(".state")).to_have_text("Canceled")
+    over.set()
+    separate(page, song)  # the worker is free again
+    expect(page.get_by_role("link", name="Open mixer: Scale.wav")).to_be_visible()
+    page.reload()
+    expect(runs.locator(".state")).to_have_text("Canceled")
 
 
 def test_the_history_says_what_is_not_there_any_more(page: Page, fast: Service, song: Path) -> None:
