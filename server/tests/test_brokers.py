@@ -10,7 +10,9 @@ import pytest
 from amqp_proxy import vanishing_queues
 from backing import RabbitMQ, Redis
 from elsewhere import SECRET, worker_of
+from origin import body, serving
 from service import running, until, wav
+from track_tree import TOKEN, Backend, Receiver
 
 from stemwright_server.adapters.broker.lanes import least_priority, model_of, queue_of, queues_of
 from stemwright_server.ports.jobs import Waiting
@@ -100,6 +102,39 @@ def test_a_celery_worker_survives_queues_that_are_not_back_yet(tmp_path: Path, r
             assert client.wait(file_id, after, "completed", seconds=240.0)["attempt"] == 1
             assert worker.process.poll() is None
             assert worker.log.read_text().count("NOT_FOUND - no queue") >= 4
+
+
+def test_the_most_urgent_job_is_next_and_an_urgent_lane_is_never_held_up(tmp_path: Path, broker: Broker) -> None:
+    with serving() as store, Receiver() as receiver:
+        store.answers["/a.wav"] = body(wav())
+        listed = {"API_WEBHOOK_URL_ALLOWLIST": receiver.url, "SOURCE_ORIGIN_ALLOWLIST": store.url}
+        settings = SECRET | listed | {"BROKER_URL": broker.url, "DEMUCSSVC_TOKEN": TOKEN}
+        with running(tmp_path / "data", settings) as service:
+            client, backend = service.client, Backend(service.url)
+
+            def split(priority: int) -> str:
+                asked = {"versionId": f"v{priority}", "audioUrl": f"{store.url}/a.wav", "aiModel": "half"}
+                return str(backend.split(webhook=receiver.url, priority=priority, **asked).json()["jobId"])
+
+            def order() -> list[str]:
+                return [line["job_id"] for line in service.logged() if line["event"] == "claimed"]
+
+            with worker_of(service, tmp_path / "w", settings):
+                file_id = client.upload(wav())
+                busy = client.submit(file_id, segments=9999, sleep=0.1)
+                client.wait_for_segment(file_id, busy, seconds=240.0)
+                low, lower, normal, high = (split(priority) for priority in (2, 1, 5, 9))
+                until(lambda: client.http.get("/health").json()["workers"] == 1, what="the worker to be known")
+                assert client.http.post(f"/jobs/{busy}/cancel").status_code == 200
+                until(lambda: len(order()) == 5, seconds=240.0, what="all to be taken")
+                assert order() == [busy, high, normal, low, lower]
+                until(lambda: receiver.of(lower), seconds=240.0, what="the last webhook")
+            with worker_of(service, tmp_path / "w", settings, queues="stemwright.gain.high"):
+                low, high = split(3), split(8)
+                until(lambda: receiver.of(high), seconds=240.0, what="the urgent one to end")
+                assert order()[5:] == [high]
+                assert client.http.get("/health").json()["workers"] == 1
+        receiver.shutdown()
 
 
 def test_a_message_stands_for_its_lane_and_what_is_more_urgent() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from backing import Postgres
 from chaos import orphans
+from elsewhere import SECRET, worker_of
 from service import COMMAND, Service, alive, environment, running, until, wav
 
 LONG = {"segments": 20, "sleep": 0.1}
@@ -197,6 +198,26 @@ def test_a_worker_elsewhere_takes_jobs_and_gives_back_on_sigterm(tmp_path: Path)
         second.terminate()  # this time out of the wait for a task
         assert second.wait(20) == 0
         assert not list(tmp_path.glob("stemwright-worker-*"))
+
+
+def test_a_model_that_lets_no_thread_run_is_ended_by_the_parent(tmp_path: Path) -> None:
+    """Its own watch cannot run, and neither its reports; after the lease the job is another worker's."""
+    limits = {"STEMWRIGHT_JOB_SECONDS": "2", "STEMWRIGHT_STOP_SECONDS": "0.5", "STEMWRIGHT_LEASE_SECONDS": "2"}
+    settings = SECRET | limits | {"STEMWRIGHT_HEARTBEAT_SECONDS": "0.5", "STEMWRIGHT_MAX_ATTEMPTS": "1"}
+    with (
+        running(tmp_path / "data", settings | {"STEMWRIGHT_WORKERS": "0"}) as service,
+        worker_of(service, tmp_path / "w", settings, celery=False) as worker,
+    ):
+        client = service.client
+        file_id = client.upload(wav())
+        (child,) = until(worker.children, what="a worker")
+        job_id = client.submit(file_id, hold=3600)
+        assert client.wait(file_id, job_id, "failed", seconds=60.0)["error"]["code"] == "worker_lost"
+        assert alive(child)  # as far as the kernel can see it works
+        until(lambda: not alive(child), seconds=120.0, what="the parent to end it")
+        assert "worker_ran_away" in worker.log.read_text()
+        after = client.submit(file_id)
+        assert client.wait(file_id, after, "completed", seconds=120.0)["attempt"] == 1
 
 
 def test_a_worker_with_a_wrong_secret_gets_nothing(tmp_path: Path) -> None:

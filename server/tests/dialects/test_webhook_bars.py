@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event, Lock
 
 import pytest
+from backing import Postgres
 from chaos import PATIENCE, record, scaled
 from origin import Origin, body, serving
 from service import Service, running, until, wav
@@ -97,6 +98,41 @@ def test_bar_5_a_receiver_that_fails_half_the_time_gets_every_webhook_and_one_ef
     assert {len(bodies) for bodies in faulty.bodies.values()} == {1}  # the same bytes in every try
     assert {"5xx", "silence", "reset", "taken"} == set(faulty.kinds)
     record("5", webhooks=JOBS, tries=sum(faulty.kinds.values()), answers=dict(faulty.kinds), effects_each=1)
+
+
+def test_two_services_over_one_database_send_each_webhook_once(
+    tmp_path: Path, store: Origin, postgres: Postgres
+) -> None:
+    """Each asks the same outbox at the same time; a row is leased to one of them."""
+    with Receiver() as receiver:
+        given = settings(receiver, store, STEMWRIGHT_WORKERS="0", DATABASE_URL=postgres.database())
+        folders = [tmp_path / name for name in ("one", "two")]
+        for folder in folders:
+            folder.mkdir()
+        with running(folders[0] / "data", given) as one, running(folders[1] / "data", given) as two:
+            services = (one, two)
+            backends = [Backend(service.url) for service in services]
+            jobs = []
+            for number in range(2 * JOBS):
+                fields = {"versionId": f"v{number}", "audioUrl": f"{store.url}/a.wav", "aiModel": "half"}
+                answer = backends[number % 2].split(webhook=receiver.url, **fields)
+                jobs.append(answer.json()["jobId"])
+            for number, job_id in enumerate(jobs):
+                cancel = backends[number // 2 % 2].http.post(f"/split/{job_id}/cancel", headers=signed(b""))
+                assert cancel.status_code == 200, cancel.text
+            until(lambda: sum(map(_delivered, services)) == len(jobs), seconds=PATIENCE, what="every webhook")
+            by_each = [_delivered(service) for service in services]
+            came = Counter(received.id for received in receiver.received)
+        receiver.shutdown()
+    assert came == {f"msg_{job_id}": 1 for job_id in jobs}
+    assert min(by_each) > 0
+    record("5, two services", webhooks=len(jobs), by_each=by_each, requests=sum(came.values()))
+
+
+def _delivered(service: Service) -> int:
+    """How many webhooks it says to have brought."""
+    tried = [line for line in service.logged() if line["event"] == "webhook_tried"]
+    return sum(line["state"] == "delivered" for line in tried)
 
 
 def _wait_for_all(service: Service, faulty: Faulty, jobs: set[str]) -> None:

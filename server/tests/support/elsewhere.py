@@ -19,12 +19,16 @@ CELERY = [sys.executable, "-m", "celery", "-A", "stemwright_server.queues", "wor
 class Worker:
     """A worker of a service, its parent process and its child."""
 
-    def __init__(self, service: Service, folder: Path, settings: Mapping[str, str], *, celery: bool = True) -> None:
+    def __init__(
+        self, service: Service, folder: Path, settings: Mapping[str, str], *, celery: bool = True, queues: str = ""
+    ) -> None:
+        """``queues``: the only ones that a Celery worker hears."""
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.log = folder / "worker.log"
         own = {"STEMWRIGHT_API_URL": service.url, "STEMWRIGHT_WORK_DIR": str(folder / "work")}
-        command = [*CELERY, "-n", f"w{os.urandom(4).hex()}@%h"] if celery else [*COMMAND, "worker"]
+        heard = ["-Q", queues] if queues else []
+        command = [*CELERY, "-n", f"w{os.urandom(4).hex()}@%h", *heard] if celery else [*COMMAND, "worker"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=environment(service.state, SECRET | settings | own), stdout=log, stderr=log
@@ -64,10 +68,15 @@ class Worker:
 
 @contextmanager
 def worker_of(
-    service: Service, folder: Path, settings: Mapping[str, str] | None = None, *, celery: bool = True
+    service: Service,
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    celery: bool = True,
+    queues: str = "",
 ) -> Iterator[Worker]:
     """A worker, ended at the end however the test went."""
-    worker = Worker(service, folder, settings or {}, celery=celery)
+    worker = Worker(service, folder, settings or {}, celery=celery, queues=queues)
     try:
         yield worker
     except BaseException:

@@ -6,6 +6,7 @@ segments there are, how long each takes, and what goes wrong in which.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import time
@@ -27,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "format": "wav",
     "normalize": False,
     "deaf": 0.0,  # seconds without a call of on_progress
+    "hold": 0,  # seconds without letting any other thread run
 }
 
 
@@ -78,6 +80,8 @@ class Loaded:
 
     def _misbehave(self, params: Mapping[str, Any], source: Path) -> None:
         time.sleep(params["deaf"])
+        if params["hold"]:
+            ctypes.PyDLL(None).sleep(params["hold"])  # unlike CDLL, it keeps the interpreter's lock
         if params["crash"] and _times("crash") < params["crash"]:
             os._exit(9)
         if params["fail"]:
