@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -50,7 +51,7 @@ def fields(product: S3Service, receiver: Receiver, seed: int) -> dict[str, objec
     }
 
 
-def told(service: Service, receiver: Receiver, **asked: object) -> dict[str, object]:
+def told(service: Service, receiver: Receiver, **asked: object) -> dict[str, Any]:
     answer = Backend(service.url).split(**asked)
     assert answer.status_code == 202, answer.text
     came = until(lambda: receiver.of(answer.json()["jobId"]), what="the webhook")
@@ -68,6 +69,23 @@ def test_stems_lie_in_the_services_bucket_under_the_version(
         assert stem["url"] == f"s3://stems/version-{seed}/{stem['type']}.wav"
         data = ours.get_object(f"version-{seed}/{stem['type']}.wav")
         assert stem["checksum"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_a_second_job_of_a_version_replaces_the_stems_of_the_first(
+    service: Service, s3_server: S3Server, receiver: Receiver, product: S3Service, seed: int
+) -> None:
+    first = told(service, receiver, **fields(product, receiver, seed))
+    other = fields(product, receiver, seed + 1) | {"versionId": f"version-{seed}"}
+    second = told(service, receiver, **other)
+    ours = S3Service(s3_server.options("stems"))
+    lie_there = [ours.get_object(f"version-{seed}/{stem}.wav") for stem in ("quiet", "rest")]
+    assert sums(second) == [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in lie_there]
+    assert sums(first) != sums(second)
+    assert [stem["url"] for stem in first["stems"]] == [stem["url"] for stem in second["stems"]]
+
+
+def sums(document: dict[str, Any]) -> list[str]:
+    return [stem["checksum"] for stem in document["stems"]]
 
 
 def test_presigned_urls_of_the_caller_take_the_stems_and_ours_keeps_nothing(
