@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import ipaddress
 import os
 import secrets
@@ -164,6 +165,8 @@ class _Service:
         while not self._server.started and not serving.done():
             await asyncio.sleep(0.005)
         print(f"Stemwright listens on {self._url()}", flush=True)
+        gc.freeze()  # what is here now stays: no later collection looks through it, and requests wait for none
+        gc.enable()
         working = asyncio.create_task(supervisor.run())
         sweeping = asyncio.create_task(self._sweep())
         self._api.postman.start()

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stemwright_server.adapters.jobs.tables import tallies
+from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.job import Job
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.tally import Labels
@@ -29,10 +29,9 @@ class SqlTallies(ABC):
 
     def _tally(self, db: Connection, before: Job, transition: Transition) -> None:
         """Within the transaction that changes the job."""
-        insert = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
         for each in tallies_of(before, transition):
             row = {"name": each.name, "labels": json.dumps(dict(each.labels)), "amount": each.amount}
-            new = insert(tallies).values(row)
+            new = upsert(db, tallies).values(row)
             more = {"amount": tallies.c.amount + new.excluded.amount}
             db.execute(new.on_conflict_do_update(index_elements=[tallies.c.name, tallies.c.labels], set_=more))
 

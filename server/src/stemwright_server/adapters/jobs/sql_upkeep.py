@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 
 from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_worker
 from stemwright_server.adapters.jobs.sql_deliveries import holds_its_job
 from stemwright_server.adapters.jobs.tables import attempts, deliveries, idempotency, jobs, signatures, tracks, workers
+from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
@@ -143,8 +143,8 @@ class SqlUpkeep(ABC):
 
     def see_worker(self, worker: SeenWorker) -> None:
         values = asdict(worker)
-        new = (postgresql.insert if self._postgres else sqlite.insert)(workers).values(values)
         with self._write() as db:
+            new = upsert(db, workers).values(values)
             db.execute(new.on_conflict_do_update(index_elements=[workers.c.worker], set_=values))
 
     def forget_workers(self, prefix: str) -> None:
