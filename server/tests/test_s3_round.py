@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -145,6 +148,34 @@ def test_with_a_fifth_of_all_requests_refused_everything_completes(
 
         list(pool.map(round_trip, songs))
         assert way.refused >= way.passed * 0.1
+
+
+def test_large_stems_go_in_parts_and_those_of_a_dead_attempt_are_removed(s3_server: S3Server, tmp_path: Path) -> None:
+    bucket = s3_server.bucket("large")
+    with flaky_way(s3_server, share=0.1, seed=3) as way:
+        settings = s3_server.settings("large", endpoint=way.url) | {"STEMWRIGHT_PART_BYTES": str(5 << 20)}
+        lease = {"STEMWRIGHT_LEASE_SECONDS": "5", "STEMWRIGHT_HEARTBEAT_SECONDS": "1"}
+        with running(tmp_path / "data", settings | lease) as service:
+            announced = service.client.announce().json()
+            put(announced["upload_url"], wav(700.0))  # 11 MB, and each stem as much
+            file_id = announced["file_id"]
+            job_id = service.client.submit(file_id)
+
+            def parts() -> list[str]:
+                return [asked for asked in way.asked if asked.startswith("PUT") and "partNumber=" in asked]
+
+            until(parts, seconds=120.0, what="the first part")
+            (worker,) = service.workers()
+            os.kill(worker, signal.SIGKILL)
+            job = service.client.wait(file_id, job_id, "completed", seconds=240.0)
+            assert job["attempt"] == 2
+            for output in job["outputs"]:
+                assert hashlib.sha256(get(output["url"])).hexdigest() == output["sha256"]
+                assert bucket.get_object_metadata(output["path"]).content_type.startswith("audio/")
+            second = [asked for asked in parts() if f"{job_id}-2/" in asked]
+            assert {n for n in range(1, 4) for asked in second if f"partNumber={n}" in asked} == {1, 2, 3}
+            until(lambda: not any(f"{job_id}-1/" in found.key for found in bucket.iterate_objects("outputs/")))
+            assert bucket.end_uploads("outputs/", datetime.now(UTC)) == 0  # nothing was left to be ended
 
 
 def test_a_bucket_that_is_not_there_is_one_line_at_the_start(s3_server: S3Server, tmp_path: Path) -> None:

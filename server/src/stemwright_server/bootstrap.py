@@ -82,7 +82,10 @@ def open_blobs(settings: Settings) -> BlobStore:
     if (options := settings.s3_options()) is not None:
         from stemwright_server.adapters.blobs.s3 import open_bucket
 
-        return open_bucket(options, settings.data_dir / "fetched", public_endpoint=settings.s3_public_endpoint or None)
+        public = settings.s3_public_endpoint or None
+        return open_bucket(
+            options, settings.data_dir / "fetched", public_endpoint=public, part_bytes=settings.part_bytes
+        )
     from stemwright_server.adapters.blobs.local import LocalBlobs
 
     return LocalBlobs(

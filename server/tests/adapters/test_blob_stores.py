@@ -46,7 +46,7 @@ class World:
 @pytest.fixture(params=["local", "s3"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     if request.param == "s3":
-        return World(S3Blobs(request.getfixturevalue("bucket"), tmp_path / "fetched"))
+        return World(S3Blobs(request.getfixturevalue("bucket"), tmp_path / "fetched", part_bytes=5 << 20))
     blobs = LocalBlobs(tmp_path / "blobs", secret=b"s" * 32, min_free_bytes=0)
     app = FastAPI()
     add_error_handlers(app)
@@ -77,6 +77,44 @@ def test_what_is_written_is_read(blobs: BlobStore) -> None:
     blobs.write("outputs/t/empty", b"")
     assert blobs.size("outputs/t/empty") == 0
     assert read(blobs, "outputs/t/empty") == b""
+
+
+def test_what_comes_in_parts_is_seen_once_it_is_put_together(world: World) -> None:
+    blobs = world.blobs
+    if blobs.parts_over is None:
+        with pytest.raises(Conflict):
+            blobs.begin_parts("outputs/t/a/x.wav", size=1, expires_at=time.time() + 60)
+        return
+    size = 2 * blobs.parts_over + 7
+    data = os.urandom(size)
+    plan = blobs.begin_parts("outputs/t/a/x.wav", size=size, expires_at=time.time() + 60)
+    assert (len(plan.urls), plan.part_bytes) == (3, blobs.parts_over)
+    pieces = [data[begin : begin + plan.part_bytes] for begin in range(0, size, plan.part_bytes)]
+    etags = [world.ask("PUT", url, piece).headers["ETag"] for url, piece in zip(plan.urls, pieces, strict=True)]
+    assert blobs.size("outputs/t/a/x.wav") is None
+    blobs.finish_parts("outputs/t/a/x.wav", plan.upload_id, etags)
+    assert read(blobs, "outputs/t/a/x.wav") == data
+    with pytest.raises(NotFound):
+        blobs.finish_parts("outputs/t/a/x.wav", plan.upload_id, etags)
+    changed = plan.urls[0].replace("partNumber=1", "partNumber=2")
+    assert world.ask("PUT", changed, b"x").status_code == 403
+
+
+def test_parts_that_are_never_put_together_go_with_their_prefix(world: World) -> None:
+    blobs = world.blobs
+    if blobs.parts_over is None:
+        return
+    plans = {
+        key: blobs.begin_parts(key, size=1 + blobs.parts_over, expires_at=time.time() + 60)
+        for key in ("outputs/t/a/x.wav", "outputs/t/b/x.wav")
+    }
+    etags = {key: world.ask("PUT", plan.urls[0], b"x" * 10).headers["ETag"] for key, plan in plans.items()}
+    blobs.delete_prefix("outputs/t/a/")
+    gone, kept = plans
+    with pytest.raises(NotFound):
+        blobs.finish_parts(gone, plans[gone].upload_id, [etags[gone]])
+    blobs.finish_parts(kept, plans[kept].upload_id, [etags[kept]])
+    assert (blobs.size(gone), blobs.size(kept)) == (None, 10)
 
 
 def test_any_part_of_a_blob_can_be_read(blobs: BlobStore) -> None:

@@ -6,12 +6,24 @@ import math
 
 import pytest
 
-from stemwright_server.contract.messages import dump_report, dump_task, load_claim, load_report, load_task
+from stemwright_server.contract.messages import (
+    dump_parts_plan,
+    dump_parts_request,
+    dump_report,
+    dump_task,
+    load_claim,
+    load_parts_plan,
+    load_parts_request,
+    load_report,
+    load_task,
+)
 from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.domain.offer import Progress
 from stemwright_server.domain.report import (
     Completed,
     Failed,
+    PartsPlan,
+    PartsRequest,
     Progressed,
     Publishing,
     Report,
@@ -63,6 +75,16 @@ def test_a_task_survives() -> None:
 )
 def test_a_report_survives(report: Report) -> None:
     assert load_report(dump_report(report)) == report
+
+
+def test_what_is_said_about_parts_survives() -> None:
+    request = PartsRequest(job_id="j", attempt=1, name="a", size=1 << 40, nonce="n")
+    assert load_parts_request(dump_parts_request(request)) == request
+    plan = PartsPlan(upload_id="u", part_bytes=5 << 20, urls=("https://a/1", "https://a/2"))
+    assert load_parts_plan(dump_parts_plan(plan)) == plan
+    file = UploadedFile(name="a", size=1, sha256="0", upload_id="u", etags=('"1"', '"2"'))
+    completed = Completed(job_id="j", attempt=1, files=(file,))
+    assert load_report(dump_report(completed)) == completed
 
 
 def test_infinite_decibels_become_null_which_every_reader_of_json_knows() -> None:

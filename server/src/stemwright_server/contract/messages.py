@@ -12,6 +12,8 @@ from stemwright_server.domain.report import (
     Completed,
     Failed,
     Leave,
+    PartsPlan,
+    PartsRequest,
     Progressed,
     Publishing,
     Report,
@@ -25,6 +27,8 @@ _TASK = TypeAdapter(Task)
 _CLAIM = TypeAdapter(ClaimRequest)
 _LEAVE = TypeAdapter(Leave)
 _ANSWER = TypeAdapter(ReportAnswer)
+_PARTS_REQUEST = TypeAdapter(PartsRequest)
+_PARTS_PLAN = TypeAdapter(PartsPlan)
 _REPORT: TypeAdapter[Report] = TypeAdapter(
     Annotated[Progressed | Publishing | Completed | Failed, Field(discriminator="kind")]
 )
@@ -87,3 +91,23 @@ def dump_answer(answer: ReportAnswer) -> bytes:
 def load_answer(body: bytes) -> ReportAnswer:
     """The answer in ``body``. Raises InvalidRequest."""
     return _load(_ANSWER, "answer", body)
+
+
+def dump_parts_request(request: PartsRequest) -> bytes:
+    """The request as JSON."""
+    return _PARTS_REQUEST.dump_json(request)
+
+
+def load_parts_request(body: bytes) -> PartsRequest:
+    """The request in ``body``. Raises InvalidRequest."""
+    return _load(_PARTS_REQUEST, "request for parts", body)
+
+
+def dump_parts_plan(plan: PartsPlan) -> bytes:
+    """The plan as JSON."""
+    return _PARTS_PLAN.dump_json(plan)
+
+
+def load_parts_plan(body: bytes) -> PartsPlan:
+    """The plan in ``body``. Raises InvalidRequest."""
+    return _load(_PARTS_PLAN, "plan", body)

@@ -41,6 +41,9 @@ class Task:
     timeout_seconds: float  # how long the attempt may take in all
     max_seconds: float | None  # cap on decoded audio
     max_bytes: int  # cap on the input
+    parts_over: int | None = (
+        None  # outputs of more bytes go in parts, on URLs that the worker asks for; None: none does
+    )
     source: str = ""  # which source fetches the input; "": it lies in the blob store
     correlation_id: str | None = None
     traceparent: str | None = None  # W3C trace context
@@ -91,6 +94,28 @@ class UploadedFile:
     sha256: str
     duration: float | None = None
     crc32: int | None = None
+    upload_id: str = ""  # it went in parts, which the API has yet to put together
+    etags: tuple[str, ...] = ()  # of the parts, in order, as the store named them
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsRequest:
+    """A worker asks for URLs to upload a large output in parts."""
+
+    job_id: str
+    attempt: int
+    name: str  # of the output
+    size: int  # bytes
+    nonce: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsPlan:
+    """Where the parts of an output go: one PUT for each URL, in order."""
+
+    upload_id: str
+    part_bytes: int  # of every part but the last
+    urls: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

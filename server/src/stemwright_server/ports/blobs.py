@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
+
+from stemwright_server.domain.report import PartsPlan
 
 
 class Part(Protocol):
@@ -50,6 +52,22 @@ class BlobStore(Protocol):
         """Scheme, host and port of the URLs that callers get; None: they are the API's own."""
         ...
 
+    @property
+    def parts_over(self) -> int | None:
+        """Bytes over which a blob has to be uploaded in parts; None: any size goes in one PUT."""
+        ...
+
+    def begin_parts(self, key: str, *, size: int, expires_at: float) -> PartsPlan:
+        """URLs for a worker to upload ``size`` bytes in parts, until ``expires_at``. Raises TooLarge.
+
+        Nothing is seen of them under the key before ``finish_parts``; ``delete_prefix`` removes them.
+        """
+        ...
+
+    def finish_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        """Make one blob of the parts. Raises NotFound if there is no such upload, or no more."""
+        ...
+
     def size(self, key: str) -> int | None:
         """Bytes, or None if there is no such blob."""
         ...
@@ -87,7 +105,7 @@ class BlobStore(Protocol):
         ...
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove every blob whose key begins with ``prefix``, which ends with a slash."""
+        """Remove every blob whose key begins with ``prefix``, which ends with a slash, and parts of what was to be one."""
         ...
 
     def end_abandoned(self, begun_before: float) -> None:

@@ -48,6 +48,14 @@ class StorageSettings(Section):
         None, validation_alias="S3_SECRET_ACCESS_KEY", description="The key's secret."
     )
 
+    part_bytes: int = Field(
+        64 << 20,
+        ge=5 << 20,
+        le=5 << 30,
+        description="Workers upload stems of more bytes than this to the bucket in parts of this size (S3 takes 5 GiB in "
+        "one piece). A part that fails is sent again by itself.",
+    )
+
     def s3_options(self) -> S3Options | None:
         """The bucket to use, or None for local files."""
         from stemwright_server.adapters.blobs.s3_client import S3Options

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from stemwright_server.domain.job import Job
-from stemwright_server.domain.report import ClaimRequest, Task, TaskOutput
+from stemwright_server.domain.errors import Conflict, TooLarge
+from stemwright_server.domain.job import Job, JobState
+from stemwright_server.domain.report import ClaimRequest, PartsPlan, PartsRequest, Task, TaskOutput
 from stemwright_server.usecases import journal
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.reuse import reuse
@@ -48,7 +49,7 @@ def _task(parts: Parts, job: Job, worker: str, writable_until: float) -> Task:
     if track is None or (track.sha256 is None and not track.source):
         raise RuntimeError(f"job {job.id} was queued for a track without bytes")  # submit and expire_tracks forbid it
     prefix = job.prefix(job.attempt)
-    max_bytes = 64 * max(parts.limits.max_bytes, 1 << 20)  # stems are larger than the mix, but not without end
+    max_bytes = _most_bytes(parts)
     outputs = tuple(
         TaskOutput(
             name=spec.name,
@@ -78,10 +79,29 @@ def _task(parts: Parts, job: Job, worker: str, writable_until: float) -> Task:
         timeout_seconds=parts.limits.job_seconds,
         max_seconds=_least(parts.limits.max_seconds, job.extras.max_seconds),
         max_bytes=min(parts.limits.max_bytes, job.extras.max_bytes or parts.limits.max_bytes),
+        parts_over=parts.blobs.parts_over,
         source=track.source,
         correlation_id=job.extras.correlation_id,
         traceparent=waited.traceparent or job.extras.traceparent,
     )
+
+
+def begin_parts(parts: Parts, request: PartsRequest) -> PartsPlan:
+    """URLs for a large output of a running attempt. Raises Conflict for any other, and TooLarge."""
+    job = parts.repository.job(request.job_id)
+    if job is None or job.state is not JobState.RUNNING or job.attempt != request.attempt:
+        raise Conflict("The attempt does not run any more.")
+    spec = next((spec for spec in job.outputs if spec.name == request.name), None)
+    if spec is None or spec.name in job.extras.upload_urls:
+        raise Conflict(f"The job has no output {request.name!r} to upload here.")
+    if request.size > _most_bytes(parts):
+        raise TooLarge(f"{request.name} has {request.size} bytes; at most {_most_bytes(parts)} are allowed.")
+    expires_at = parts.clock() + parts.limits.job_seconds + _UPLOAD_SLACK
+    return parts.blobs.begin_parts(job.prefix(job.attempt) + spec.filename, size=request.size, expires_at=expires_at)
+
+
+def _most_bytes(parts: Parts) -> int:
+    return 64 * max(parts.limits.max_bytes, 1 << 20)  # stems are larger than the mix, but not without end
 
 
 def _least(*caps: float | None) -> float | None:

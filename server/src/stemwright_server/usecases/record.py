@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from stemwright_server.domain.errors import StorageFull, Unavailable
+from stemwright_server.domain.errors import NotFound, StorageFull, Unavailable
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Event, Transition, advance
 from stemwright_server.domain.report import Completed, Failed, Report, ReportAnswer
@@ -54,8 +54,10 @@ def _with_artifacts_there(parts: Parts, report: Completed) -> Completed | Failed
     job = parts.repository.job(report.job_id)
     if job is None:
         return report
-    said = {file.name: file.size for file in report.files}
     prefix = job.prefix(report.attempt)
+    if job.state is JobState.RUNNING and job.attempt == report.attempt:
+        _put_together(parts, job, report)
+    said = {file.name: file.size for file in report.files}
     ours = [spec for spec in job.outputs if spec.name not in job.extras.upload_urls]
     wrong = [spec.name for spec in ours if said.get(spec.name) != parts.blobs.size(prefix + spec.filename)]
     if not wrong or job.state is not JobState.RUNNING:
@@ -64,3 +66,12 @@ def _with_artifacts_there(parts: Parts, report: Completed) -> Completed | Failed
     return Failed(
         job_id=report.job_id, attempt=report.attempt, code="artifact_missing", message=message, retryable=True
     )
+
+
+def _put_together(parts: Parts, job: Job, report: Completed) -> None:
+    """Outputs that came in parts: nothing of them is seen before an attempt that still counts says that all is there."""
+    files = {file.name: file for file in report.files if file.upload_id}
+    for spec in job.outputs:
+        if (file := files.get(spec.name)) is not None:
+            with suppress(NotFound):  # the report came before, and its answer was lost; the size is looked at next
+                parts.blobs.finish_parts(job.prefix(report.attempt) + spec.filename, file.upload_id, file.etags)

@@ -7,21 +7,35 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 
 from stemwright_server.contract.messages import (
     dump_claim,
     dump_leave,
+    dump_parts_request,
     dump_report,
     load_answer,
+    load_parts_plan,
     load_task,
 )
 from stemwright_server.contract.signing import sign
 from stemwright_server.domain.errors import ServiceError, Unavailable
-from stemwright_server.domain.report import ClaimRequest, Leave, Report, ReportAnswer, Task
+from stemwright_server.domain.report import (
+    ClaimRequest,
+    Leave,
+    PartsPlan,
+    PartsRequest,
+    Report,
+    ReportAnswer,
+    Task,
+    UploadedFile,
+)
 
+T = TypeVar("T")
 _CHUNK = 1 << 18
 _TRIES = 4  # of a transfer; a report is tried as long as its lease holds
 
@@ -120,16 +134,44 @@ class ApiClient:
             "Content-Digest": f"sha-256=:{digest}:",
         }
 
-        def chunks() -> Iterator[bytes]:
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    check()
-                    yield chunk
-
         def once() -> None:
-            _raise_for(self._http.put(url, content=chunks(), headers=headers), path.name)
+            body = _chunks(path, 0, path.stat().st_size, check)
+            _raise_for(self._http.put(url, content=body, headers=headers), path.name)
 
         _try(once, check)
+
+    def upload_in_parts(self, task: Task, file: UploadedFile, path: Path, check: Callable[[], None]) -> UploadedFile:
+        """PUT a large output part by part; what to report of it. Raises TransferFailed or Unavailable."""
+        plan = self._plan(task, file)
+        etags = []
+        for number, url in enumerate(plan.urls):
+            begin = number * plan.part_bytes
+            etags.append(self._put_part(url, path, begin, min(plan.part_bytes, file.size - begin), check))
+        return replace(file, upload_id=plan.upload_id, etags=tuple(etags))
+
+    def _plan(self, task: Task, file: UploadedFile) -> PartsPlan:
+        request = PartsRequest(
+            job_id=task.job_id, attempt=task.attempt, name=file.name, size=file.size, nonce=secrets.token_hex(8)
+        )
+        return load_parts_plan(self._post("/worker/parts", dump_parts_request(request), timeout=30.0).content)
+
+    def _put_part(self, url: str, path: Path, begin: int, count: int, check: Callable[[], None]) -> str:
+        def once() -> str:
+            body, headers = _chunks(path, begin, count, check), {"Content-Length": str(count)}
+            response = self._http.put(url, content=body, headers=headers)
+            _raise_for(response, f"a part of {path.name}")
+            return str(response.headers["ETag"])
+
+        return _try(once, check)
+
+
+def _chunks(path: Path, begin: int, count: int, check: Callable[[], None]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(begin)
+        while count and (chunk := file.read(min(_CHUNK, count))):
+            check()
+            count -= len(chunk)
+            yield chunk
 
 
 def _raise_for(response: httpx2.Response, what: str) -> None:
@@ -137,14 +179,15 @@ def _raise_for(response: httpx2.Response, what: str) -> None:
         raise TransferFailed(f"The store answered {response.status_code} to {what}.")
 
 
-def _try(once: Callable[[], None], check: Callable[[], None]) -> None:
-    """Again after a passing fault, with growing waits."""
-    for tried in range(1, _TRIES + 1):
+def _try(once: Callable[[], T], check: Callable[[], None]) -> T:
+    """What it returns; again after a passing fault, with growing waits."""
+    tried = 1
+    while True:
         try:
-            once()
-            return
+            return once()
         except (httpx2.HTTPError, TransferFailed) as error:
             if tried == _TRIES:
                 raise TransferFailed(f"Gave up after {tried} tries: {error}") from error
             check()
             time.sleep(0.25 * 2**tried)
+            tried += 1

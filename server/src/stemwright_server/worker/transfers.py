@@ -93,21 +93,26 @@ class Transfers:
             raise WrongResult(f"{task.model} made {', '.join(made) or 'nothing'}, announced were {announced}.")
         control.stage("uploading")
         uploaded = [_described(output, made[output.name]) for output in task.outputs]
-        external = []
+        external, done = [], []
         for output, file in zip(task.outputs, uploaded, strict=True):
             path = made[output.name].path
             if output.external:
                 external.append((output, path))
+                done.append(file)
                 continue
-            self._client.upload(
-                output.url, path, sha256=file.sha256, content_type=output.content_type, check=control.check
-            )
+            if task.parts_over is not None and file.size > task.parts_over:
+                done.append(self._client.upload_in_parts(task, file, path, control.check))
+            else:
+                self._client.upload(
+                    output.url, path, sha256=file.sha256, content_type=output.content_type, check=control.check
+                )
+                done.append(file)
             path.unlink()
         if external:
             control.ask_leave()
             for output, path in external:
                 self._put(output, path, control)
-        return tuple(uploaded)
+        return tuple(done)
 
     def _put(self, output: TaskOutput, path: Path, control: Control) -> None:
         """PUT to a URL that another attempt may hold as well: not a byte leaves once the lease is over."""

@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 
 from stemwright_server.adapters.blobs.part import Part, full_disk_is_said, part_in, sha256_of
 from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull
+from stemwright_server.domain.report import PartsPlan
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _CHUNK = 1 << 18
@@ -82,6 +83,16 @@ class LocalBlobs:
             content_type=query.get("type", ""),
             filename=query.get("name", ""),
         )
+
+    # In parts: never, one PUT takes whatever the disk does
+
+    parts_over = None
+
+    def begin_parts(self, key: str, *, size: int, expires_at: float) -> PartsPlan:
+        raise Conflict("Files on a disk are uploaded in one piece.")
+
+    def finish_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        raise NotFound("No such upload.")
 
     # Writing
 

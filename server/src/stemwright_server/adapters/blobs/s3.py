@@ -2,14 +2,16 @@
 
 A presigned PUT can be used more than once and caps no size. What that costs is paid elsewhere: an upload is looked at
 whole before it is used, workers check the hash of what they get, and each attempt writes under a prefix of its own.
+S3's own cap on it is 5 GiB; so workers upload large outputs in parts, each on a URL of its own.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,8 +23,9 @@ import structlog
 
 from stemwright_server.adapters.blobs.part import Part, full_disk_is_said, part_in, sha256_of
 from stemwright_server.adapters.blobs.s3_client import S3Options
-from stemwright_server.adapters.blobs.s3_service import S3Service
+from stemwright_server.adapters.blobs.s3_service import MOST_PARTS, S3Service
 from stemwright_server.domain.errors import Conflict, NotFound, Unavailable
+from stemwright_server.domain.report import PartsPlan
 
 _OURS = ("uploads/", "outputs/")  # a bucket may hold other things
 _ROUND = 3600.0  # seconds between two looks for abandoned uploads
@@ -38,15 +41,18 @@ class S3Blobs:
         work_dir: Path,
         *,
         outside: S3Service | None = None,
+        part_bytes: int = 64 << 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``work_dir``: for copies to look at; this process's alone, and emptied here.
 
+        ``part_bytes``: workers upload more than this in parts of this size.
         ``outside``: the bucket as callers reach it, if that is not how the service and its workers do.
         """
         self._service = service
         self._outside = outside or service
         self._work_dir = work_dir
+        self._part_bytes = part_bytes
         self._clock = clock
         self._next_round = 0.0
         self._rounds = Lock()
@@ -67,6 +73,21 @@ class S3Blobs:
 
     def _for(self, inside: bool) -> S3Service:
         return self._service if inside else self._outside
+
+    @property
+    def parts_over(self) -> int:
+        return self._part_bytes
+
+    def begin_parts(self, key: str, *, size: int, expires_at: float) -> PartsPlan:
+        part_bytes = max(self._part_bytes, math.ceil(size / MOST_PARTS))
+        count = max(1, math.ceil(size / part_bytes))
+        upload_id = self._service.begin_parts(key)
+        seconds = expires_at - self._clock()
+        urls = (self._service.generate_presigned_part_url(key, upload_id, n + 1, seconds) for n in range(count))
+        return PartsPlan(upload_id=upload_id, part_bytes=part_bytes, urls=tuple(urls))
+
+    def finish_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        self._service.finish_parts(key, upload_id, etags)
 
     def size(self, key: str) -> int | None:
         try:
@@ -112,6 +133,7 @@ class S3Blobs:
         self._service.delete_file(key)
 
     def delete_prefix(self, prefix: str) -> None:
+        self._service.end_uploads(prefix, datetime.now(UTC))
         self._service.delete_objects(found.key for found in self._service.iterate_objects(prefix))
 
     def end_abandoned(self, begun_before: float) -> None:
@@ -127,7 +149,7 @@ class S3Blobs:
         """A bucket is never full."""
 
 
-def open_bucket(options: S3Options, work_dir: Path, *, public_endpoint: str | None) -> S3Blobs:
+def open_bucket(options: S3Options, work_dir: Path, *, public_endpoint: str | None, part_bytes: int) -> S3Blobs:
     """The blobs of a bucket that was looked at. Raises Unavailable if it is not there, or refuses us.
 
     A store that does not answer now may do so later: that is only logged.
@@ -139,7 +161,7 @@ def open_bucket(options: S3Options, work_dir: Path, *, public_endpoint: str | No
             raise
         _log.warning("storage_not_ready", code=error.code, error=str(error))
     outside = S3Service(replace(options, endpoint=public_endpoint)) if public_endpoint else None
-    return S3Blobs(S3Service(options), work_dir, outside=outside)
+    return S3Blobs(S3Service(options), work_dir, outside=outside, part_bytes=part_bytes)
 
 
 def _attachment(filename: str) -> str:

@@ -6,7 +6,7 @@ Requests that fail in passing (5xx, throttling, broken connections) are tried ag
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from stemwright_server.adapters.blobs.s3_client import S3Options, errors_said, m
 from stemwright_server.domain.errors import NotFound, ServiceError, Unavailable
 
 MAX_URL_SECONDS = 7 * 86400  # S3's own limit
+MOST_PARTS = 10_000  # likewise, of one upload
 _DELETED_AT_ONCE = 1000  # likewise
 _COPIED_AT_ONCE = 5 << 30  # likewise; more is copied in parts
 _PIECE = 1 << 18  # bytes read at once
@@ -132,6 +133,30 @@ class S3Service:
 
         part = self._options.part_bytes
         return TransferConfig(multipart_threshold=part + 1, multipart_chunksize=part, max_concurrency=4)
+
+    # In parts, by somebody who has only URLs
+
+    def begin_parts(self, s3_key: str) -> str:
+        """Begin an upload in parts; its id. ``end_uploads`` removes it, if ``finish_parts`` never comes."""
+        content_type = mimetypes.guess_type(s3_key)[0] or "application/octet-stream"
+        with errors_said(self._options):
+            begun = self._client.create_multipart_upload(
+                Bucket=self._options.bucket, Key=s3_key, ContentType=content_type
+            )
+        return str(begun["UploadId"])
+
+    def generate_presigned_part_url(self, s3_key: str, upload_id: str, number: int, expires_in: float = 3600.0) -> str:
+        """A URL that takes the PUT of one part (the first is 1); the answer's ETag is needed at the end."""
+        return self._presign("upload_part", expires_in, Key=s3_key, UploadId=upload_id, PartNumber=number)
+
+    def finish_parts(self, s3_key: str, upload_id: str, etags: Sequence[str]) -> str:
+        """Make the object of its parts, in order. The ``s3://`` URL. Raises NotFound if there is no such upload."""
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
+        with errors_said(self._options):
+            self._client.complete_multipart_upload(
+                Bucket=self._options.bucket, Key=s3_key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+            )
+        return self.url(s3_key)
 
     # Reading
 
@@ -270,7 +295,7 @@ class S3Service:
             "get_object", expires_in, Key=s3_key, **{name: said for name, said in headers.items() if said}
         )
 
-    def _presign(self, operation: str, expires_in: float, **params: str) -> str:
+    def _presign(self, operation: str, expires_in: float, **params: str | int) -> str:
         seconds = max(1, min(round(expires_in), MAX_URL_SECONDS))
         with errors_said(self._options):
             url = self._client.generate_presigned_url(

@@ -1,4 +1,4 @@
-"""``POST /worker/claim``, ``/worker/report`` and ``/worker/leave``: signed bodies as ``contract`` words them."""
+"""``POST /worker/claim``, ``/report``, ``/parts`` and ``/leave``: signed bodies as ``contract`` words them."""
 
 import time
 from collections.abc import Callable
@@ -11,11 +11,19 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from stemwright_server.adapters.broker.embedded import EmbeddedBroker
-from stemwright_server.contract.messages import dump_answer, dump_task, load_claim, load_leave, load_report
+from stemwright_server.contract.messages import (
+    dump_answer,
+    dump_parts_plan,
+    dump_task,
+    load_claim,
+    load_leave,
+    load_parts_request,
+    load_report,
+)
 from stemwright_server.contract.signing import Verifier
 from stemwright_server.dialects.common import Problem, absolute_to
 from stemwright_server.domain.report import ClaimRequest, Progressed, Task
-from stemwright_server.usecases.claim import claim
+from stemwright_server.usecases.claim import begin_parts, claim
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import record
 from stemwright_server.usecases.workers import Presence, worker_left, worker_lost
@@ -75,6 +83,14 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
                 "reported", kind=report.kind, job_id=report.job_id, attempt=report.attempt, accepted=answer.accepted
             )
         return Response(dump_answer(answer), media_type=_JSON)
+
+    @router.post("/parts", responses=_REFUSED)
+    async def take_parts_request(request: Request) -> Response:
+        """URLs to upload a large output in parts; they are put together when the attempt has completed."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        plan = await run_in_threadpool(begin_parts, parts, load_parts_request(body))
+        return Response(dump_parts_plan(plan), media_type=_JSON)
 
     @router.post("/leave", status_code=204, responses=_REFUSED)
     async def leave(request: Request) -> Response:
