@@ -240,6 +240,8 @@ class RabbitMQ:
     def stop(self) -> None:
         """At once, as by the kernel."""
         ended(self.process)
+        # The script is gone first; a node that is started beside Erlang's machine as it dies is refused its name.
+        until(lambda: not listens(self._port), what="RabbitMQ to be gone")
 
     def close(self) -> None:
         """For good."""
