@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemwright_server.bootstrap import devices
+from stemwright_server.bootstrap_worker import devices
 from stemwright_server.settings import Settings
 
 

@@ -165,6 +165,23 @@ def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_not(tmp_path: Path)
         assert not list((service.data_dir / "work").glob("*/*"))
 
 
+@pytest.mark.parametrize(
+    "params",
+    [{"spill": 3_000_000}, {"spill": 3_000_000, "deaf": 600.0}, {"segments": 1}],
+    ids=["in a model that listens", "in a deaf one", "by the stems alone"],
+)
+def test_a_job_over_the_cap_on_the_disk_fails_and_leaves_nothing(tmp_path: Path, params: dict[str, Any]) -> None:
+    settings = {"STEMWRIGHT_WORK_BYTES": "2000000", "STEMWRIGHT_STOP_SECONDS": "0.5"}
+    with running(tmp_path / "data", settings) as service:
+        client = service.client
+        large, small = client.upload(wav(50.0)), client.upload(wav(seed=1))  # 800 kB; each stem as much as the mix
+        job = client.wait(large, client.submit(large, **params), "failed", seconds=60.0)
+        assert (job["attempt"], job["error"]["code"]) == (1, "work_folder_full")
+        assert "at most 2000000" in job["error"]["message"]
+        until(lambda: not list((service.data_dir / "work").glob("*/*")), what="its files to go")
+        assert client.wait(small, client.submit(small), "completed", seconds=60.0)["attempt"] == 1
+
+
 def test_a_second_service_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with running(tmp_path / "data") as service:
         second = subprocess.run(

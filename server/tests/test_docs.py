@@ -53,6 +53,7 @@ def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.Monke
         "jwt_algorithm": "HS512",
         "device": "cpu",
         "workers": "3",
+        "work_bytes": "1000",
         "database_url": "postgresql://u:p@h/d",
         "broker_url": "amqp://h",
         "prometheus_port": "9090",

@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from stemwright_server.bootstrap import build_worker
+from stemwright_server.bootstrap_worker import build_worker
 from stemwright_server.telemetry import configure_logging
 from stemwright_server.worker.tether import tie_to_parent
 

@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery, signals
 
 from stemwright_server.adapters.broker.celery_app import celery_app
-from stemwright_server.bootstrap import build_worker, worker_config
+from stemwright_server.bootstrap_worker import build_worker, worker_config
 from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.settings import Settings
 from stemwright_server.telemetry import configure_logging

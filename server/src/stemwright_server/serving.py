@@ -18,7 +18,8 @@ from typing import Any
 import structlog
 import uvicorn
 
-from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api, local_devices, worker_config
+from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api
+from stemwright_server.bootstrap_worker import local_devices, worker_config
 from stemwright_server.domain.errors import InvalidRequest, ServiceError, Unavailable
 from stemwright_server.settings import Settings
 from stemwright_server.usecases.sweep import sweep

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from stemwright_server.bootstrap import devices, worker_config
+from stemwright_server.bootstrap_worker import devices, worker_config
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.settings import Settings
 from stemwright_server.worker.client import ApiClient

@@ -36,6 +36,12 @@ class QueueSettings(Section):
     work_dir: Path | None = Field(
         None, description="Where workers outside `serve` keep the files of the task at hand. Unset: the system's place."
     )
+    work_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="Cap on what one task may keep on the disk of its worker, bytes: the mix, the stems and temporary "
+        "files. A job over it fails with `work_folder_full`. Unset: none.",
+    )
     worker_least_priority: int = Field(
         0, ge=0, le=9, description="Workers take no job below this priority: some can be kept for what is urgent."
     )

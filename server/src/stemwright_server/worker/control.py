@@ -198,16 +198,18 @@ class Control:
             self._changed.wait_for(lambda: self._closed, seconds)
 
     def _time_out(self) -> None:
-        limit = self._task.timeout_seconds
-        message = f"The attempt took longer than the {limit:.0f} s allowed."
+        self.fail("timeout", f"The attempt took longer than the {self._task.timeout_seconds:.0f} s allowed.")
+
+    def fail(self, code: str, message: str) -> None:
+        """End the attempt for good, from a thread beside it, whatever the model does."""
         failed = Failed(
-            job_id=self._task.job_id, attempt=self._task.attempt, code="timeout", message=message, retryable=False
+            job_id=self._task.job_id, attempt=self._task.attempt, code=code, message=message, retryable=False
         )
         try:
             self._send(failed)
         except ServiceError as error:
             _log.warning("report_failed", error=str(error))  # the lease then ends it
-        self._stop("timeout")
+        self._stop(code)
 
     def _stop(self, reason: str) -> None:
         """Ask the model to stop; if it does not, end the process: the attempt must not outlive its right to run."""

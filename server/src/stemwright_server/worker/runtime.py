@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Protocol
@@ -18,6 +19,7 @@ from stemwright_server.domain.report import Completed, Failed, Report, ReportAns
 from stemwright_server.ports.tracing import NO_TRACER, Tracer
 from stemwright_server.worker.client import ApiClient
 from stemwright_server.worker.control import Control, Pace
+from stemwright_server.worker.disk import DiskCap, WorkFolderFull
 from stemwright_server.worker.fuse import Fuse
 from stemwright_server.worker.gpu import GpuMeter
 from stemwright_server.worker.model import LoadedModel, Model, RunRequest, Stopped
@@ -43,6 +45,7 @@ class Identity:
     worker: str  # unique for each process ever started
     device: str
     work_dir: Path  # this worker's alone
+    work_bytes: int | None = None  # cap on what one task keeps there
     least_priority: int = 0  # it takes no job below this
 
 
@@ -151,7 +154,9 @@ class Runtime:
                     fuse=self._fuse,
                     gpus=self._gpus,
                 ) as control:
-                    report = self._attempt(task, workdir, control)
+                    over = partial(_give_up, control)
+                    with DiskCap(workdir, self._identity.work_bytes, over) as disk:
+                        report = self._attempt(task, workdir, control, disk)
                 if report is not None:
                     self._finish(task, report)
             finally:
@@ -159,22 +164,22 @@ class Runtime:
                 tempfile.tempdir = None
                 shutil.rmtree(workdir, ignore_errors=True)
 
-    def _attempt(self, task: Task, workdir: Path, control: Control) -> Report | None:
+    def _attempt(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
         """What to report at the end; None if the attempt was stopped. All of it is a span, each stage a part of it."""
         span = self._tracer.begin(
             "attempt", parent=task.traceparent, kind="consumer", job_id=task.job_id, attempt=task.attempt
         )
-        report = self._tried(task, workdir, control)
+        report = self._tried(task, workdir, control, disk)
         for stage, began, ended in control.stages():
             span.part(_SPANS.get(stage, stage), began=began, ended=ended)
         error = "stopped" if report is None else report.code if isinstance(report, Failed) else None
         span.end(error=error, model=task.variation, service=task.model, device=self._identity.device)
         return report
 
-    def _tried(self, task: Task, workdir: Path, control: Control) -> Report | None:
+    def _tried(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
         began = time.monotonic()
         try:
-            report = self._work(task, workdir, control)
+            report = self._work(task, workdir, control, disk)
         except Exception as error:
             if control.stopped is not None:  # however a model words it
                 _log.info("attempt_stopped", reason=control.stopped)
@@ -184,8 +189,9 @@ class Runtime:
         _log.info("attempt_done", seconds=round(time.monotonic() - began, 3))
         return report
 
-    def _work(self, task: Task, workdir: Path, control: Control) -> Completed:
+    def _work(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Completed:
         source, title = self._transfers.fetch(task, workdir, control)
+        disk.check()
         control.stage("loading")
         loaded = self._load(task)
         results = workdir / "out"
@@ -198,6 +204,7 @@ class Runtime:
             max_seconds=task.max_seconds,
         )
         result = loaded.run(request, control.on_progress)
+        disk.check()
         return Completed(
             job_id=task.job_id,
             attempt=task.attempt,
@@ -234,6 +241,10 @@ class Runtime:
                 if time.monotonic() > deadline:
                     return
                 time.sleep(0.5)
+
+
+def _give_up(control: Control, error: WorkFolderFull) -> None:
+    control.fail(error.code, str(error))
 
 
 def _failed(task: Task, error: Exception, workdir: Path) -> Failed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import tempfile
 import time
 import wave
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "format": "wav",
     "normalize": False,
     "deaf": 0.0,  # seconds without a call of on_progress
+    "spill": 0,  # bytes written to a temporary file
     "hold": 0,  # seconds without letting any other thread run
 }
 
@@ -79,6 +81,9 @@ class Loaded:
         return RunResult(files=files, report={"sum_db": -120.0}, duration=frames / rate, sample_rate=rate)
 
     def _misbehave(self, params: Mapping[str, Any], source: Path) -> None:
+        if params["spill"]:
+            with tempfile.NamedTemporaryFile(delete=False) as file:
+                file.write(os.urandom(params["spill"]))
         time.sleep(params["deaf"])
         if params["hold"]:
             ctypes.PyDLL(None).sleep(params["hold"])  # unlike CDLL, it keeps the interpreter's lock
