@@ -81,9 +81,11 @@ class CeleryBroker(EmbeddedBroker):
             with app.amqp.Producer(connection, auto_declare=False) as producer:
                 while work is not None:
                     rings, reminder = work
-                    self._send(app, producer, rings)
-                    if reminder is not None:
+                    if reminder is not None:  # first: it knows nothing of jobs that came after it was written
                         self._top_up(app, producer, reminder)
+                        reminded = {each.job_id for each in reminder}
+                        rings = [each for each in rings if each.job_id not in reminded]
+                    self._send(app, producer, rings)
                     work = self._next(connection)
 
     def _next(self, connection: Any = None) -> tuple[list[Waiting], Sequence[Waiting] | None] | None:
