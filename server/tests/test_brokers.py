@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -114,12 +115,15 @@ def test_the_most_urgent_job_is_next_and_an_urgent_lane_is_never_held_up(tmp_pat
 
             def split(priority: int) -> str:
                 asked = {"versionId": f"v{priority}", "audioUrl": f"{store.url}/a.wav", "aiModel": "half"}
-                return str(backend.split(webhook=receiver.url, priority=priority, **asked).json()["jobId"])
+                asked["correlationId"] = f"order-{priority}"
+                ids = {"X-Request-ID": f"request-{priority}"}
+                answer = backend.split(headers=ids, webhook=receiver.url, priority=priority, **asked)
+                return str(answer.json()["jobId"])
 
             def order() -> list[str]:
                 return [line["job_id"] for line in service.logged() if line["event"] == "claimed"]
 
-            with worker_of(service, tmp_path / "w", settings):
+            with worker_of(service, tmp_path / "w", settings) as worker:
                 file_id = client.upload(wav())
                 busy = client.submit(file_id, segments=9999, sleep=0.1)
                 client.wait_for_segment(file_id, busy, seconds=240.0)
@@ -129,6 +133,11 @@ def test_the_most_urgent_job_is_next_and_an_urgent_lane_is_never_held_up(tmp_pat
                 until(lambda: len(order()) == 5, seconds=240.0, what="all to be taken")
                 assert order() == [busy, high, normal, low, lower]
                 until(lambda: receiver.of(lower), seconds=240.0, what="the last webhook")
+                for log in (service.log, worker.log):  # the same ids in the lines of both
+                    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+                    said = [line for line in lines if line.get("job_id") == high and "correlation_id" in line]
+                    assert said
+                    assert {(line["correlation_id"], line["request_id"]) for line in said} == {("order-9", "request-9")}
             with worker_of(service, tmp_path / "w", settings, queues="stemwright.gain.high"):
                 low, high = split(3), split(8)
                 until(lambda: receiver.of(high), seconds=240.0, what="the urgent one to end")

@@ -140,6 +140,8 @@ class Runtime:
     def _run(self, task: Task) -> None:
         """One attempt, whatever comes: the one place where every exception is caught."""
         names = {"job_id": task.job_id, "attempt": task.attempt, "request_id": task.request_id, "file_id": task.file_id}
+        if task.correlation_id is not None:
+            names["correlation_id"] = task.correlation_id
         workdir = self._identity.work_dir / f"{task.job_id}-{task.attempt}"
         with structlog.contextvars.bound_contextvars(**names, model=task.model, variation=task.variation):
             workdir.mkdir()
