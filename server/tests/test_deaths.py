@@ -64,6 +64,7 @@ def test_a_job_that_kills_its_worker_fails_after_three_attempts_and_others_go_on
         assert not [name for name in service.files() if f"outputs/{bad}" in name]
 
 
+@pytest.mark.chaos
 def test_sigterm_gives_the_running_job_back_uncharged_and_ends_everything(tmp_path: Path) -> None:
     settings = {"STEMWRIGHT_MAX_ATTEMPTS": "1"}  # one charged attempt would fail the job
     with running(tmp_path / "data", settings) as service:

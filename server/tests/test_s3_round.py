@@ -118,6 +118,7 @@ def test_a_song_that_is_replaced_after_it_was_looked_at_is_not_used(
     service.client.wait(announced["file_id"], blocked, "completed", "failed", seconds=60.0)
 
 
+@pytest.mark.chaos
 def test_with_a_fifth_of_all_requests_refused_everything_completes(
     s3_server: S3Server, bucket: S3Service, tmp_path: Path, seed: int
 ) -> None:
@@ -150,6 +151,7 @@ def test_with_a_fifth_of_all_requests_refused_everything_completes(
         assert way.refused >= way.passed * 0.1
 
 
+@pytest.mark.chaos
 def test_large_stems_go_in_parts_and_those_of_a_dead_attempt_are_removed(s3_server: S3Server, tmp_path: Path) -> None:
     bucket = s3_server.bucket("large")
     with flaky_way(s3_server, share=0.1, seed=3) as way:

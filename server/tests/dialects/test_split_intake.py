@@ -114,6 +114,7 @@ def test_a_request_is_taken_once_even_after_a_restart(tmp_path: Path, seed: int)
         assert backend.queue_status()["queue_depth"] == 1
 
 
+@pytest.mark.chaos
 def test_one_idempotency_key_and_a_hundred_requests_at_once_make_one_job(backend: Backend, seed: int) -> None:
     """Bar 13. They are equal to the byte and signed within one second: a key makes that a second try, no replay."""
     before = backend.queue_status()["queue_depth"]
