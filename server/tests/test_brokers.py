@@ -105,6 +105,18 @@ def test_a_celery_worker_survives_queues_that_are_not_back_yet(tmp_path: Path, r
             assert worker.log.read_text().count("NOT_FOUND - no queue") >= 4
 
 
+def test_a_worker_that_asks_the_api_itself_does_not_need_the_broker(tmp_path: Path, redis: Redis) -> None:
+    settings = SECRET | {"BROKER_URL": redis.url}
+    with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings, celery=False):
+        client = service.client
+        file_id = client.upload(wav())
+        redis.stop()
+        try:
+            assert client.wait(file_id, client.submit(file_id), "completed", seconds=240.0)["attempt"] == 1
+        finally:
+            redis.start()
+
+
 def test_the_most_urgent_job_is_next_and_an_urgent_lane_is_never_held_up(tmp_path: Path, broker: Broker) -> None:
     with serving() as store, Receiver() as receiver:
         store.answers["/a.wav"] = body(wav())
