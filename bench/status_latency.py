@@ -1,27 +1,33 @@
 """How long a status call takes while many poll, some upload and a job runs.
 
-    python bench/status_latency.py --pollers 50 --uploaders 5 --seconds 30
+    python bench/status_latency.py --pollers 50 --uploaders 5 --seconds 60
 
-Starts a service of its own on this machine, with the model that ships, and prints p50, p95, p99 and the longest, in
-milliseconds. Each poller asks once a second, as a page without live events would.
+Starts a service of its own on this machine, with the model that ships at work all the time, and prints p50, p95, p99 and
+the longest, in milliseconds. The pollers are a process of their own and so are the uploaders (``callers.py``), on plain
+sockets: what is measured is the service, not the client's interpreter.
+
+Each poller asks once a second over one connection, at moments fixed beforehand, as a page without live events does. A
+call counts from the moment it was *due*: one that has to wait because the one before took long is late by that much, and
+is counted so (no coordinated omission). Each uploader sends a song of 20 seconds (3.5 MB), waits two seconds, and so on.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import io
-import random
+import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
+from callers import get, send, song
 
-RATE = 44100
+HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -29,77 +35,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pollers", type=int, default=50)
     parser.add_argument("--uploaders", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--warm", type=float, default=10.0, help="seconds before what counts begins")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        command = [str(Path(sys.executable).with_name("stemwright")), "serve", "--port", "0", "--data-dir", folder]
-        with (
-            Path(folder, "log").open("wb") as log,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as service,
-        ):
-            try:
-                assert service.stdout is not None
-                url = service.stdout.readline().split()[-1]
-                took, jobs = asyncio.run(load(url, args.pollers, args.uploaders, args.seconds))
-            except BaseException:
-                print(Path(folder, "log").read_text()[-3000:], file=sys.stderr)
-                raise
-            finally:
-                service.terminate()
-    took.sort()
-    shown = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "longest": 1.0}
-    words = "  ".join(
-        f"{name} {1000 * took[min(len(took) - 1, int(at * len(took)))]:.1f} ms" for name, at in shown.items()
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as url:
+        job_id = send(url, song(1750.0, rate=16000, channels=1))  # at work longer than all of this
+        while get(url, f"/api/status/{job_id}")["status"] != "processing":
+            time.sleep(0.2)
+        until = args.warm + args.seconds
+        clients = [
+            caller("poll", url, job_id, str(args.pollers), str(until)),
+            caller("upload", url, str(args.uploaders), str(until)),
+        ]
+        polled, uploaded = (json.loads(each.communicate()[0]) for each in clients)
+        state = get(url, f"/api/status/{job_id}")
+        assert state["status"] == "processing", state  # it ran to the end of what was measured
+    took = sorted(1000 * seconds for due, seconds in polled["took"] if due >= args.warm)
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} threads, load {os.getloadavg()[0]:.1f} at the end"
     )
-    print(f"{len(took)} status calls by {args.pollers} pollers, {jobs} uploads by {args.uploaders}: {words}")
+    print(f"{len(took)} status calls by {args.pollers} pollers, {polled['failed']} failed; {uploaded['sent']} uploads")
+    print(f"by {args.uploaders}, {uploaded['failed']} failed; the job went from {0} to {state['progress']} %")
+    shown = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "longest": 1.0}
+    print("  ".join(f"{name} {took[min(len(took) - 1, int(at * len(took)))]:.1f} ms" for name, at in shown.items()))
 
 
-async def load(url: str, pollers: int, uploaders: int, seconds: float) -> tuple[list[float], int]:
-    """Seconds of every status call, and how many uploads there were beside."""
-    async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=60.0) as http:
-        job_id = await upload(http, song(120.0))
-        while (await http.get(f"/api/status/{job_id}")).json()["status"] == "queued":
-            await asyncio.sleep(0.2)
-        took: list[float] = []
-        end = time.monotonic() + seconds
-
-        async def poll() -> None:
-            await asyncio.sleep(random.random())
-            while time.monotonic() < end:
-                began = time.perf_counter()
-                (await http.get(f"/api/status/{job_id}")).raise_for_status()
-                took.append(time.perf_counter() - began)
-                await asyncio.sleep(1.0)
-
-        async def keep_uploading() -> int:
-            count = 0
-            while time.monotonic() < end:
-                await upload(http, song(20.0))
-                count += 1
-                await asyncio.sleep(2.0)
-            return count
-
-        _, uploads = await asyncio.gather(
-            asyncio.gather(*(poll() for _ in range(pollers))),
-            asyncio.gather(*(keep_uploading() for _ in range(uploaders))),
-        )
-        return took, sum(uploads)
+@contextmanager
+def service(folder: Path) -> Iterator[str]:
+    """A service with its data in ``folder``; its address. Its log is shown if anything fails."""
+    command = [str(Path(sys.executable).with_name("stemwright")), "serve", "--port", "0", "--data-dir", str(folder)]
+    log = folder / "log"
+    settings = {"STEMWRIGHT_WEBSERVER_UPLOAD_RATE": "", "STEMWRIGHT_WEBSERVER_MODEL": "pocket"}
+    with (
+        log.open("wb") as err,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=err, text=True, env={**os.environ, **settings}
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[-1]
+        except BaseException:
+            print(log.read_text()[-3000:], file=sys.stderr)
+            raise
+        finally:
+            process.terminate()
 
 
-async def upload(http: httpx2.AsyncClient, data: bytes) -> str:
-    """The id of a new job."""
-    answer = await http.post("/api/upload", files={"audio_file": ("noise.wav", data)}, data={"model": "pocket"})
-    answer.raise_for_status()
-    return str(answer.json()["job_id"])
-
-
-def song(seconds: float) -> bytes:
-    """A stereo wav file of noise, another one each time."""
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setparams((2, 2, RATE, 0, "NONE", ""))
-        file.writeframes(random.randbytes(4 * round(seconds * RATE)))
-    return data.getvalue()
+def caller(*words: str) -> subprocess.Popen[str]:
+    """Start ``callers.py``."""
+    return subprocess.Popen([sys.executable, str(HERE / "callers.py"), *words], stdout=subprocess.PIPE, text=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def _first_line() -> bytes:
 def main() -> None:
     """Run until told to leave, or the parent is gone."""
     config = json.loads(_first_line())
+    os.nice(config.pop("nice"))
     tie_to_parent()
     configure_logging(config.pop("log_level"))
     runtime = build_worker(**config | {"work_dir": Path(config["work_dir"])})

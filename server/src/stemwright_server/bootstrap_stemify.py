@@ -33,7 +33,7 @@ def add_stemify(app: FastAPI, settings: Settings, parts: Parts, door: Door, pres
     )
     youtube = youtube_config(settings)
     intake = Intake(parts, presence, limits, links=None if youtube is None else youtube_source(**youtube))
-    rate = rates.limit("stemify", settings.stemify_rate, door.caller)
+    rate = rates.limit("stemify", settings.stemify_rate, door.identify)
     app.include_router(stemify_router(parts, door, presence, intake, rate=rate))
     shape_errors(app, PREFIX, error_body)
 

@@ -85,6 +85,7 @@ def worker_config(
             "work_bytes": settings.work_bytes,
             "least_priority": settings.worker_least_priority,
             "traces": traces_endpoint(settings),
+            "nice": settings.worker_nice,
             "log_level": settings.log_threshold,
         }
 

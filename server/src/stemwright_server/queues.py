@@ -37,7 +37,7 @@ def build(settings: Settings) -> Celery:
 
     def runtime(worker: str, folder: Path) -> Runtime:
         given = config(worker, settings.worker_device) | {"work_dir": folder}
-        del given["log_level"]
+        del given["log_level"], given["nice"]  # Celery's own command says both
         return build_worker(**given)
 
     worker = CeleryWorker(

@@ -11,12 +11,14 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import structlog
 import uvicorn
+import uvloop
 
 from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api
 from stemwright_server.bootstrap_worker import local_devices, worker_config
@@ -28,6 +30,9 @@ from stemwright_server.worker.instance import instance
 from stemwright_server.worker.supervisor import Supervisor
 
 LOCAL_WORKER = "local-"
+# Seconds that a thread may hold the interpreter while others wait: a call waits for it several times, and with Python's
+# own 5 ms every upload that is looked at would make every call late.
+_SWITCH = 0.0005
 _LAST_WEBHOOKS = 5.0  # seconds that webhooks under way get at the end; the others are sent at the next start
 _log = structlog.get_logger(__name__)
 
@@ -57,8 +62,12 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
         try:
-            with instance(settings.data_dir / "instances", bury=bury) as me, _metrics(settings, api, host):
-                asyncio.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
+            with (
+                instance(settings.data_dir / "instances", bury=bury) as me,
+                _metrics(settings, api, host),
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
+                runner.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
         finally:
             api.parts.broker.close()
             api.bell.close()
@@ -141,12 +150,19 @@ class _Service:
         self._secret = secret
         self._workers = workers  # the ids of our workers begin so; no other worker's do
         config = uvicorn.Config(
-            api.app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5
+            api.app,
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
         )
         self._server = _Uvicorn(config)
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
+        sys.setswitchinterval(_SWITCH)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)

@@ -57,12 +57,14 @@ def main(job: dict[str, Any]) -> int:
     packages: the folder that PyAV is installed in.
     demuxer: FFmpeg's name of the one demuxer that may be used.
     skip_bytes: garbage before the first byte that the demuxer is to see.
+    nice: by how much this process gives way to others.
     cpu_seconds: seconds of processor time after which the system ends this process.
     single_page: the input is Ogg Vorbis on a single page. FFmpeg cannot tell its beginning from its end and would
         cut the wrong one: it is told to cut nothing, and the first frame, which Vorbis decodes only to prepare the
         next, is left out here.
     """
     _ignore_interrupt()
+    os.nice(job["nice"])
     _limit(job["cpu_seconds"])
     sys.path.append(job["packages"])
     import av

@@ -37,6 +37,8 @@ class InputLimits:
     """Largest file, in bytes."""
     max_seconds: float | None = None
     """Longest audio, in seconds: of what the file declares, and of what really comes out of it."""
+    nice: int = 0
+    """By how much the decoding process gives way to others, as `os.nice` has it; 19 is most."""
 
 
 def shown(path: str | os.PathLike[str]) -> str:

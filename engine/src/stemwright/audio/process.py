@@ -26,7 +26,7 @@ _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_P
 class DecodeProcess:
     """One decoding process for one open file; see `decode_child` for what it writes."""
 
-    def __init__(self, file: BinaryIO, kind: Kind, size: int, name: str, *, single_page: bool) -> None:
+    def __init__(self, file: BinaryIO, kind: Kind, size: int, name: str, *, single_page: bool, nice: int = 0) -> None:
         self._name = name
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # seek() of a buffered file may leave the descriptor where it is
         job = {
@@ -35,6 +35,7 @@ class DecodeProcess:
             "skip_bytes": kind.start if kind.garbage else 0,
             "cpu_seconds": _CPU_BASE + _CPU_PER_MEGABYTE * (size >> 20),
             "single_page": single_page,
+            "nice": nice,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(decode_child.__file__)), json.dumps(job)],

@@ -66,7 +66,7 @@ def open_audio(
         _check_size(size, limits, name)
         kind = sniff(file, name)
         said = declared(file, size, kind, name)
-        process = DecodeProcess(file, kind, size, name, single_page=said.single_page)
+        process = DecodeProcess(file, kind, size, name, single_page=said.single_page, nice=limits.nice)
     try:
         _, body = process.record()
         header = json.loads(body)

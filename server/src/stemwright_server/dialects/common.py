@@ -231,8 +231,12 @@ class Door:
         self._authenticator = authenticator
         self._public_url = public_url
 
-    def caller(self, request: Request) -> Principal:
-        """Raises Unauthenticated. A dependency of every route that is not for everybody."""
+    async def caller(self, request: Request) -> Principal:
+        """Raises Unauthenticated. A dependency of every route that is not for everybody; it needs no thread to wait in."""
+        return self.identify(request)
+
+    def identify(self, request: Request) -> Principal:
+        """The same, for those who do not await. Raises Unauthenticated."""
         return self._authenticator.authenticate(request.headers.get("Authorization"))
 
     def absolute(self, request: Request) -> Callable[[str], str]:

@@ -10,7 +10,8 @@ import math
 import time
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import Request
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # imported with the first call that is counted: the service i
     from limits.strategies import RateLimiter
 
 _COUNTED_EXACTLY = 200  # calls in a window
+_SWEEP_SECONDS = 30.0
 _log = structlog.get_logger(__name__)
 
 
@@ -34,18 +36,28 @@ class Rates:
     def __init__(self, redis_url: str | None = None) -> None:
         self._redis_url = redis_url
 
-    def limit(self, name: str, rate: str, caller_of: Callable[[Request], Principal]) -> Callable[[Request], None]:
+    def limit(self, name: str, rate: str, caller_of: Callable[[Request], Principal]) -> Callable[[Request], Any]:
         """A dependency for the routes that share one count.
 
         ``name`` tells counts apart and is shown; ``rate`` is for example ``5/hour``, or empty for no limit.
         The dependency raises TooManyRequests, and what ``caller_of`` raises.
         """
 
-        def take(request: Request) -> None:
-            if rate:
-                self.take(request, name, rate, caller_of(request))
+        def count(request: Request) -> None:
+            self.count(name, rate, caller_of, request)
 
-        return take
+        if self._redis_url is not None:
+            return count  # may wait for Redis: in a thread
+
+        async def count_here(request: Request) -> None:
+            count(request)
+
+        return count_here
+
+    def count(self, name: str, rate: str, caller_of: Callable[[Request], Principal], request: Request) -> None:
+        """What the dependency of ``limit`` does."""
+        if rate:
+            self.take(request, name, rate, caller_of(request))
 
     def take(self, request: Request, name: str, rate: str, caller: Principal) -> None:
         """Count a call of ``caller``. Raises TooManyRequests; both ways the answer's headers say what is left."""
@@ -98,7 +110,33 @@ class Rates:
     def _storage(self) -> Storage:
         from limits.storage import MemoryStorage, RedisStorage
 
-        return MemoryStorage() if self._redis_url is None else RedisStorage(self._redis_url, wrap_exceptions=True)
+        if self._redis_url is not None:
+            return RedisStorage(self._redis_url, wrap_exceptions=True)
+
+        class SeldomSweptStorage(MemoryStorage):
+            """The library starts a thread after nearly every count, to drop what has expired; here once in a while."""
+
+            @property
+            def timer(self) -> Timer:
+                return self._timer
+
+            @timer.setter
+            def timer(self, given: Timer) -> None:
+                self._timer = _Seldom(given)
+
+        return SeldomSweptStorage()
+
+
+class _Seldom(Timer):
+    """A timer that says for a while that it is still to come."""
+
+    def __init__(self, given: Timer) -> None:
+        super().__init__(given.interval, given.function)
+        self.daemon = True
+        self._until = time.monotonic() + _SWEEP_SECONDS
+
+    def is_alive(self) -> bool:
+        return time.monotonic() < self._until or super().is_alive()
 
 
 @lru_cache

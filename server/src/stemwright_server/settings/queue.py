@@ -46,6 +46,14 @@ class QueueSettings(Section):
         0, ge=0, le=9, description="Workers take no job below this priority: some can be kept for what is urgent."
     )
 
+    worker_nice: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="By how much worker processes on this machine give way to the API and others, as `nice` has it: "
+        "status calls stay quick while jobs take all processors.",
+    )
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:

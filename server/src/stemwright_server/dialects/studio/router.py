@@ -131,7 +131,7 @@ def _watching(parts: Parts, door: Door, notifier: EmbeddedNotifier) -> APIRouter
 
         A stream begins with the state of every job as it is now, so that nothing is missed by connecting late or again.
         """
-        caller = door.caller(request)
+        caller = door.identify(request)
         sent: dict[str, int] = {}
         with notifier.listen(file_id) as bell:
             while not bell.closed:
@@ -152,7 +152,7 @@ def _must_exist(parts: Parts, door: Door) -> Callable[[str, Request], None]:
     """A stream has no way to say 404 once it began: look before."""
 
     def look(file_id: str, request: Request) -> None:
-        track_status(parts, door.caller(request), file_id)
+        track_status(parts, door.identify(request), file_id)
 
     return look
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -82,8 +83,9 @@ class WebserverRoutes:
         self.intake = intake
         self.parts: Parts = intake.parts
         self.door = door
-        self.count_upload = rates.limit("uploads", upload_rate, door.caller)
-        self.count_call = rates.limit("calls", rate, door.caller)
+        self.count_upload = rates.limit("uploads", upload_rate, door.identify)
+        self.count_one_more = partial(rates.count, "uploads", upload_rate, door.identify)
+        self.count_call = rates.limit("calls", rate, door.identify)
 
     def router(self) -> APIRouter:
         """All routes of the dialect."""
@@ -157,7 +159,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
                 entry = BatchEntry(filename=file.filename)
                 try:
                     if number:  # the first was counted with the request
-                        routes.count_upload(request)
+                        routes.count_one_more(request)
                     job = intake.submit_file(caller, asked, file.filename, file.part, key=None)
                     entry = entry.model_copy(update=JobCreated.of(job).model_dump())
                 except ServiceError as error:
