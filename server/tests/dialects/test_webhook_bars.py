@@ -65,7 +65,7 @@ def settings(receiver: Receiver, store: Origin, **more: str) -> dict[str, str]:
         "API_WEBHOOK_URL_ALLOWLIST": receiver.url,
         "SOURCE_ORIGIN_ALLOWLIST": store.url,
         "STEMWRIGHT_WEBHOOK_SECONDS": "2",
-        "STEMWRIGHT_WEBHOOK_RETRY_SECONDS": "0.01",
+        "STEMWRIGHT_WEBHOOK_RETRY_SECONDS": "0.002",
         **more,
     }
 
