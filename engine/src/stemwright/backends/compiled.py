@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stemwright.backends import fused
 from stemwright.backends.eager import DTYPES
 from stemwright.models.htdemucs import HTDemucs, around
 from stemwright.models.layers import lower
@@ -57,15 +58,17 @@ def example_inputs(network: HTDemucs) -> tuple[Tensor, Tensor]:
 
 
 def build(network: HTDemucs, precision: str, folder: Path) -> None:
-    """Compile the core of a network, in float32 on the CPU, into ``folder``."""
+    """Compile the core of a network, in float32 on the CPU, into ``folder``, with the kernels of `fused` that are faster here."""
     core = CoreModule(copy.deepcopy(network))
     lower(core.network, DTYPES[precision])
     inputs = example_inputs(network)
+    if precision == "fp32" and (found := compiler()) is not None:
+        fused.put_in(core.network, found, folder, x=inputs[0])
     with torch.no_grad(), _scratch():
         core(*inputs)  # makes the positions, which become constants
         exported = torch.export.export(core, inputs)
         torch._inductor.aoti_compile_and_package(
-            exported, package_path=str(folder / _PACKAGE), inductor_configs={"freezing": True}
+            exported, package_path=str(folder / _PACKAGE), inductor_configs={"freezing": True, **_vector_length()}
         )
 
 
@@ -79,7 +82,11 @@ class CompiledNetwork:
         self.facts = facts
         self.notes = notes
         self.computation = Computation(backend="compiled", device="cpu", precision=precision)
-        self._core = torch._inductor.aoti_load_package(str(folder / _PACKAGE))
+        if (folder / fused.LIBRARY).exists():
+            fused.load(folder)
+        # As `torch._inductor.aoti_load_package`, which would import the whole compiler first: a second or two.
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(folder / _PACKAGE), "model", False, 1, -1)
+        self._core = loader.boxed_run
         self._nfft = nfft
 
     def valid_length(self, length: int) -> int:
@@ -98,8 +105,13 @@ class CompiledNetwork:
         return made[..., :length].numpy()
 
     def _compute(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
-        y, yt = self._core(x.contiguous(), xt.contiguous())
+        y, yt = self._core([x.contiguous(), xt.contiguous()])
         return y, yt
+
+
+def _vector_length() -> dict[str, int]:
+    """Inductor's vectors are as long as the processor's, unless torch is kept to AVX2."""
+    return {"cpp.simdlen": 256} if os.environ.get("ATEN_CPU_CAPABILITY", "").lower() == "avx2" else {}
 
 
 @contextlib.contextmanager

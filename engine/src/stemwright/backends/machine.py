@@ -10,7 +10,16 @@ from importlib import metadata, resources
 from pathlib import Path
 
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
-_CODE = ("htdemucs.py", "crosstransformer.py", "layers.py")
+_CODE = (
+    "models/htdemucs.py",
+    "models/crosstransformer.py",
+    "models/layers.py",
+    "backends/compiled.py",
+    "backends/fused.py",
+    "backends/native/vectors.h",
+    "backends/native/dconv.cpp",
+    "backends/native/attention.cpp",
+)
 
 
 def cpu_name() -> str:
@@ -60,8 +69,8 @@ def version_of(package: str) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """Our own version of the network: what was built from another one is not used."""
-    folder = resources.files("stemwright") / "models"
+    """Our own version of the network and its kernels: what was built from another one is not used."""
+    folder = resources.files("stemwright")
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _CODE)).hexdigest()[:16]
 
 

@@ -1,0 +1,241 @@
+// One layer of Demucs's residual branch (`stemwright.models.layers.DConv`) in float32, tile by tile in the cache:
+// dilated convolution to a few channels, norm, GELU, back to twice the channels, norm, GLU, gain, added to the input.
+//
+// torch writes and reads each of these steps in whole; here a row of the spectrogram hardly leaves the cache. The wide
+// tensor before the last norm is never stored: it is computed twice, for its statistics and for its values.
+// Vectors lie along the channels, as the tensors do.
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "vectors.h"
+
+namespace {
+
+constexpr long TILE = 96;         // samples of time: a multiple of both numbers of rows below
+constexpr long SQUEEZE_ROWS = 8;  // samples of time whose sums stay in registers
+constexpr long WIDEN_ROWS = 6;
+constexpr double EPSILON = 1e-5;  // of the norms
+
+using Floats = std::vector<float>;
+
+long rounded_up(long n, long to) { return (n + to - 1) / to * to; }
+
+// What a layer has learnt, in the order in which it is read.
+struct Layer {
+    long channels, hidden, padded, dilation;     // padded: hidden channels as whole vectors; those that pad stay zero
+    Floats squeeze;                              // [padded / WIDTH][3][channels][WIDTH]
+    Floats squeeze_bias, gain1, bias1;           // [padded]
+    Floats widen;                                // [channels / WIDTH][hidden][value, gate][WIDTH]
+    const float *widen_bias, *gain2, *bias2;     // [2 * channels]
+    const float* scale;                          // [channels]
+
+    void pack(const float* from_squeeze, const float* from_widen) {
+        squeeze.assign(padded * 3 * channels, 0);
+        for (long h = 0; h < hidden; ++h)
+            for (long c = 0; c < channels; ++c)
+                for (long k = 0; k < 3; ++k)
+                    squeeze[((h / WIDTH * 3 + k) * channels + c) * WIDTH + h % WIDTH] = from_squeeze[(h * channels + c) * 3 + k];
+        widen.resize(2 * channels * hidden);
+        for (long c = 0; c < 2 * channels; ++c)
+            for (long h = 0; h < hidden; ++h) {
+                const long within = c % channels;
+                widen[((within / WIDTH * hidden + h) * 2 + c / channels) * WIDTH + within % WIDTH] = from_widen[c * hidden + h];
+            }
+    }
+};
+
+// Sum and sum of squares, and what a norm makes of them: x * gain + bias becomes x * a * gain + (b * gain + bias).
+struct Moments {
+    double sum = 0, squares = 0;
+
+    void add(vec of_values, vec of_squares) {
+        sum += total(of_values);
+        squares += total(of_squares);
+    }
+    float scale(double count) const {
+        const double mean = sum / count;
+        return static_cast<float>(1 / std::sqrt(squares / count - mean * mean + EPSILON));
+    }
+    float offset(double count) const { return static_cast<float>(-sum / count * scale(count)); }
+};
+
+// Added up in the order of the tiles, whichever thread did them: the same input gives the same bytes.
+Moments together(const std::vector<Moments>& parts) {
+    Moments made;
+    for (const Moments& part : parts) {
+        made.sum += part.sum;
+        made.squares += part.squares;
+    }
+    return made;
+}
+
+// ROWS samples of time at one vector of hidden channels; each tap `k` may be left out where it lies outside of the row.
+template <int ROWS>
+inline void squeeze_block(const float* x, const Layer& layer, long h, const bool (&inside)[3], float* out) {
+    vec sums[ROWS];
+    for (int r = 0; r < ROWS; ++r) sums[r] = load(&layer.squeeze_bias[h]);
+    for (long k = 0; k < 3; ++k) {
+        if (!inside[k]) continue;
+        const float* from = x + (k - 1) * layer.dilation * layer.channels;
+        const float* weights = &layer.squeeze[(h / WIDTH * 3 + k) * layer.channels * WIDTH];
+        for (long c = 0; c < layer.channels; ++c) {
+            const vec weight = load(weights + c * WIDTH);
+            for (int r = 0; r < ROWS; ++r) sums[r] += from[r * layer.channels + c] * weight;
+        }
+    }
+    for (int r = 0; r < ROWS; ++r) store(out + r * layer.padded + h, sums[r]);
+}
+
+// First pass over a tile: the squeezed channels [tile, padded] and their moments.
+void squeeze(const float* x, long time, long first, long count, const Layer& layer, float* out, Moments& moments) {
+    const long d = layer.dilation;
+    for (long t = first; t < first + count;) {
+        const bool whole = t >= d && t + SQUEEZE_ROWS + d <= time && t + SQUEEZE_ROWS <= first + count;
+        const bool inside[3] = {t >= d, true, t + d < time};
+        const float* from = x + t * layer.channels;
+        float* to = out + (t - first) * layer.padded;
+        for (long h = 0; h < layer.padded; h += WIDTH)
+            if (whole)
+                squeeze_block<SQUEEZE_ROWS>(from, layer, h, inside, to);
+            else
+                squeeze_block<1>(from, layer, h, inside, to);
+        t += whole ? SQUEEZE_ROWS : 1;
+    }
+    vec sum{}, squares{};
+    for (long i = 0; i < count * layer.padded; i += WIDTH) {
+        const vec y = load(out + i);
+        sum += y;
+        squares += y * y;
+    }
+    moments.add(sum, squares);
+}
+
+// A vector of channels of the widened tensor, and the one that gates it, at ROWS samples of time.
+template <int ROWS>
+inline void widen_block(const float* inner, const Layer& layer, long c, vec (&value)[ROWS], vec (&gate)[ROWS]) {
+    for (int r = 0; r < ROWS; ++r) {
+        value[r] = load(layer.widen_bias + c);
+        gate[r] = load(layer.widen_bias + layer.channels + c);
+    }
+    const float* weights = &layer.widen[c * layer.hidden * 2];
+    for (long h = 0; h < layer.hidden; ++h) {
+        const vec of_value = load(weights + 2 * h * WIDTH), of_gate = load(weights + (2 * h + 1) * WIDTH);
+        for (int r = 0; r < ROWS; ++r) {
+            const float x = inner[r * layer.padded + h];
+            value[r] += x * of_value;
+            gate[r] += x * of_gate;
+        }
+    }
+}
+
+template <int ROWS>
+inline void add_moments(const float* inner, const Layer& layer, long c, vec& sum, vec& squares) {
+    vec value[ROWS], gate[ROWS];
+    widen_block<ROWS>(inner, layer, c, value, gate);
+    for (int r = 0; r < ROWS; ++r) {
+        sum += value[r] + gate[r];
+        squares += value[r] * value[r] + gate[r] * gate[r];
+    }
+}
+
+// Second pass over a tile: norm and GELU in place, and the moments of the widened channels.
+void activate(float* inner, const Layer& layer, long count, float scale, float offset, Moments& moments) {
+    for (long h = 0; h < layer.padded; h += WIDTH) {
+        const vec a = scale * load(&layer.gain1[h]), b = offset * load(&layer.gain1[h]) + load(&layer.bias1[h]);
+        for (long t = 0; t < count; ++t) store(inner + t * layer.padded + h, gelu(load(inner + t * layer.padded + h) * a + b));
+    }
+    for (long c = 0; c < layer.channels; c += WIDTH) {
+        vec sum{}, squares{};
+        long t = 0;
+        for (; t + WIDEN_ROWS <= count; t += WIDEN_ROWS) add_moments<WIDEN_ROWS>(inner + t * layer.padded, layer, c, sum, squares);
+        for (; t < count; ++t) add_moments<1>(inner + t * layer.padded, layer, c, sum, squares);
+        moments.add(sum, squares);
+    }
+}
+
+// What the second norm does to a vector of channels and to its gate.
+struct Norm {
+    vec a, b, gate_a, gate_b, gain;
+
+    Norm(const Layer& layer, long c, float scale, float offset) {
+        const float *gain2 = layer.gain2 + c, *bias2 = layer.bias2 + c;
+        a = scale * load(gain2);
+        b = offset * load(gain2) + load(bias2);
+        gate_a = scale * load(gain2 + layer.channels);
+        gate_b = offset * load(gain2 + layer.channels) + load(bias2 + layer.channels);
+        gain = load(layer.scale + c);
+    }
+};
+
+template <int ROWS>
+inline void finish_block(const float* inner, const Layer& layer, long c, const Norm& norm, const float* x, float* out) {
+    vec value[ROWS], gate[ROWS];
+    widen_block<ROWS>(inner, layer, c, value, gate);
+    for (int r = 0; r < ROWS; ++r) {
+        const vec gated = (value[r] * norm.a + norm.b) * sigmoid(gate[r] * norm.gate_a + norm.gate_b);
+        store(out + r * layer.channels + c, load(x + r * layer.channels + c) + norm.gain * gated);
+    }
+}
+
+// Third pass over a tile: the widened channels again, norm, GLU, gain, added to the input.
+void finish(const float* inner, const Layer& layer, long count, float scale, float offset, const float* x, float* out) {
+    for (long c = 0; c < layer.channels; c += WIDTH) {
+        const Norm norm(layer, c, scale, offset);
+        long t = 0;
+        for (; t + WIDEN_ROWS <= count; t += WIDEN_ROWS)
+            finish_block<WIDEN_ROWS>(inner + t * layer.padded, layer, c, norm, x + t * layer.channels, out + t * layer.channels);
+        for (; t < count; ++t)
+            finish_block<1>(inner + t * layer.padded, layer, c, norm, x + t * layer.channels, out + t * layer.channels);
+    }
+}
+
+// One normalised group: x and out [time, channels]. Tiles are shared among threads when the group is the only one.
+void group(const float* x, float* out, long time, const Layer& layer, bool shared) {
+    const long tiles = (time + TILE - 1) / TILE, size = TILE * layer.padded;
+    const double squeezed_count = static_cast<double>(time) * layer.hidden, widened_count = 2.0 * time * layer.channels;
+    Floats inner(tiles * size);
+    std::vector<Moments> squeezed(tiles), widened(tiles);
+#pragma omp parallel if (shared)
+    {
+#pragma omp for
+        for (long tile = 0; tile < tiles; ++tile)
+            squeeze(x, time, tile * TILE, std::min(TILE, time - tile * TILE), layer, &inner[tile * size], squeezed[tile]);
+        const Moments first = together(squeezed);
+        const float a1 = first.scale(squeezed_count), b1 = first.offset(squeezed_count);
+#pragma omp for
+        for (long tile = 0; tile < tiles; ++tile)
+            activate(&inner[tile * size], layer, std::min(TILE, time - tile * TILE), a1, b1, widened[tile]);
+        const Moments second = together(widened);
+        const float a2 = second.scale(widened_count), b2 = second.offset(widened_count);
+#pragma omp for
+        for (long tile = 0; tile < tiles; ++tile) {
+            const long at = tile * TILE * layer.channels;
+            finish(&inner[tile * size], layer, std::min(TILE, time - tile * TILE), a2, b2, x + at, out + at);
+        }
+    }
+}
+
+Floats padded_with_zeros(const float* from, long count, long to) {
+    Floats made(to, 0.0f);
+    std::memcpy(made.data(), from, count * sizeof(float));
+    return made;
+}
+
+}  // namespace
+
+// x and out [groups, time, channels]; each group is normalised by itself. `channels` is a multiple of 16.
+extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden,
+                                 long dilation, const float* squeeze, const float* squeeze_bias, const float* gain1,
+                                 const float* bias1, const float* widen, const float* widen_bias, const float* gain2,
+                                 const float* bias2, const float* scale) {
+    const long padded = rounded_up(hidden, WIDTH);
+    Layer layer{channels, hidden, padded, dilation, {}, padded_with_zeros(squeeze_bias, hidden, padded),
+                padded_with_zeros(gain1, hidden, padded), padded_with_zeros(bias1, hidden, padded), {},
+                widen_bias, gain2, bias2, scale};
+    layer.pack(squeeze, widen);
+    const long size = time * channels;
+#pragma omp parallel for if (groups > 1)
+    for (long each = 0; each < groups; ++each) group(x + each * size, out + each * size, time, layer, groups == 1);
+}

@@ -1,0 +1,109 @@
+"""Our own kernels compute what torch's operations compute, and are used only where they are faster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from small import snr_db, tiny_htdemucs
+
+from stemwright.backends import compiled, fused
+from stemwright.models.crosstransformer import Attention
+from stemwright.models.htdemucs import HTDemucs
+from stemwright.models.layers import DConv
+
+COMPILER = compiled.compiler()
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler here")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert COMPILER is not None
+    folder = tmp_path_factory.mktemp("kernels")
+    fused.build(COMPILER, folder)
+    fused.load(folder)
+
+
+def own() -> HTDemucs:
+    """Small, with widths that the kernels are written for."""
+    peer = tiny_htdemucs(depth=3, t_layers=2, channels=16, bottom_channels=128, t_heads=2)
+    network = HTDemucs(**peer._init_args_kwargs[1])
+    network.load_state_dict(peer.state_dict())
+    return network.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 77, 48), (1, 1, 1000, 16), (1, 4, 96, 96), (1, 1, 2, 16), (1, 2, 5, 384)])
+def test_the_residual_branch_agrees_to_110_db_at_every_width_and_length(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    plain = DConv(shape[-1], compress=8, depth=2, init=0.3).requires_grad_(False)
+    for parameter in plain.parameters():
+        if parameter.dim() == 1:
+            parameter += 0.2 * torch.randn_like(parameter)
+    x = torch.randn(shape)
+    expected, got = plain(x), fused.FusedDConv(plain)(x)
+    assert snr_db(expected - x, got - x) > 110
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(96, 128), (101, 77), (1, 1), (7, 500)])
+@pytest.mark.parametrize("loudness", [0.1, 1.0, 30.0])
+def test_attention_agrees_to_100_db_however_many_tokens(queries: int, keys: int, loudness: float) -> None:
+    torch.manual_seed(0)
+    plain = Attention(128, 2).requires_grad_(False)
+    x, memory = loudness * torch.randn(2, queries, 128), loudness * torch.randn(2, keys, 128)
+    attention = fused.FusedAttention(plain)
+    exact = Attention(128, 2).requires_grad_(False).double()
+    exact.load_state_dict(plain.state_dict())
+    assert snr_db(exact(x.double(), memory.double()), attention(x, memory)) > 100
+    assert snr_db(exact(x.double()), attention(x)) > 100
+
+
+def test_a_fused_network_agrees_to_100_db_and_gives_the_same_bytes_twice() -> None:
+    plain, network = own(), own()
+    fused.fuse(network, fused.KERNELS)
+    kinds = [type(module).__name__ for module in network.modules()]
+    assert (kinds.count("FusedDConv"), kinds.count("FusedAttention")) == (12, 4)
+    x, xt = compiled.example_inputs(plain)
+    expected, got, again = plain.core(x, xt), network.core(x, xt), network.core(x, xt)
+    for wanted, made, repeated in zip(expected, got, again, strict=True):
+        assert snr_db(wanted, made) > 100
+        assert torch.equal(made, repeated)
+
+
+def test_layers_that_the_kernels_are_not_written_for_stay_as_they_are() -> None:
+    peer = tiny_htdemucs(depth=3)  # 8 channels, heads of 8
+    network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
+    fused.fuse(network, fused.KERNELS)
+    kinds = [type(module).__name__ for module in network.modules()]
+    assert "FusedAttention" not in kinds
+    assert isinstance(network.encoder[0].dconv, DConv)
+
+
+@pytest.mark.parametrize("names", [(), ("dconv",), ("attention",), ("dconv", "attention")])
+def test_only_what_is_faster_here_is_put_in(
+    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "build", lambda _compiler, folder: (folder / fused.LIBRARY).touch())
+    monkeypatch.setattr(fused, "load", lambda folder: None)
+    kinds = {"FusedDConv": "dconv", "FusedAttention": "attention"}
+    monkeypatch.setattr(fused, "_faster", lambda one, other, given: kinds[type(one).__name__] in names)
+    network = own()
+    x, _ = compiled.example_inputs(network)
+    assert fused.put_in(network, "c++", tmp_path, x=x) == names
+    assert {kinds[name] for module in network.modules() if (name := type(module).__name__) in kinds} == set(names)
+    assert (tmp_path / fused.LIBRARY).exists() == bool(names)
+
+
+def test_a_compiler_that_fails_leaves_the_network_as_it_is(tmp_path: Path) -> None:
+    network = own()
+    with pytest.raises(RuntimeError, match="the kernels cannot be compiled"):
+        fused.build("false", tmp_path)
+    assert fused.put_in(network, "false", tmp_path, x=compiled.example_inputs(network)[0]) == ()
+    assert not any(isinstance(module, fused.FusedDConv) for module in network.modules())
+
+
+def test_the_kernels_keep_to_avx2_when_torch_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert fused._instructions() == ["-mavx2", "-mfma"]
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+    assert fused._instructions() == ["-march=native"]
