@@ -9,6 +9,7 @@ from small import SOURCES, music, snr_db, tiny_htdemucs
 
 from stemwright import DeviceError, SeparationOptions
 from stemwright.backends.eager import EagerNetwork, batch_that_fits
+from stemwright.backends.graphs import Graphs
 from stemwright.models.bag import Bag
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.stream import Stream, Track
@@ -120,3 +121,12 @@ def test_a_stream_gives_the_same_in_batches(monkeypatch: pytest.MonkeyPatch) -> 
         assert max(sizes) == batch
         assert sum(sizes) == stream.segments_total
     assert snr_db(torch.from_numpy(results[0]), torch.from_numpy(results[1])) > 100
+
+
+def test_the_report_says_why_no_graphs_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = EagerNetwork(Copies(most=1), notes=("measured best",))
+    graphs = Graphs(network._on_device)
+    monkeypatch.setattr(network, "_graphs", graphs)  # as on a GPU
+    assert network.notes == ("measured best",)
+    graphs.failed = "memory is scarce"
+    assert network.notes == ("measured best", "no CUDA graphs are used: memory is scarce")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stemwright.backends.graphs import Graphs
 from stemwright.errors import DeviceError
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.layers import lower
@@ -62,6 +63,7 @@ class EagerNetwork:
         self._autocasts = precision != "fp32" and not isinstance(module, HTDemucs)
         self._module = module.to(device)
         self._device = torch.device(device)
+        self._graphs = Graphs(self._on_device) if self._device.type == "cuda" else None
         self._precision = precision
         self._to_cpu = to_cpu
         self._batch: int | None = None if self._device.type == "cuda" else 1
@@ -75,8 +77,9 @@ class EagerNetwork:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What became of the batch and the device."""
-        return tuple(self._notes)
+        """What became of the batch, the device and the graphs."""
+        failed = self._graphs.failed if self._graphs is not None else None
+        return (*self._notes, *([f"no CUDA graphs are used: {failed}"] if failed is not None else []))
 
     @property
     def streams(self) -> int:
@@ -102,7 +105,8 @@ class EagerNetwork:
         with contextlib.suppress(torch.OutOfMemoryError):
             return self._computed(mix)
         # Tried again outside of the handler: the error's frames hold the tensors that did not fit.
-        if self._device.type == "cuda":
+        if self._graphs is not None:
+            self._graphs.forget()
             torch.cuda.empty_cache()
         if len(mix) > 1:
             half = len(mix) // 2
@@ -115,15 +119,19 @@ class EagerNetwork:
     def _computed(self, mix: Samples) -> Samples:
         given = torch.from_numpy(np.ascontiguousarray(mix))
         with torch.inference_mode(), self._autocast():
-            if self._device.type != "cuda":
-                return self._module(given.to(self._device)).float().cpu().numpy()  # type: ignore[no-any-return]
-            return self._on_own_stream(given)
+            if self._graphs is None:
+                return self._on_device(given.to(self._device)).cpu().numpy()
+            return self._on_own_stream(given, self._graphs)
 
-    def _on_own_stream(self, given: Tensor) -> Samples:
+    def _on_device(self, given: Tensor) -> Tensor:
+        made: Tensor = self._module(given).float()
+        return made
+
+    def _on_own_stream(self, given: Tensor, compute: Callable[[Tensor], Tensor]) -> Samples:
         """Through pinned memory and on a stream of its own, so that the copies of two calls overlap with computing."""
         stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(stream):
-            made = self._module(given.pin_memory().to(self._device, non_blocking=True)).float()
+            made = compute(given.pin_memory().to(self._device, non_blocking=True))
             out = torch.empty(made.shape, pin_memory=True)
             out.copy_(made, non_blocking=True)
         stream.synchronize()
@@ -132,7 +140,8 @@ class EagerNetwork:
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if not self._autocasts:
             return contextlib.nullcontext()
-        return torch.autocast(self._device.type, DTYPES[self._precision])
+        # A cache of cast weights would be freed between recording and replaying.
+        return torch.autocast(self._device.type, DTYPES[self._precision], cache_enabled=False)
 
     def _measured_batch(self) -> int:
         length = self.valid_length(int(self.facts.segment * self.facts.samplerate))
@@ -159,7 +168,7 @@ class EagerNetwork:
                 )
             self._note(f"{self._device} ran out of memory with one segment: the CPU took over")
             self._module = self._to_cpu() if self._to_cpu is not None else self._module.to("cpu")
-            self._device, self._precision, self._batch = torch.device("cpu"), "fp32", 1
+            self._device, self._precision, self._batch, self._graphs = torch.device("cpu"), "fp32", 1, None
             self._autocasts = False
 
     def _note(self, text: str) -> None:
