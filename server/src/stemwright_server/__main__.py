@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stemwright_server.bootstrap_worker import build_worker
 from stemwright_server.telemetry import configure_logging
+from stemwright_server.worker.priority import give_way
 from stemwright_server.worker.tether import tie_to_parent
 
 
@@ -25,7 +26,7 @@ def _first_line() -> bytes:
 def main() -> None:
     """Run until told to leave, or the parent is gone."""
     config = json.loads(_first_line())
-    os.nice(config.pop("nice"))
+    give_way(config.pop("nice"))
     tie_to_parent()
     configure_logging(config.pop("log_level"))
     runtime = build_worker(**config | {"work_dir": Path(config["work_dir"])})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_NICE = 10  # whoever waits for an answer of the API goes first
+_NICE = 19  # whoever waits for an answer of the API goes first
 
 
 def probe(path: Path, *, max_seconds: float | None) -> Mapping[str, Any]:
