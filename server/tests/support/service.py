@@ -71,10 +71,12 @@ def environment(state: Path, settings: Mapping[str, str]) -> dict[str, str]:
     paths = [str(FAST_MODEL), str(FAST_MODEL.parent)]
     fast = {"STEMWRIGHT_MODELS": "gain", "STEMWRIGHT_PROBE": "wav", "STEMWRIGHT_DEVICE": "cpu"}  # whatever is installed
     quick = {"STEMWRIGHT_SWEEP_SECONDS": "0.2", "STEMWRIGHT_RETRY_SECONDS": "0.1", "STEMWRIGHT_MIN_FREE_BYTES": "0"}
+    equal = {"STEMWRIGHT_WORKER_NICE": "0"}  # beside other tests, a worker that gives way to all of them gets nowhere
     return (
         inherited
         | fast
         | quick
+        | equal
         | {"PYTHONPATH": os.pathsep.join(paths), "FAST_MODEL_STATE": str(state)}
         | dict(settings)
     )

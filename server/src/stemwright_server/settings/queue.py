@@ -47,7 +47,7 @@ class QueueSettings(Section):
     )
 
     worker_nice: int = Field(
-        10,
+        5,
         ge=0,
         le=19,
         description="By how much worker processes on this machine give way to the API and others, as `nice` has it: "
