@@ -58,6 +58,19 @@ def test_quantised_weights_are_restored_as_demucs_does(save: Save, tmp_path: Pat
         assert snr_db(expected(mix), network(mix)) > 100
 
 
+def test_loading_a_network_does_not_load_torchs_compiler(tmp_path: Path) -> None:
+    """It takes as long to import as the rest of torch."""
+    import subprocess
+    import sys
+
+    file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
+    code = (
+        "import sys, pathlib; from stemwright.checkpoints.files import load_network;"
+        "load_network(pathlib.Path(sys.argv[1])); assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True)
+
+
 @both_formats
 def test_the_header_is_read_without_torch(save: Save, tmp_path: Path) -> None:
     import subprocess

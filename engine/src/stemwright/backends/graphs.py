@@ -34,6 +34,7 @@ class CudaRecording:
         for _ in range(_WARM_UPS):
             compute(self._given)
         torch.cuda.current_stream(given.device).synchronize()
+        torch.cuda.empty_cache()  # a graph has memory of its own, and cannot take what plain runs left behind
         self._graph = torch.cuda.CUDAGraph()
         # Other threads may go on with their copies while this one records.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.header import KLASSES, Header, read_header
@@ -48,10 +49,22 @@ def _check_named_hash(file: Path) -> None:
             )
 
 
+class _NoInitialValues(TorchFunctionMode):
+    """Leaves out what fills parameters with random numbers: without memory, torch imports its whole compiler for that."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init" or func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _assigned(header: Header, state: dict[str, Any]) -> nn.Module:
     """Built without memory or initial values, then given the tensors of the file."""
     values = {name: value.float() for name, value in state.items()}
-    with torch.device("meta"):
+    with torch.device("meta"), _NoInitialValues():
         network = build(header.klass, header.args, header.kwargs)
     if type(network).load_state_dict is not nn.Module.load_state_dict:  # Demucs v2 renames old tensors on the way
         network = network.to_empty(device="cpu")
