@@ -167,24 +167,26 @@ def test_a_song_by_link_is_separated_and_heard(page: Page, fast: Service, elsewh
     wait(lambda: level(page) > 0.35, "sound")
 
 
-def test_what_waits_and_what_runs_can_be_canceled(page: Page, fast: Service, elsewhere: Origin, song: Path) -> None:
+def test_what_waits_and_what_runs_can_be_canceled(page: Page, fast: Service, elsewhere: Origin, tmp_path: Path) -> None:
+    song = tmp_path / "Unheard.wav"  # no test has sent it before: it has to wait for the worker
+    song.write_bytes(tones(amplitude=0.23))
     over = Event()  # the one worker waits for an answer as long as this test likes
     elsewhere.answers["/slow.wav"] = lambda _: over.wait(600) and None
     open_page(page, fast.url)
     page.get_by_label("Or a link to a song").fill(f"{elsewhere.url}/slow.wav")
     page.get_by_role("button", name="Add link").click()
     page.get_by_role("button", name="Separate 1 song").click()
-    runs, waits = (page.get_by_role("listitem").filter(has_text=name) for name in ("slow.wav", "Scale.wav"))
+    runs, waits = (page.get_by_role("listitem").filter(has_text=name) for name in ("slow.wav", "Unheard.wav"))
     expect(runs.locator(".state")).not_to_contain_text("Waiting")
     separate(page, song)
     expect(waits.locator(".state")).to_contain_text("Waiting")
-    page.get_by_role("button", name="Cancel Scale.wav").click()
+    page.get_by_role("button", name="Cancel Unheard.wav").click()
     expect(waits.locator(".state")).to_have_text("Canceled")
     page.get_by_role("button", name="Cancel slow.wav").click()
     expect(runs.locator(".state")).to_have_text("Canceled")
     over.set()
     separate(page, song)  # the worker is free again
-    expect(page.get_by_role("link", name="Open mixer: Scale.wav")).to_be_visible()
+    expect(page.get_by_role("link", name="Open mixer: Unheard.wav")).to_be_visible()
     page.reload()
     expect(runs.locator(".state")).to_have_text("Canceled")
 
