@@ -251,6 +251,14 @@ def test_it_can_be_used_in_less_than_a_second(context: BrowserContext, page: Pag
     assert 0 < metrics["TaskDuration"] < 1, metrics
 
 
+BEYOND = """() => [...document.querySelectorAll(".card")].flatMap((card) => {
+  const edge = card.getBoundingClientRect().right - parseFloat(getComputedStyle(card).paddingRight);
+  return [...card.querySelectorAll("input, select, button, .zone, .lane")]
+    .filter((each) => each.getBoundingClientRect().right > edge + 1 && !each.classList.contains("unseen"))
+    .map((each) => each.outerHTML.slice(0, 80));
+})"""  # what reaches into the padding of its card
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_is_wide_enough(browser: Browser, fast: Service, song: Path, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, is_mobile=True, has_touch=True)
@@ -260,8 +268,13 @@ def test_a_phone_is_wide_enough(browser: Browser, fast: Service, song: Path, wid
     expect(page.get_by_role("link", name="Open mixer: Scale.wav").first).to_be_visible()
     overflow = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(overflow) <= 0
+    assert page.evaluate(BEYOND) == []
     open_mixer(page, "Scale.wav")
     assert page.evaluate(overflow) <= 0
+    assert page.evaluate(BEYOND) == []
+    here = page.get_by_role("button", name="Loop from here").bounding_box()
+    assert here is not None
+    assert here["height"] < 50, "its word is on one line"
     page.get_by_role("button", name="Play").tap()
     wait(lambda: 0 < position(page) <= SECONDS, "the song to move")
     context.close()
