@@ -10,6 +10,7 @@ from .mixing import peak_filter
 from .score import STEMS
 
 Songs = Sequence[npt.NDArray[np.int16]]
+BASS = STEMS.index("bass")
 OTHER = STEMS.index("other")  # engineers leave the middle to the voice and spread the rest
 
 
@@ -58,9 +59,11 @@ def _vary(x: npt.NDArray[np.float32], stem: int, rng: np.random.Generator, remix
             x = x * (0.1 / root_mean_square)
         if rng.random() < 0.4:
             x = _other_speed(x, 2 ** float(rng.uniform(-3, 3) / 12))
-    if rng.random() < 0.4:
-        hertz = float(np.exp(rng.uniform(np.log(70), np.log(9000))))
-        x = peak_filter(x, hertz, float(rng.uniform(-6, 6)), float(rng.uniform(0.4, 1.4)))
+    for _ in range(
+        int(rng.integers(3))
+    ):  # an instrument never heard is, to a mask, much like a known one with another equaliser
+        hertz = float(np.exp(rng.uniform(np.log(50), np.log(3000 if stem == BASS else 9000))))
+        x = peak_filter(x, hertz, float(rng.uniform(-9, 9)), float(rng.uniform(0.4, 1.4)))
     if rng.random() < 0.4:
         tilted = x.copy()
         tilted[:, 1:] -= float(rng.uniform(-0.3, 0.3)) * x[:, :-1]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import soundfile
 from scipy.signal import stft
 
-from .figures import QUIETEST, separate_with
+from .figures import QUIETEST, Separate
 from .score import SAMPLE_RATE, STEMS
 from .soundfonts import SOUND_FONTS
 
@@ -120,7 +120,7 @@ def _comparison(other: Mapping[str, Any] | None) -> str:
     )
 
 
-def write_picture(path: Path, example: Path) -> None:
+def write_picture(path: Path, example: Path, separate: Separate) -> None:
     """Spectrograms of the example song: the mix, the true stems and the bundled model's, as one modest PNG."""
     import matplotlib as mpl
 
@@ -130,7 +130,7 @@ def write_picture(path: Path, example: Path) -> None:
 
     mix = soundfile.read(example / "mix.flac", dtype="float32")[0].T
     true = {stem: soundfile.read(example / f"{stem}.flac", dtype="float32")[0].T for stem in STEMS}
-    estimates = separate_with(None, "pocket")(mix)
+    estimates = separate(mix)
     figure, axes = plt.subplots(3, 4, figsize=(12, 6.2), sharex=True, sharey=True, constrained_layout=True)
     for axis in axes[0, 1:]:
         axis.axis("off")

@@ -100,7 +100,8 @@ def write_figures(places: Places, run: Path, held_out: int, comparison: dict[str
     recipe = RECIPES["bandnet"]
     songs = load(places.data / "train")
     _, steps, seconds = averaged_weights(run)
-    document = full_report(separate_with(None, NAME), places.data, held_out)
+    separate = separate_with(places.assets, NAME)
+    document = full_report(separate, places.data, held_out)
     document["checkpoint"] = {
         "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         "bytes": checkpoint.stat().st_size,
@@ -121,7 +122,7 @@ def write_figures(places: Places, run: Path, held_out: int, comparison: dict[str
     places.card.parent.mkdir(parents=True, exist_ok=True)
     write_json(places.card.with_suffix(".json"), document)
     write_card(places.card, document)
-    write_picture(places.card.with_suffix(".png"), places.example)
+    write_picture(places.card.with_suffix(".png"), places.example, separate)
 
 
 def _checkpoint(places: Places) -> Path:
@@ -133,7 +134,7 @@ def check(places: Places, songs: int) -> float:
     """Renders the first held-out songs again, measures the bundled model on them, and returns the largest difference
     in dB between a song's mean figure for a stem now and on the card."""
     recorded = json.loads(places.card.with_suffix(".json").read_text())["by_song"]
-    separate = separate_with(None, NAME)
+    separate = separate_with(places.assets, NAME)
     worst = 0.0
     for item in held_out_items(songs):
         stems = np.load(render_item(item, places.data / "heldout"))

@@ -57,27 +57,37 @@ def spectral_negative_snr(network: BandNet, stems: Tensor, first: int = 0, every
 
     Neighbouring frames overlap by three quarters, so that every second frame (`every` 2, from `first`) says nearly as
     much as all do, for half of the work around the U-Net.
-    With a real mask m, the error energy of a source s in a mix x is the sum of m² |x|² - 2 m Re(x* s) + |s|²."""
+    With masks m and n on mid x and side y of the mix, the error energy of a channel s of a source is the sum of
+    m² |x|² + n² |y|² + 2 m n Re(x* y) - 2 m Re(x* s) - 2 n Re(y* s) + |s|²."""
     with torch.no_grad():
         whole = network.spectrum(stems.sum(1))
         sources = network.spectrum(stems.flatten(0, 1), first, every)
         sources = sources.view(*stems.shape[:2], *sources.shape[1:])
         energy = _energy(sources)
         sources, mix = sources[..., :-1, :], whole[:, :, :-1, first::every]
-        power = mix.real.square() + mix.imag.square()
-        common = mix.real[:, None] * sources.real
-        common.addcmul_(mix.imag[:, None].expand_as(common), sources.imag)
-        floor = 0.003 * power.sum((1, 2, 3))[:, None] + 1e-3
+        power = _real_products(mix, mix)
+        common = _real_products(mix[:, None], sources)
+        floor = 0.003 * (power[:, 0, 0] + power[:, 1, 1]).sum((1, 2))[:, None] + 1e-3
     error, at = energy, 0
     for masks, (count, width, share) in zip(network.masks(whole, first, every), BANDS, strict=True):
         bins = slice(at, at + count * width)
-        own, both = power[:, None, :, bins], common[:, :, :, bins]
+        own, both = power[:, None, ..., bins, :], common[..., bins, :]
         if share > 1:
             own, both = _summed(own, share), _summed(both, share)
-        masks = masks + (1 - masks.sum(1, keepdim=True)) / masks.shape[1]
-        error = error + (masks * (masks * own - 2 * both)).sum((2, 3, 4))
+        rest = torch.eye(2).to(masks)[:, :, None, None] - masks.sum(1, keepdim=True)
+        masks = masks + rest / masks.shape[1]
+        mid, side = masks.unbind(3)  # what each channel of a source takes from mid and from side
+        part = mid * (mid * own[:, :, :1, 0] + 2 * side * own[:, :, :1, 1] - 2 * both[:, :, :, 0])
+        part = part + side * (side * own[:, :, 1:, 1] - 2 * both[:, :, :, 1])
+        error = error + part.sum((2, 3, 4))
         at += count * width
     return _in_decibels(error.clamp(min=0), energy, floor)
+
+
+def _real_products(mix: Tensor, other: Tensor) -> Tensor:
+    """Re(mix* other) of each channel of `other` with each channel of the mix: complex [..., 2, F, T] to [..., 2, 2, F, T]."""
+    mix, other = mix.unsqueeze(-4), other.unsqueeze(-3)
+    return mix.real * other.real + mix.imag * other.imag
 
 
 def _summed(x: Tensor, share: int) -> Tensor:

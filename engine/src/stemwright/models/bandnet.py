@@ -1,7 +1,8 @@
 """BandNet: the small network of the `pocket` model.
 
 A spectrogram is cut into bands that widen with frequency; each band becomes a column of features, a small U-Net of
-convolutions mixes them over time and frequency, and each band is given masks for all sources at once. What the sources
+convolutions mixes them over time and frequency, and each band is given masks for all sources at once. A mask is a real
+2x2 matrix on mid and side, so that a source can be taken out by its place in the stereo image too. What the sources
 leave of the mix is shared among them, so the estimates sum to the mix. Made for few cores: most of the work is in few,
 dense convolutions on a 64-band grid, and one pass gives all sources.
 """
@@ -13,6 +14,15 @@ from torch import Tensor, nn
 
 # Bins of the 4096-point spectrogram: (bands, bins in a band, bins that share a mask). 2048 bins, 10.8 Hz each, in 64 bands.
 BANDS: tuple[tuple[int, int, int], ...] = ((24, 4, 1), (20, 12, 1), (12, 40, 1), (6, 104, 2), (2, 304, 4))
+
+
+VIEWS = 4  # of the mix that are looked at: left, right, mid, side
+
+
+def _rotate(x: Tensor, dim: int) -> Tensor:
+    """Left and right, which lie along `dim`, to mid and side of the same energy; or back."""
+    first, second = x.unbind(dim)
+    return torch.stack([first + second, first - second], dim) * 0.5**0.5
 
 
 def _stage(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
@@ -61,7 +71,7 @@ class BandNet(nn.Module):
         low, middle, high = channels
         bands = sum(count for count, _, _ in BANDS)
         self.encoders = nn.ModuleList(
-            nn.Conv1d(count * 6 * width, count * low, 1, groups=count) for count, width, _ in BANDS
+            nn.Conv1d(count * 3 * VIEWS * width, count * low, 1, groups=count) for count, width, _ in BANDS
         )
         self.position = nn.Parameter(torch.zeros(1, low, 1, bands))
         self.enter = nn.Sequential(*[_Residual(low, bands) for _ in range(depth[0])])
@@ -84,7 +94,7 @@ class BandNet(nn.Module):
         self.level1_up = nn.Sequential(*[_Residual(middle, bands // 2) for _ in range(depth[1])])
         self.up2 = nn.ConvTranspose2d(middle, low, 2, stride=2)
         self.leave = nn.Sequential(*[_Residual(low, bands) for _ in range(depth[0])])
-        outputs = 2 * len(self.sources)  # one mask for each source and channel
+        outputs = 4 * len(self.sources)  # a matrix for each source
         self.hiddens = nn.ModuleList(nn.Conv1d(count * low, count * decoder, 1, groups=count) for count, _, _ in BANDS)
         self.decoders = nn.ModuleList(
             nn.Conv1d(count * decoder, count * outputs * width // share, 1, groups=count)
@@ -97,25 +107,28 @@ class BandNet(nn.Module):
 
     def forward(self, mix: Tensor) -> Tensor:
         """Separates a mix [B, 2, T], normalised by its mean and deviation, into [B, S, 2, T]; the sources sum to it."""
-        batch, channels, length = mix.shape
+        batch, _, length = mix.shape
         spectrum = self.spectrum(mix)
         whole = [
-            band.repeat_interleave(share, 3) if share > 1 else band
+            band.repeat_interleave(share, -2) if share > 1 else band
             for band, (_, _, share) in zip(self.masks(spectrum), BANDS, strict=True)
         ]
-        masks = torch.cat([*whole, whole[-1][:, :, :, -1:]], 3)  # the Nyquist bin is masked like its neighbour
-        wave = self._wave((masks * spectrum[:, None]).flatten(0, 2))[..., :length].view(batch, -1, channels, length)
+        masks = torch.cat([*whole, whole[-1][..., -1:, :]], -2)  # the Nyquist bin is masked like its neighbour
+        mid, side = spectrum[:, None, None].unbind(3)
+        estimates = masks[:, :, :, 0] * mid + masks[:, :, :, 1] * side
+        wave = self._wave(estimates.flatten(0, 2))[..., :length].view(batch, -1, 2, length)
+        wave = _rotate(wave, 2)
         return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
 
     def spectrum(self, wave: Tensor, first: int = 0, every: int = 1) -> Tensor:
-        """The spectrogram of [B, 2, T] as complex [B, 2, F, frames]; frames are a multiple of four.
+        """The spectrograms of mid and side of [B, 2, T], as complex [B, 2, F, frames]; frames are a multiple of four.
 
         In training fewer will do: of every `every` frames, the one numbered `first`."""
-        batch, channels, length = wave.shape
+        batch, _, length = wave.shape
         frames = -(-length // self.hop) + 3  # one frame more at each end, so that four windows cover every sample
         frames += -frames % 4
         edges = (self.size // 2 + self.hop, (frames - 2) * self.hop + self.size // 2 - length)
-        padded = nn.functional.pad(wave.flatten(0, 1), edges)
+        padded = nn.functional.pad(_rotate(wave, 1).flatten(0, 1), edges)
         spectra = torch.stft(
             padded[:, first * self.hop :],
             self.size,
@@ -124,20 +137,21 @@ class BandNet(nn.Module):
             center=False,
             return_complex=True,
         )
-        return spectra.view(batch, channels, -1, frames // every)
+        return spectra.view(batch, 2, -1, frames // every)
 
     def masks(self, spectrum: Tensor, first: int = 0, every: int = 1) -> list[Tensor]:
-        """For a mix's spectrogram, the masks of each group of BANDS: real [B, S, 2, bins / shared, frames]; for the frames
-        that `spectrum` gives for the same `first` and `every`."""
-        batch, channels, _, _ = spectrum.shape
+        """For a mix's spectrogram, the masks of each group of BANDS: real [B, S, 2, 2, bins / shared, frames], where
+        [:, s, 0, 1] is what mid of source s takes from side of the mix; for the frames that `spectrum` gives for the same
+        `first` and `every`."""
+        batch = spectrum.shape[0]
         columns = self._unet(self._encode(spectrum)).permute(0, 3, 1, 2)[..., first::every]  # [B, K, C, T]
         frames = columns.shape[3]
         out, at = [], 0
         for hidden, decoder, (count, width, share) in zip(self.hiddens, self.decoders, BANDS, strict=True):
             band = columns[:, at : at + count].reshape(batch, -1, frames)
             raw = decoder(torch.relu(hidden(band)))
-            raw = raw.view(batch, count, len(self.sources) * channels, width // share, frames).transpose(1, 2)
-            out.append(raw.flatten(2, 3).unflatten(1, (len(self.sources), channels)))
+            raw = raw.view(batch, count, len(self.sources) * 4, width // share, frames).transpose(1, 2)
+            out.append(raw.flatten(2, 3).unflatten(1, (len(self.sources), 2, 2)))
             at += count
         return out
 
@@ -158,12 +172,14 @@ class BandNet(nn.Module):
         return (total / 1.5)[:, shifts // 2 + 1 : count + shifts // 2].flatten(1)
 
     def _encode(self, spectrum: Tensor) -> Tensor:
-        """Complex [B, 2, F, T] to features [B, C, T, K]: compressed magnitudes, and the spectrum compressed with its phase."""
-        parts = torch.view_as_real(spectrum[:, :, :-1]) / self.size**0.5  # the Nyquist bin goes to no band
+        """Complex mid and side [B, 2, F, T] to features [B, C, T, K]: of each view of the mix, compressed magnitudes, and the
+        spectrum compressed with its phase."""
+        spectrum = spectrum[:, :, :-1]  # the Nyquist bin goes to no band
+        parts = torch.view_as_real(torch.cat([_rotate(spectrum, 1), spectrum], 1)) / self.size**0.5
         power = (parts[..., 0].square() + parts[..., 1].square()).unsqueeze(-1)
         magnitude = (power + 1e-8) ** 0.15
-        stack = torch.cat([parts * (power + 1e-8) ** -0.35, magnitude], -1)  # [B, 2, F, T, 3]
-        stack = stack.permute(0, 2, 1, 4, 3).flatten(2, 3)  # [B, F, 6, T]
+        stack = torch.cat([parts * (power + 1e-8) ** -0.35, magnitude], -1)  # [B, VIEWS, F, T, 3]
+        stack = stack.permute(0, 2, 1, 4, 3).flatten(2, 3)  # [B, F, 3 VIEWS, T]
         out, at = [], 0
         for encoder, (count, width, _) in zip(self.encoders, BANDS, strict=True):
             band = stack[:, at : at + count * width].flatten(1, 2)
