@@ -22,7 +22,8 @@ VIEWS = 4  # of the mix that are looked at: left, right, mid, side
 def _rotate(x: Tensor, dim: int) -> Tensor:
     """Left and right, which lie along `dim`, to mid and side of the same energy; or back."""
     first, second = x.unbind(dim)
-    return torch.stack([first + second, first - second], dim) * 0.5**0.5
+    rotated: Tensor = torch.stack([first + second, first - second], dim) * 0.5**0.5
+    return rotated
 
 
 def _stage(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
