@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from service import Client, Service, running, wav
+from service import Client, Service, running, until, wav
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
 ZIP = b"PK\x03\x04" + bytes(200)
@@ -23,6 +24,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = {"MAX_FILE_SIZE": "20000", "MAX_DURATION": "1.5", "STEMWRIGHT_WORKERS": "0"}
     with running(tmp_path_factory.mktemp("small") / "data", settings) as service:
         yield service
+
+
+def test_a_caller_who_hangs_up_in_mid_request_is_no_fault_of_the_service(small: Service) -> None:
+    host, port = small.url.removeprefix("http://").split(":")
+    for path in ("/worker/report", "/process", "/split"):
+        with socket.create_connection((host, int(port))) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nX-Request-ID: cut-off-{path[1:4]}\r\n"
+            connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+
+    def seen() -> bool:
+        return len([line for line in small.logged() if str(line.get("request_id")).startswith("cut-off")]) >= 3
+
+    until(seen, what="the requests in the log")
+    assert "unexpected_error" not in {line["event"] for line in small.logged()}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemwright_server.domain import errors
@@ -181,6 +182,12 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except (
+            ClientDisconnect
+        ):  # a worker that was killed, or a phone in a tunnel: no fault of ours, and nobody listens
+            if not status:
+                answer = refusal(scope, 400, "cut_off", "The connection was closed before the request was whole.")
+                await answer(scope, receive, send_with_id)
         except Exception:  # the last door: a fault of ours is logged in full and told in one line
             _log.exception("unexpected_error", method=scope["method"], path=scope["path"])
             if status:
