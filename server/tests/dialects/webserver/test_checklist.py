@@ -203,6 +203,9 @@ def _separates(tmp_path: Path, device: str) -> None:
         assert [stem["name"] for stem in job["stems"]] == ["drums", "vocals"]
         with zipfile.ZipFile(io.BytesIO(uploader.download(job["job_id"]).content)) as found:
             assert sorted(found.namelist()) == ["drums.mp3", "vocals.mp3"]  # and no waveforms
+        options = {"two_stems": "vocals", "shifts": "1", "overlap": "0.1", "format": "flac"}
+        two = uploader.wait(uploader.job(_tone(), "tone.wav", model="pocket", **options), seconds=300)
+        assert ([stem["name"] for stem in two["stems"]], two["format"]) == (["vocals", "no_vocals"], "flac")
         waveform = uploader.http.get(job["stems"][0]["peaks_url"]).json()
         assert set(waveform) == {"sample_rate", "samples_per_peak", "length", "data"}
         assert (waveform["sample_rate"], waveform["length"]) == (44100, 3 * 44100)
