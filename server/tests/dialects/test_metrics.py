@@ -78,7 +78,7 @@ def test_requests_are_counted_by_route_never_by_path(tmp_path: Path) -> None:
     with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
         for path in ("/status/one", "/status/two", "/no/such", "/etc/passwd", "/health", "/api/v1/jobs/x"):
             service.client.http.get(path)
-        service.client.http.request("BREW", "/health")
+        service.client.http.request("PROPFIND", "/health")
         found = {key: value for key, value in scrape(service).items() if key[0] == "demucs_api_requests_total"}
         assert found == {
             ("demucs_api_requests_total", "GET", "/status/{file_id}", "404"): 2,

@@ -164,7 +164,7 @@ def _result(job: Job, track: Track | None, link: Callable[[Artifact], str]) -> R
             format=job.artifacts[0].key.rpartition(".")[2] if job.artifacts else "",
             model=job.variation,
         ),
-        processing_time=round(seconds, 1),
+        processing_time=round(seconds, 3),
     )
 
 
