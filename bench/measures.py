@@ -36,6 +36,9 @@ class Figure:
 
     value: float
     note: str  # how it came about, as far as a reader has to know
+    processor: float | None = (
+        None  # the same in processor seconds: what is left to say on a machine that others work on
+    )
 
 
 def fast(seconds: float) -> Figure:
@@ -110,7 +113,7 @@ def one_stem(_seconds: float) -> Figure:
     every = SeparationOptions(precision="exact")
     separator.load(every)
     ratios = _ratios(lambda: separator.separate(mix, 44100, one), lambda: separator.separate(mix, 44100, every), 2)
-    return Figure(value=statistics.median(ratios), note="9 s of audio, plain torch, networks loaded before")
+    return ratios.figure("9 s of audio, plain torch, networks loaded before")
 
 
 def whole_job(seconds: float) -> Figure:
@@ -132,7 +135,7 @@ def whole_job(seconds: float) -> Figure:
         job = lambda: separator.separate_file(song, folder, options, output)  # noqa: E731
         separator.separate(mix[:, : 44100 * 3], 44100, options)
         ratios = _ratios(job, lambda: separator.separate(mix, 44100, options), 1)
-    return Figure(value=statistics.median(ratios), note=f"{seconds:g} s of audio, mp3 preset 5")
+    return ratios.figure(f"{seconds:g} s of audio, mp3 preset 5")
 
 
 def start(_seconds: float) -> Figure:
@@ -159,7 +162,7 @@ def v3(_seconds: float) -> Figure:
     ratios = _ratios(
         lambda: apply_model(network, mix[None], shifts=0), lambda: separator.separate(mix.numpy(), 44100, options), 2
     )
-    return Figure(value=statistics.median(ratios), note="20 s of audio in segments of 10 s")
+    return ratios.figure("20 s of audio in segments of 10 s")
 
 
 def gpu(seconds: float) -> Figure:
@@ -203,7 +206,7 @@ def _against_peer(seconds: float, precision: Any, *, least_db: float, device: st
         )
     report = made["ours"].report
     note = f"{report.backend} {report.precision}, agreement {agreement:.1f} dB, {seconds:g} s of audio"
-    return Figure(value=statistics.median(ratios), note=note)
+    return ratios.figure(note)
 
 
 def _limited(seconds: float, isa: str, *, has: str, more: str) -> Figure:
@@ -234,7 +237,8 @@ def _core_rate(dtype: torch.dtype, precision: Any) -> Figure:
         network(mix)
         ratios.append(100 * CORE_FLOP / (time.perf_counter() - began) / matmul)
     how = network.computation
-    return Figure(value=statistics.median(ratios), note=f"{how.backend} {how.precision}, with STFT and inverse STFT")
+    note = f"{how.backend} {how.precision}, with STFT and inverse STFT"
+    return Figure(value=statistics.median(ratios), note=note)
 
 
 def _separator(precision: Any, device: str = "cpu") -> tuple[Separator, Path]:
@@ -252,20 +256,36 @@ def _separator(precision: Any, device: str = "cpu") -> tuple[Separator, Path]:
     return separator, file
 
 
-def _ratios(first: Callable[[], object], second: Callable[[], object], rounds: int) -> list[float]:
+@dataclass(frozen=True, kw_only=True)
+class _Ratios:
+    """Medians over some rounds."""
+
+    clock: float
+    processor: float
+
+    def figure(self, note: str) -> Figure:
+        return Figure(value=self.clock, note=note, processor=self.processor)
+
+
+def _ratios(first: Callable[[], object], second: Callable[[], object], rounds: int) -> _Ratios:
     """Time of the first over that of the second, in turns; as many rounds as there is time for."""
-    ratios: list[float] = []
+    clock: list[float] = []
+    processor: list[float] = []
     started = time.perf_counter()
-    while len(ratios) < rounds:
-        if ratios and (time.perf_counter() - started) * (1 + 1 / len(ratios)) > LONGEST:
+    while len(clock) < rounds:
+        if clock and (time.perf_counter() - started) * (1 + 1 / len(clock)) > LONGEST:
             break
         seconds = []
+        worked = []
         for call in (first, second):
-            began = time.perf_counter()
+            began, before = time.perf_counter(), os.times()
             call()
+            after = os.times()
             seconds.append(time.perf_counter() - began)
-        ratios.append(seconds[0] / seconds[1])
-    return ratios
+            worked.append(sum(after[:4]) - sum(before[:4]))
+        clock.append(seconds[0] / seconds[1])
+        processor.append(worked[0] / worked[1])
+    return _Ratios(clock=statistics.median(clock), processor=statistics.median(processor))
 
 
 def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:

@@ -101,6 +101,7 @@ def _in_process(row: Row, seconds: float) -> dict[str, Any]:
     if done.returncode != 0:
         return {**_described(row), "value": None, "note": f"not measured: the measurement ended with {done.returncode}"}
     result = dict(json.loads(done.stdout.splitlines()[-1]))
+    in_processor_seconds = result.pop("processor", None)
     if result["value"] is not None and others > _BUSY:
         if row.wants_quiet:
             return {
@@ -108,6 +109,9 @@ def _in_process(row: Row, seconds: float) -> dict[str, Any]:
                 "value": None,
                 "note": f"not measured: others took {others:.0%} of the processor meanwhile",
             }
+        if in_processor_seconds is not None:
+            result["value"] = in_processor_seconds
+            result["note"] += "; in processor seconds"
         result["note"] += f"; others took {others:.0%} of the processor meanwhile"
     return result
 
@@ -133,7 +137,8 @@ def _measured(row: Row, seconds: float) -> dict[str, Any]:
         figure = row.measure(seconds)
     except NotMeasuredError as reason:
         return {**_described(row), "value": None, "note": f"not measured: {reason}"}
-    return {**_described(row), "value": round(figure.value, 3), "note": figure.note}
+    processor = round(figure.processor, 3) if figure.processor is not None else None
+    return {**_described(row), "value": round(figure.value, 3), "note": figure.note, "processor": processor}
 
 
 def _described(row: Row) -> dict[str, Any]:
