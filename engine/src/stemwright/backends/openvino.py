@@ -107,8 +107,7 @@ def spectrogram(audio: Samples, nfft: int) -> NDArray[np.complex64]:
     frames = -(-length // hop)
     border = hop // 2 * 3
     padded = np.pad(audio, ((0, 0), (border, border + frames * hop - length)), mode="reflect")
-    padded = np.pad(padded, ((0, 0), (nfft // 2, nfft // 2)), mode="reflect")
-    pieces = np.lib.stride_tricks.sliding_window_view(padded, nfft, axis=-1)[:, 2 * hop :: hop][:, :frames]
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, nfft, axis=-1)[:, ::hop]
     spectra = np.fft.rfft(pieces * (_hann(nfft) / np.float32(nfft**0.5)), axis=-1)
     return np.ascontiguousarray(spectra[..., :-1], dtype=np.complex64)
 

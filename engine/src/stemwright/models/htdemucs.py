@@ -171,8 +171,7 @@ def around(core: Core, mix: Tensor, *, sources: int, nfft: int) -> Tensor:
 
     ``[B, channels, samples]`` to ``[B, sources, channels, samples]``; ``core`` as `HTDemucs.core`.
     """
-    z = spectrogram(mix, nfft)
-    x, mean, std = _standardised(torch.view_as_real(z).permute(0, 2, 3, 1, 4).flatten(3))
+    x, mean, std = _standardised(torch.view_as_real(spectrogram(mix, nfft)).flatten(3))
     xt, mean_t, std_t = _standardised(mix.transpose(1, 2)[:, None])
     y, yt = core(x, xt)
     y, yt = torch.addcmul(mean, y.float(), std), torch.addcmul(mean_t, yt.float(), std_t)
@@ -183,9 +182,8 @@ def _joined(y: Tensor, yt: Tensor, sources: int, length: int) -> Tensor:
     """Both branches as waves, added: ``[B, sources, channels, length]``."""
     batch, bins, frames, parts = y.shape
     channels = parts // sources // 2
-    # Frame after frame, as the inverse FFT reads them: the one copy that this takes.
-    z = y.reshape(batch, bins, frames, sources, channels, 2).permute(0, 3, 4, 2, 1, 5).contiguous()
-    wave = inverse(torch.view_as_complex(z).transpose(-1, -2), length)
+    z = torch.view_as_complex(y.reshape(batch, bins, frames, sources * channels, 2))
+    wave = inverse(z, length).view(batch, sources, channels, length)
     direct: Tensor = yt[:, 0].reshape(batch, length, sources, channels).permute(0, 2, 3, 1)
     return wave + direct
 

@@ -1,7 +1,9 @@
 """The short-time Fourier transform of the hybrid networks, and its inverse.
 
 Demucs's convention (`demucs.htdemucs.HTDemucs._spec`, `_ispec`): a hop of a quarter of the window, reflected borders
-such that ``ceil(samples / hop)`` frames come out, the highest bin dropped, scaled by ``1 / sqrt(window)``.
+such that ``ceil(samples / hop)`` frames come out, the highest bin dropped, scaled by ``1 / sqrt(window)``. The channels
+are the last dimension, as the networks want them: between frames for the FFT and bins for the network there is
+nothing but the transposition of one matrix.
 """
 
 from __future__ import annotations
@@ -10,39 +12,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_STRIP = 64  # columns
+
 
 def spectrogram(audio: Tensor, nfft: int) -> Tensor:
-    """``[..., samples]`` to complex ``[..., nfft // 2, ceil(samples / hop)]``."""
+    """``[batch, channels, samples]`` to complex ``[batch, nfft // 2, ceil(samples / hop), channels]``."""
     hop = nfft // 4
-    length = audio.shape[-1]
+    batch, channels, length = audio.shape
     frames = -(-length // hop)
     border = hop // 2 * 3
-    flat = audio.reshape(-1, length)
-    padded = _reflect(flat, border, border + frames * hop - length)
+    padded = _reflect(audio.flatten(0, 1), border, border + frames * hop - length)
     window = torch.hann_window(nfft, dtype=audio.dtype, device=audio.device)
-    z = torch.stft(padded, nfft, hop, window=window, normalized=True, center=True, return_complex=True)
-    z = z[:, :-1, 2 : 2 + frames]
-    return z.reshape(*audio.shape[:-1], nfft // 2, frames)
+    pieces = padded.view(batch, channels, -1).unfold(-1, nfft, hop).transpose(1, 2) * window
+    z = torch.fft.rfft(pieces, norm="ortho")[..., :-1]
+    return _transposed(z.reshape(batch, frames * channels, -1)).view(batch, -1, frames, channels)
 
 
 def inverse(z: Tensor, length: int) -> Tensor:
-    """Complex ``[..., nfft // 2, frames]`` to ``[..., length]`` samples."""
-    bins, frames = z.shape[-2:]
+    """Complex ``[batch, nfft // 2, frames, channels]`` to ``[batch, channels, length]`` samples."""
+    batch, bins, frames, channels = z.shape
     nfft = 2 * bins
     hop = nfft // 4
     border = hop // 2 * 3
     # Each frame is one row for the inverse FFT. The squares of four windows that overlap add up to 1.5 everywhere:
     # Demucs puts two empty frames before the first and after the last, so no sample is covered by fewer than four.
     window = torch.hann_window(nfft, dtype=torch.float32, device=z.device) * (nfft**0.5 / 1.5)
-    pieces = torch.fft.irfft(z.reshape(-1, bins, frames).transpose(1, 2), n=nfft, dim=-1) * window
-    blocks = pieces.view(-1, frames, 4, hop)
-    out = blocks.new_zeros(blocks.shape[0], frames + 7, hop)
+    pieces = torch.fft.irfft(_transposed(z.reshape(batch, bins, -1)), n=nfft, dim=-1).mul_(window)
+    blocks = pieces.view(batch, frames, channels, 4, hop)
+    out = blocks.new_zeros(batch, frames + 7, channels, hop)
     for quarter in range(4):
-        out[:, 2 + quarter : 2 + quarter + frames] += blocks[:, :, quarter]
+        out[:, 2 + quarter : 2 + quarter + frames] += blocks[:, :, :, quarter]
     start = nfft // 2 + border
-    flat = out.reshape(out.shape[0], -1)[:, start : start + length]
-    wave: Tensor = flat.reshape(*z.shape[:-2], length)
-    return wave
+    return out.transpose(1, 2).reshape(batch, channels, -1)[..., start : start + length]
+
+
+def _transposed(matrices: Tensor) -> Tensor:
+    """``[batch, n, m]`` to ``[batch, m, n]`` in memory; in strips, which torch transposes in parallel and in the cache."""
+    made = matrices.new_empty(matrices.shape[0], matrices.shape[2], matrices.shape[1])
+    for source, target in zip(matrices, made, strict=True):
+        for first in range(0, len(source), _STRIP):
+            target[:, first : first + _STRIP].copy_(source[first : first + _STRIP].t())
+    return made
 
 
 def _reflect(audio: Tensor, left: int, right: int) -> Tensor:
