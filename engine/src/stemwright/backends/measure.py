@@ -17,23 +17,33 @@ if TYPE_CHECKING:
     from torch import nn
 
 _ROUNDS = 3
+_MOST_ROUNDS = 9
+_CONFIRMED = 1.05  # how far the two shortest rounds of one way may lie apart
 
 
 def compare(networks: Mapping[Way, Network], mix: Samples) -> tuple[Measured, ...]:
     """The fastest of several rounds of each, and its agreement with plain float32, which must be among them.
 
-    They take turns, so that a busy machine slows all alike. Each should have run once before.
+    They take turns, so that a busy machine slows all alike, and go on until the fastest round of each was nearly
+    reached twice: on a machine that works on something else, one round says little. Each should have run once before.
     """
-    seconds = dict.fromkeys(networks, float("inf"))
+    seconds: dict[Way, list[float]] = {way: [] for way in networks}
     agreements: dict[Way, float] = {}
     expected = networks[PLAIN](mix)
-    for _ in range(_ROUNDS):
+    for done in range(_MOST_ROUNDS):
+        if done >= _ROUNDS and all(map(_confirmed, seconds.values())):
+            break
         for way, network in networks.items():
             began = time.perf_counter()
             made = network(mix)
-            seconds[way] = min(seconds[way], time.perf_counter() - began)
+            seconds[way].append(time.perf_counter() - began)
             agreements[way] = float("inf") if way == PLAIN else agreement_db(expected, made)
-    return tuple(Measured(way=way, seconds=seconds[way], agreement_db=agreements[way]) for way in networks)
+    return tuple(Measured(way=way, seconds=min(seconds[way]), agreement_db=agreements[way]) for way in networks)
+
+
+def _confirmed(seconds: list[float]) -> bool:
+    shortest, second = sorted(seconds)[:2]
+    return second <= shortest * _CONFIRMED
 
 
 def precisions_on(device: str, low: str, sha256: str, load: Callable[[], nn.Module], cache: Cache) -> Measurements:

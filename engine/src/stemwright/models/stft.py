@@ -43,7 +43,8 @@ def inverse(z: Tensor, length: int) -> Tensor:
     for quarter in range(4):
         out[:, 2 + quarter : 2 + quarter + frames] += blocks[:, :, :, quarter]
     start = nfft // 2 + border
-    return out.transpose(1, 2).reshape(batch, channels, -1)[..., start : start + length]
+    wave: Tensor = out.transpose(1, 2).reshape(batch, channels, -1)[..., start : start + length]
+    return wave
 
 
 def _transposed(matrices: Tensor) -> Tensor:
