@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemwright_server.bootstrap_worker import devices
+from stemwright_server.bootstrap_worker import devices, devices_elsewhere
 from stemwright_server.settings import Settings
 
 
@@ -23,3 +23,11 @@ def test_one_worker_for_each_device(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices(Settings.model_construct(**settings)) == expected
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(0, ["cpu"]), (None, ["cpu"]), (2, ["cpu"] * 2)])
+def test_a_service_without_workers_of_its_own_takes_none_from_a_worker_command(
+    workers: int | None, expected: list[str]
+) -> None:
+    """Both may read the same file of settings."""
+    assert devices_elsewhere(Settings.model_construct(device="cpu", workers=workers)) == expected

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from backing import Postgres
-from chaos import orphans
+from chaos import orphans, record
 from elsewhere import SECRET, worker_of
 from service import COMMAND, Service, alive, environment, running, until, wav
 
@@ -62,6 +62,7 @@ def test_a_job_that_kills_its_worker_fails_after_three_attempts_and_others_go_on
         assert job["attempt"] == 3
         assert job["error"]["code"] == "worker_lost"
         assert not [name for name in service.files() if f"outputs/{bad}" in name]
+        record("8", attempts=job["attempt"], job=job["status"], other="completed")
 
 
 @pytest.mark.chaos
@@ -110,6 +111,7 @@ def test_a_zombie_worker_past_its_lease_is_not_believed(tmp_path: Path) -> None:
         assert job["attempt"] == 2
         _only_the_winner_is_left(service, job)
         assert alive(zombie)  # it gave up the attempt, not itself
+        record("6", attempts=2, believed=job["attempt"])
 
 
 def test_cancel_stops_a_running_job_and_leaves_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from chaos import record, scaled
 from s3_server import S3Server, flaky_way
 from service import COMMAND, Service, environment, running, until, wav
 
@@ -122,7 +123,7 @@ def test_a_song_that_is_replaced_after_it_was_looked_at_is_not_used(
 def test_with_a_fifth_of_all_requests_refused_everything_completes(
     s3_server: S3Server, bucket: S3Service, tmp_path: Path, seed: int
 ) -> None:
-    songs = [wav(0.2, seed=seed + number) for number in range(5)]
+    songs = [wav(0.2, seed=seed + number) for number in range(scaled(5, 100))]
     with (
         flaky_way(s3_server, share=0.2, seed=5) as way,
         running(tmp_path / "data", s3_server.settings(bucket.options.bucket, endpoint=way.url)) as service,
@@ -149,6 +150,7 @@ def test_with_a_fifth_of_all_requests_refused_everything_completes(
 
         list(pool.map(round_trip, songs))
         assert way.refused >= way.passed * 0.1
+        record("4", jobs=len(songs), requests=way.passed + way.refused, refused=way.refused, hashes=2 * len(songs))
 
 
 @pytest.mark.chaos

@@ -97,6 +97,11 @@ def local_devices(settings: Settings) -> list[str]:
     return [] if settings.workers is None and settings.broker_url is not None else devices(settings)
 
 
+def devices_elsewhere(settings: Settings) -> list[str]:
+    """The device of each worker that ``stemwright worker`` starts: "none" is said of ``serve``, which may share the settings."""
+    return devices(settings.model_copy(update={"workers": settings.workers or None}))
+
+
 def devices(settings: Settings) -> list[str]:
     """The device of each worker on this machine."""
     if settings.workers is not None:

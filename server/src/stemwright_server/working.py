@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from stemwright_server.bootstrap_worker import devices, worker_config
+from stemwright_server.bootstrap_worker import devices_elsewhere, worker_config
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.settings import Settings
 from stemwright_server.worker.client import ApiClient
@@ -48,7 +48,7 @@ async def _run(settings: Settings, client: ApiClient, folder: Path, *, prefix: s
 
     supervisor = Supervisor(
         prefix,
-        devices(settings),
+        devices_elsewhere(settings),
         worker_config(settings, api_url=api_url, secret=secret, work_dir=folder),
         died,
         stop_seconds=settings.stop_seconds,

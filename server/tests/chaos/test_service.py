@@ -14,10 +14,15 @@ from threading import Thread
 
 import httpx2
 import pytest
-from chaos import PATIENCE, record, scaled
+from backing import Redis
+from chaos import LONG, PATIENCE, record, scaled
+from elsewhere import SECRET, worker_of
 from service import Service, running, until, wav
+from track_tree import TOKEN, Backend
 
 pytestmark = pytest.mark.chaos
+HOOK = "https://api.track-tree.com/webhooks/demucs"
+GRACE = 10.0  # seconds: STEMWRIGHT_STOP_SECONDS, if nothing is said
 
 
 def test_bar_3_every_job_that_was_accepted_ends_however_often_the_api_is_killed(tmp_path: Path) -> None:
@@ -73,7 +78,38 @@ def test_bar_9_a_service_told_to_stop_gives_back_at_once(tmp_path: Path) -> None
             job = service.client.job(file_id, job_id)
             assert (job["status"], job["error"]) == ("queued", None)
             assert service.client.http.post(f"/jobs/{job_id}/cancel").status_code == 200
+    assert max(took) <= (GRACE if LONG else PATIENCE)
     record("9", times=len(took), worst=round(max(took), 2))
+
+
+@pytest.mark.parametrize("celery", [False, True], ids=["stemwright worker", "celery worker"])
+def test_bar_9_a_worker_told_to_stop_is_out_in_time_and_its_job_queued_again_at_once(
+    celery: bool, tmp_path: Path, redis: Redis
+) -> None:
+    settings = SECRET | {"STEMWRIGHT_MAX_ATTEMPTS": "1", "STEMWRIGHT_WORKERS": "0"}  # one charged attempt would fail it
+    settings |= {"BROKER_URL": redis.url} if celery else {}
+    requeued, gone = [], []
+    with running(tmp_path / "data", settings) as service:
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id, segments=9999, sleep=0.1)
+        for attempt in range(1, scaled(1, 10) + 1):
+            with worker_of(service, tmp_path / "w", settings, celery=celery) as worker:
+                client.wait_for_segment(file_id, job_id, seconds=240.0)
+                began = time.monotonic()
+                worker.process.terminate()
+                job = client.wait(file_id, job_id, "queued", seconds=PATIENCE)
+                requeued.append(time.monotonic() - began)
+                assert (job["attempt"], job["error"]) == (attempt, None)
+                assert worker.process.wait(PATIENCE) == 0
+                gone.append(time.monotonic() - began)
+                assert worker.files() == []
+        assert client.http.post(f"/jobs/{job_id}/cancel").status_code == 200
+    assert max(requeued) <= (5.0 if LONG else PATIENCE)
+    assert max(gone) <= (GRACE if LONG else PATIENCE)
+    kind = "celery" if celery else "stemwright"
+    figures = {"requeued_after": round(max(requeued), 2), "gone_after": round(max(gone), 2)}
+    record(f"9 {kind} worker", times=len(gone), **figures)
 
 
 @contextmanager
@@ -94,7 +130,8 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 def test_bar_11_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
-    settings = {"STEMWRIGHT_MIN_FREE_BYTES": "0"}  # the hardest: nothing is kept back
+    settings = {"STEMWRIGHT_MIN_FREE_BYTES": "0", "DEMUCSSVC_TOKEN": TOKEN}  # the hardest: nothing is kept back
+    asked = {"versionId": "v", "audioUrl": "https://example.com/a.wav", "aiModel": "half", "webhook": HOOK}
     with small_disk(tmp_path / "disk", 32) as disk, running(disk / "data", settings) as service:  # with its log
         client = service.client
         before = client.upload(wav(seed=1))
@@ -109,6 +146,8 @@ def test_bar_11_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
         refused = client.announce(size=1 << 20)
         assert (refused.status_code, refused.json()["code"]) == (507, "insufficient_storage")
         assert client.process(before, params={"segments": 5}).status_code == 507
+        answer = Backend(service.url).split(**asked)
+        assert (answer.status_code, answer.json()["code"]) == (507, "insufficient_storage")
         assert client.http.get("/health").status_code == 200
         ballast.unlink()
         until(lambda: client.announce(size=1 << 20).status_code == 200, seconds=60.0, what="room to be seen again")

@@ -7,15 +7,18 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import httpx2
 import pytest
+from chaos import record
 from service import Service, running
 from track_tree import TOKEN, Backend, signed
 
 HOOK = "https://api.track-tree.com/webhooks/demucs"
 OLD_TOKEN = "the-token-before-this-one-was-made"
+REQUESTS = 100  # at once
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +122,19 @@ def test_one_idempotency_key_and_a_hundred_requests_at_once_make_one_job(backend
     """Bar 13. They are equal to the byte and signed within one second: a key makes that a second try, no replay."""
     before = backend.queue_status()["queue_depth"]
     body, key = json.dumps(fields(seed)).encode(), {"Idempotency-Key": f"key-{seed}"}
-    with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: backend.post(body, signed(body) | key), range(100)))
+    together = Barrier(REQUESTS)
+
+    def ask(_: int) -> httpx2.Response:
+        together.wait(60.0)
+        return backend.post(body, signed(body) | key)
+
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        answers = list(pool.map(ask, range(REQUESTS)))
     assert {answer.status_code for answer in answers} == {202}, {answer.text for answer in answers}
     assert len({answer.json()["jobId"] for answer in answers}) == 1
     assert backend.queue_status()["queue_depth"] == before + 1
     _is_problem(backend.split(headers=key, **fields(seed, aiModel="loud")), 422, "idempotency_key_reused")
+    record("13", requests=len(answers), at_once=REQUESTS, jobs=1)
 
 
 def test_links_that_are_signed_anew_are_the_same_request(backend: Backend, seed: int) -> None:

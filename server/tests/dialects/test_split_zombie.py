@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from chaos import record
 from origin import body, serving, status
 from service import running, until, wav
 from track_tree import TOKEN, Backend, Receiver
@@ -76,4 +77,5 @@ def test_a_worker_stopped_in_mid_put_and_resumed_past_its_lease_cannot_overwrite
                 len([path for path, _ in store.asked if path.startswith("/put/")]) == 2
             )  # whole ones, all the winner's
             assert worker != next(line["worker"] for line in service.logged() if line.get("attempt") == 2)
+            record("6, a caller's own URL", stopped_in="a PUT", whole_puts=2, cut_off=len(store.cut_off), webhooks=1)
         receiver.shutdown()

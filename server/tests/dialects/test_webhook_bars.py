@@ -14,7 +14,7 @@ from threading import Event, Lock
 
 import pytest
 from backing import Postgres
-from chaos import PATIENCE, record, scaled
+from chaos import LONG, PATIENCE, record, scaled
 from origin import Origin, body, serving
 from service import Service, running, until, wav
 from track_tree import TOKEN, Backend, Received, Receiver, signed, status
@@ -162,7 +162,7 @@ def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_p
         assert backend.http.post(f"/split/{job_id}/cancel", headers=signed(b"")).json()["status"] == "canceled"
         until(stopped, what="the worker to stop")
         seconds = time.monotonic() - began
-        assert seconds < 30.0  # 5 s where nothing else runs
+        assert seconds <= (5.0 if LONG else PATIENCE)
         until(lambda: receiver.of(job_id), what="the webhook")
         time.sleep(1.0)  # for a second one, which must not come
         (told,) = receiver.of(job_id)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chaos import scaled
+from chaos import record, scaled
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from stemwright_server.domain.job import Extras, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import (
@@ -61,6 +61,11 @@ def completed(attempt: int, *names: str) -> Completed:
 
 class Life(RuleBasedStateMachine):
     """Any event, of any attempt, at any time."""
+
+    lives = 0  # that were led to their end
+
+    def teardown(self) -> None:
+        Life.lives += 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,8 +171,13 @@ class Life(RuleBasedStateMachine):
             assert job.artifacts[0].key == f"outputs/t/m/v/j-{job.attempt}/vocals.wav"
 
 
-TestLife = pytest.mark.chaos(Life.TestCase)  # bar 15
-TestLife.settings = settings(max_examples=scaled(200, 2000), stateful_step_count=30, deadline=None)
+@pytest.mark.chaos
+def test_bar_15_no_event_in_any_order_is_an_illegal_transition() -> None:
+    Life.lives = 0
+    lives, steps = scaled(200, 2000), 30
+    run_state_machine_as_test(Life, settings=settings(max_examples=lives, stateful_step_count=steps, deadline=None))
+    assert Life.lives >= lives
+    record("15", lives=Life.lives, steps_each=steps, illegal=0)
 
 
 def running(**changes: Any) -> Job:
