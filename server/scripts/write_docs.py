@@ -32,8 +32,9 @@ DIALECTS = {
 
 _HEAD = """# Settings of the service
 
-Read from the environment by `stemwright serve` and `stemwright worker`; an option on the command line wins. Written by
-`server/scripts/write_docs.py` from `server/src/stemwright_server/settings/`: change it there.
+Read from the environment by `stemwright serve`, `worker`, `webhooks` and `storage` and by Celery workers, and from the file
+`.env` in the current folder, if there is one: the environment wins over the file, and an option on the command line over both.
+Written by `server/scripts/write_docs.py` from `server/src/stemwright_server/settings/`: change it there.
 """
 
 _TABLE = """
@@ -44,7 +45,8 @@ _TABLE = """
 """
 
 _ENV_HEAD = """# Copy to .env and fill in what you need: every line is commented out at its default. Written by
-# server/scripts/write_docs.py from the settings; docs/settings.md is the same as a page.
+# server/scripts/write_docs.py from the settings; docs/settings.md is the same as a page. `stemwright serve`, `worker` and
+# the other commands read .env from the folder they are started in, and so do Celery workers.
 #
 # A service that others can reach needs JWT_SECRET; POST /split needs DEMUCSSVC_TOKEN; workers elsewhere need
 # STEMWRIGHT_WORKER_SECRET. Make each with: openssl rand -hex 32

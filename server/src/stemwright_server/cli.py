@@ -6,10 +6,7 @@ import argparse
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from stemwright_server.settings import Settings
+from typing import Any
 
 _Subparsers = Any  # argparse's own type for it is private
 
@@ -46,25 +43,13 @@ def _port(text: str) -> int:
     return port
 
 
-def read_settings(**given: Any) -> Settings:
-    """The settings, options before environment. Raises SystemExit with a line for each wrong one."""
-    from pydantic import ValidationError
-
-    from stemwright_server.settings import Settings, environment_name
-
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        for wrong in error.errors(include_url=False):
-            field = str(wrong["loc"][0]) if wrong["loc"] else ""
-            name = environment_name(field) if field in Settings.model_fields else field or "settings"
-            print(f"stemwright: error: {name}: {wrong['msg']}", file=sys.stderr)
-        raise SystemExit(2) from None
-
-
 def _serve(args: argparse.Namespace) -> int:
-    """Run the HTTP API and its workers on this machine. Settings come from the environment; see docs/settings.md."""
+    """Run the HTTP API and its workers on this machine. Settings come from the environment and from `.env` in the current
+    folder; see docs/settings.md.
+    """
     gc.disable()  # until all is imported: a tenth of the time to the start; ``serve`` turns it on
+    from stemwright_server.settings.reading import read_settings
+
     settings = read_settings(data_dir=args.data_dir, log_level=args.log_level, host=args.host, port=args.port)
     from stemwright_server.domain.errors import ServiceError
     from stemwright_server.serving import serve
@@ -83,6 +68,8 @@ def _worker(args: argparse.Namespace) -> int:
     """Take tasks from a service and run them here, one process for each device. Needs STEMWRIGHT_WORKER_SECRET, the same
     as the service has.
     """
+    from stemwright_server.settings.reading import read_settings
+
     settings = read_settings(device=args.device, log_level=args.log_level, api_url=args.api, work_dir=args.work_dir)
     if settings.worker_secret is None:
         print("stemwright: error: set STEMWRIGHT_WORKER_SECRET to the one that the service has", file=sys.stderr)
@@ -115,6 +102,8 @@ def add_storage(subparsers: _Subparsers) -> None:
 
 def _storage_check(args: argparse.Namespace) -> int:
     """Try every operation on the bucket of the settings, with objects that are removed again. Needs S3_BUCKET."""
+    from stemwright_server.settings.reading import read_settings
+
     settings = read_settings()
     from dataclasses import replace
 

@@ -34,8 +34,8 @@ def add_webhooks(subparsers: _Subparsers) -> None:
 def _with_jobs(args: argparse.Namespace) -> int:
     """Open the job store that the service uses; it may be running."""
     from stemwright_server.bootstrap import open_jobs
-    from stemwright_server.cli import read_settings
     from stemwright_server.domain.errors import ServiceError
+    from stemwright_server.settings.reading import read_settings
 
     settings = read_settings(data_dir=args.data_dir)
     if settings.database_url is None and not (settings.data_dir / "stemwright.db").exists():

@@ -17,6 +17,7 @@ from stemwright_server.adapters.broker.celery_app import celery_app
 from stemwright_server.bootstrap_worker import build_worker, worker_config
 from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.settings import Settings
+from stemwright_server.settings.reading import end, read_settings
 from stemwright_server.telemetry import configure_logging
 from stemwright_server.worker.celery_worker import CeleryWorker, add_worker
 from stemwright_server.worker.client import ApiClient
@@ -61,6 +62,8 @@ def __getattr__(name: str) -> Celery:
     """``app``, which Celery's command looks for: made when asked for, so that importing this reads no settings."""
     if name != "app":
         raise AttributeError(name)
-    given: dict[str, Any] = {}  # all from the environment
-    app = globals()["app"] = build(Settings(**given))
+    try:
+        app = globals()["app"] = build(read_settings())
+    except InvalidRequest as error:  # Celery's command would show where it was raised
+        end(str(error))
     return app

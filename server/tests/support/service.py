@@ -69,7 +69,12 @@ def environment(state: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """That of a service: the fast model on the path, quick sweeps, nothing inherited that changes it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     paths = [str(FAST_MODEL), str(FAST_MODEL.parent)]
-    fast = {"STEMWRIGHT_MODELS": "gain", "STEMWRIGHT_PROBE": "wav", "STEMWRIGHT_DEVICE": "cpu"}  # whatever is installed
+    fast = {"STEMWRIGHT_ENV_FILE": ""}  # whatever lies in the folder of the tests
+    fast |= {
+        "STEMWRIGHT_MODELS": "gain",
+        "STEMWRIGHT_PROBE": "wav",
+        "STEMWRIGHT_DEVICE": "cpu",
+    }  # whatever is installed
     quick = {"STEMWRIGHT_SWEEP_SECONDS": "0.2", "STEMWRIGHT_RETRY_SECONDS": "0.1", "STEMWRIGHT_MIN_FREE_BYTES": "0"}
     equal = {"STEMWRIGHT_WORKER_NICE": "0"}  # beside other tests, a worker that gives way to all of them gets nowhere
     return (

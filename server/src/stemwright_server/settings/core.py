@@ -13,6 +13,10 @@ from stemwright_server.settings.section import Names, Section, long_enough
 class CoreSettings(Section):
     """The service."""
 
+    env_file: str = Field(
+        ".env",
+        description="File of settings, read at the start if it is there; what the environment says wins. Empty: none.",
+    )
     host: str = Field(
         "127.0.0.1", validation_alias="HOST", description="Address to listen on, unless `--host` says otherwise."
     )
@@ -78,7 +82,10 @@ class CoreSettings(Section):
     models: Names = Field((), description="Models to offer and to run, comma-separated. Empty: all that are installed.")
     probe: str = Field("", description="Which installed probe looks into uploads. Empty: the first; `none`: none.")
     workers: int | None = Field(
-        None, ge=0, description="Worker processes that `serve` starts. Unset: one for each GPU, or one on the CPU."
+        None,
+        ge=0,
+        description="Worker processes that `serve` and `stemwright worker` start; 0: `serve` starts none. "
+        "Unset: one for each GPU, or one on the CPU.",
     )
     device: str = Field("auto", description="Device of a single worker: auto, cpu, cuda, cuda:1 ...")
     lease_seconds: float = Field(60.0, gt=0, description="Silence after which a worker is taken for dead.")

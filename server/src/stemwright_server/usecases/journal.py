@@ -8,6 +8,7 @@ import structlog
 
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.domain.lifecycle import Transition
+from stemwright_server.domain.offer import Progress
 from stemwright_server.domain.tally import processing_seconds
 from stemwright_server.ports.tracing import trace_id
 
@@ -25,9 +26,11 @@ def started(job: Job) -> None:
 
 
 def changed(before: Job, transition: Transition) -> None:
-    """A report or a decision changed it; progress alone is no step."""
+    """A report or a decision changed it; of progress, each stage and each tenth is a step."""
     job = transition.job
     if job.state is before.state:
+        if job.state is JobState.RUNNING and _step(job.progress) != _step(before.progress):
+            _progressed(job)
         return
     names = _names(job)
     match job.state:
@@ -39,6 +42,18 @@ def changed(before: Job, transition: Transition) -> None:
             _log.info("job_canceled", **names)
         case JobState.QUEUED:
             _log.warning("job_queued_again", **names, outcome=transition.outcome, **_why(job))
+
+
+def _step(progress: Progress) -> tuple[str, int]:
+    """What is worth a line when it changes."""
+    return progress.stage, 10 * progress.done // progress.total if progress.total > 0 else 0
+
+
+def _progressed(job: Job) -> None:
+    progress = job.progress
+    count = {"segments_done": progress.done, "segments_total": progress.total} if progress.total > 0 else {}
+    left = {} if progress.eta_seconds is None else {"eta_seconds": progress.eta_seconds}
+    _log.info("job_progress", **_names(job), stage=progress.stage, **count, **left)
 
 
 def _names(job: Job) -> dict[str, Any]:
