@@ -51,6 +51,19 @@ def level(page: Page) -> float:
     return float(page.locator(".meter").evaluate("meter => meter.style.getPropertyValue('--level')"))
 
 
+PAINTED = """canvases => canvases.map((canvas) => {
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let painted = 0;
+  for (let at = 3; at < data.length; at += 4) painted += data[at] > 0;
+  return painted / (data.length / 4);
+})"""
+
+
+def painted(page: Page) -> list[float]:
+    """How much of each waveform's canvas is not blank, 0 to 1."""
+    return [float(share) for share in page.locator("canvas.wave").evaluate_all(PAINTED)]
+
+
 def slide(slider: Locator, value: float) -> None:
     """Move a slider, as a hand would."""
     slider.evaluate(

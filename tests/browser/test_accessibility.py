@@ -1,4 +1,4 @@
-"""axe finds nothing serious on any view, light or dark."""
+"""axe finds nothing serious on any view, light or dark, wide or narrow."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import axe
 import pytest
 from playwright.sync_api import Browser, expect
 from service import Service
-from steps import open_mixer, open_page, separate
+from steps import open_mixer, open_page, separate, slide
 
 pytestmark = pytest.mark.skipif(
     not axe.SCRIPT.exists(), reason="axe-core is not installed: scripts/install_web_tools.sh, with Node"
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nobody_is_kept_out(browser: Browser, fast: Service, song: Path, scheme: Literal["light", "dark"]) -> None:
-    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 320), ("dark", 390)])
+def test_nobody_is_kept_out(
+    browser: Browser, fast: Service, song: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
+    context = browser.new_context(
+        color_scheme=scheme, reduced_motion="reduce", viewport={"width": width, "height": 800}, is_mobile=width < 800
+    )
     page = context.new_page()
     open_page(page, fast.url)
     separate(page, song)
@@ -29,5 +33,6 @@ def test_nobody_is_kept_out(browser: Browser, fast: Service, song: Path, scheme:
     page.get_by_role("button", name="Solo Rest").click()
     page.get_by_role("button", name="Mute Quiet").click()
     page.get_by_role("button", name="Loop", exact=True).click()
+    slide(page.get_by_role("slider", name="Key"), 2)  # which brings its reset
     assert axe.faults(page) == []
     context.close()

@@ -10,7 +10,7 @@ import pytest
 from hearing import RATE, SECONDS, heard, pitch
 from playwright.sync_api import Page, expect
 from service import Service
-from steps import export, level, open_mixer, open_page, play, position, separate, slide, wait
+from steps import export, level, open_mixer, open_page, painted, play, position, separate, slide, wait
 
 
 @pytest.fixture
@@ -26,6 +26,44 @@ def loudness(page: Page, low: float, high: float) -> None:
     wait(lambda: low < level(page) < high, f"a level from {low} to {high}; it is {level(page)}")
 
 
+def moment(page: Page, end: str) -> float:
+    """Where the loop begins or ends, seconds."""
+    return float(page.get_by_label(f"Loop {end}", exact=True).input_value().split(":")[1])
+
+
+def test_a_waveform_that_the_server_has_not_is_drawn_once_its_stem_is_heard(mixer: Page) -> None:
+    note = mixer.get_by_text("its waveform appears when it is loaded")
+    expect(note).to_have_count(2)
+    assert painted(mixer) == [0, 0]
+    mixer.get_by_role("button", name="Mute Quiet").click()
+    play(mixer)
+    wait(lambda: [share > 0.3 for share in painted(mixer)] == [False, True], "the waveform of what is heard")
+    expect(note).to_have_count(1)
+
+
+def test_every_fader_goes_back_to_where_it_was(mixer: Page) -> None:
+    rests = {"Tempo": "100 %", "Key": "as it is", "Volume of the whole mix": "0 dB"}
+    rests |= {
+        f"{what} of {stem}": rest
+        for what, rest in (("Volume", "0 dB"), ("Pan", "centre"))
+        for stem in ("Quiet", "Rest")
+    }
+    expect(mixer.get_by_role("button", name="Reset:")).to_have_count(0)
+    for name, rest in rests.items():
+        slider = mixer.get_by_role("slider", name=name)
+        slide(slider, 1)
+        expect(slider).not_to_have_attribute("aria-valuetext", rest)
+        mixer.get_by_role("button", name=f"Reset: {name}").click()
+        expect(slider).to_have_attribute("aria-valuetext", rest)
+    expect(mixer.get_by_role("button", name="Reset:")).to_have_count(0)
+    mixer.get_by_role("button", name="Loop", exact=True).click()
+    slide(mixer.get_by_role("slider", name="Volume of the whole mix"), -40)
+    play(mixer)
+    loudness(mixer, -1, 0.01)
+    mixer.get_by_role("button", name="Reset: Volume of the whole mix").click()
+    loudness(mixer, 0.35, 0.45)
+
+
 def test_mute_solo_and_volume_change_what_is_heard(mixer: Page) -> None:
     mixer.get_by_role("button", name="Loop", exact=True).click()  # so that it does not end
     play(mixer)
@@ -39,9 +77,9 @@ def test_mute_solo_and_volume_change_what_is_heard(mixer: Page) -> None:
     loudness(mixer, 0.35, 0.45)
     mixer.get_by_role("button", name="Solo Rest").click()
     loudness(mixer, 0.15, 0.25)
-    slide(mixer.get_by_label("Volume of Rest"), 6)
+    slide(mixer.get_by_role("slider", name="Volume of Rest"), 6)
     loudness(mixer, 0.36, 0.44)
-    slide(mixer.get_by_label("Volume of the whole mix"), -40)
+    slide(mixer.get_by_role("slider", name="Volume of the whole mix"), -40)
     loudness(mixer, -1, 0.01)
 
 
@@ -58,8 +96,8 @@ def test_seeking_and_looping(mixer: Page) -> None:
     mixer.mouse.move(box["x"] + box["width"] / 3, box["y"] + 10, steps=4)
     mixer.mouse.up()
     expect(mixer.get_by_role("button", name="Loop", exact=True)).to_have_attribute("aria-pressed", "true")
-    assert abs(float(mixer.get_by_label("Loop from", exact=True).input_value().split(":")[1]) - 1) < 0.1
-    assert abs(float(mixer.get_by_label("Loop to", exact=True).input_value().split(":")[1]) - 2) < 0.1
+    wait(lambda: abs(moment(mixer, "from") - 1) < 0.1, "the loop to begin where it was drawn")
+    wait(lambda: abs(moment(mixer, "to") - 2) < 0.1, "the loop to end where it was drawn")
     play(mixer)
     seen = [position(mixer)]
 
@@ -81,7 +119,7 @@ def test_an_export_is_the_mix_to_the_sample(mixer: Page, song: Path, tmp_path: P
 
 def test_an_export_has_what_was_set(mixer: Page, tmp_path: Path) -> None:
     mixer.get_by_role("button", name="Mute Rest").click()
-    slide(mixer.get_by_label("Pan of Quiet"), -1)
+    slide(mixer.get_by_role("slider", name="Pan of Quiet"), -1)
     mixer.get_by_label("Loop from", exact=True).fill("0:02")
     mixer.get_by_label("Loop to", exact=True).fill("3")
     mixer.get_by_label("Loop to", exact=True).press("Enter")

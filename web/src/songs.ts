@@ -12,6 +12,7 @@ export interface Sending {
   readonly filename: string;
   readonly fraction: number; // sent, 0 to 1
   readonly error: string | null;
+  readonly again: boolean; // whether it may go better another time
 }
 
 const AT_ONCE = 2; // uploads
@@ -19,6 +20,7 @@ const AT_ONCE = 2; // uploads
 export class Songs {
   private readonly sending = new Map<string, Sending>();
   private readonly stops = new Map<string, AbortController>();
+  private readonly letters = new Map<string, api.Letter>();
   private readonly waiting: (() => Promise<void>)[] = [];
   private readonly known = new Map<string, Job>();
   private readonly gone = new Map<string, kept.Remembered>();
@@ -90,20 +92,25 @@ export class Songs {
     for (const source of sources) {
       const id = `sending-${++this.counter}`;
       const filename = typeof source === "string" ? source : source.name;
-      this.sending.set(id, { id, filename, fraction: 0, error: null });
-      const stop = new AbortController();
-      this.stops.set(id, stop);
-      this.waiting.push(() => this.sendOne(id, api.form(source, wish), stop.signal));
+      this.sending.set(id, { id, filename, fraction: 0, error: null, again: false });
+      this.letters.set(id, api.letter(source, wish));
+      this.post(id);
     }
     this.next();
     this.changed();
   }
 
+  /** Send once more what did not get through. */
+  retry(id: string): void {
+    this.sent(id, { fraction: 0, error: null });
+    this.post(id);
+    this.next();
+  }
+
   /** Stop an upload, or take a failed one off the list. */
   drop(id: string): void {
     this.stops.get(id)?.abort();
-    this.stops.delete(id);
-    this.sending.delete(id);
+    this.settle(id);
     this.changed();
   }
 
@@ -121,6 +128,18 @@ export class Songs {
     this.changed();
   }
 
+  private post(id: string): void {
+    const stop = new AbortController();
+    this.stops.set(id, stop);
+    this.waiting.push(() => this.sendOne(id, stop.signal));
+  }
+
+  private settle(id: string): void {
+    this.stops.delete(id);
+    this.letters.delete(id);
+    this.sending.delete(id);
+  }
+
   private next(): void {
     while (this.running < AT_ONCE && this.waiting.length) {
       const task = this.waiting.shift();
@@ -132,18 +151,18 @@ export class Songs {
     }
   }
 
-  private async sendOne(id: string, fields: FormData, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
+  private async sendOne(id: string, signal: AbortSignal): Promise<void> {
+    const letter = this.letters.get(id);
+    if (signal.aborted || !letter) return;
     try {
-      const job = await api.upload(fields, (fraction) => this.sent(id, { fraction }), signal);
+      const job = await api.upload(letter, (fraction) => this.sent(id, { fraction }), signal);
       const { filename } = this.sending.get(id) ?? { filename: "" };
       kept.remember({ job_id: job.job_id, filename, created_at: job.created_at });
-      this.stops.delete(id);
-      this.sending.delete(id);
+      this.settle(id);
       this.take({ ...job, filename: job.filename ?? filename, progress: job.progress ?? 0 });
       await this.refresh(job.job_id);
     } catch (error) {
-      if (!signal.aborted) this.sent(id, { error: inWords(error) });
+      if (!signal.aborted) this.sent(id, { error: inWords(error), again: api.passing(error) });
     }
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { form, zipUrl } from "../src/net/api";
+import { ApiError, form, passing, zipUrl } from "../src/net/api";
 import { forStatus, inWords, sentence } from "../src/net/words";
 
 describe("an error", () => {
@@ -17,6 +17,15 @@ describe("an error", () => {
   it("without words gets some, by its status", () => {
     for (const status of [0, 401, 404, 413, 418, 429, 500, 507]) expect(forStatus(status)).toMatch(/\.$/);
     expect(inWords(undefined)).toMatch(/Reload/);
+  });
+});
+
+describe("a failure", () => {
+  it.each([[0, true], [401, true], [429, true], [503, true], [507, true], [400, false], [404, false], [413, false]])("of status %d may pass: %s", (status, may) => {
+    expect(passing(new ApiError("", status))).toBe(may);
+  });
+  it("of the page itself does not", () => {
+    expect(passing(new TypeError("x is undefined"))).toBe(false);
   });
 });
 

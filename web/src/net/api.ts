@@ -82,23 +82,40 @@ export function form(source: File | string, wish: Wish): FormData {
   return fields;
 }
 
+/** What is uploaded. The key tells the service that it is the same when it comes again: there will be one job, not two. */
+export interface Letter {
+  readonly fields: FormData;
+  readonly key: string;
+}
+
+export function letter(source: File | string, wish: Wish): Letter {
+  const random = crypto.getRandomValues(new Uint32Array(4)); // randomUUID is for https and loopback only
+  return { fields: form(source, wish), key: [...random].map((each) => each.toString(16)).join("-") };
+}
+
+/** Whether the same request may be answered otherwise another time: nothing was wrong with what was sent. */
+export function passing(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 0 || [401, 403, 408, 429].includes(error.status) || error.status >= 500);
+}
+
 /** An upload on its way. `fetch` cannot tell how much has gone, so this is an XMLHttpRequest. */
-export function upload(fields: FormData, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<Job> {
+export function upload(letter: Letter, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<Job> {
   const used = token();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", "/api/upload");
     for (const [name, value] of Object.entries(headersFor("/api/upload"))) request.setRequestHeader(name, value);
+    request.setRequestHeader("Idempotency-Key", letter.key);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new ApiError(forStatus(0), 0));
     request.onabort = () => reject(new DOMException("The upload was stopped.", "AbortError"));
     request.onload = () => {
       if (request.status < 300) resolve(JSON.parse(request.responseText) as Job);
-      else if (request.status === 401) resolve(again(used, fields, onProgress, signal));
+      else if (request.status === 401) resolve(again(used, letter, onProgress, signal));
       else reject(new ApiError(wordsIn(request), request.status));
     };
     signal.addEventListener("abort", () => request.abort());
-    request.send(fields);
+    request.send(letter.fields);
   });
 }
 

@@ -89,7 +89,11 @@ function showSending(row: Row, each: Sending, songs: Songs): void {
       bad: failed,
       shape: failed ? "failed" : "sending",
     },
-    () => [button(failed ? "Dismiss" : "Stop", `${failed ? "Dismiss" : "Stop the upload of"} ${each.filename}`, () => songs.drop(each.id))],
+    () => {
+      if (!failed) return [button("Stop", `Stop the upload of ${each.filename}`, () => songs.drop(each.id))];
+      const dismiss = button("Dismiss", `Dismiss ${each.filename}`, () => songs.drop(each.id));
+      return each.again ? [button("Try again", `Try again to upload ${each.filename}`, () => songs.retry(each.id)), dismiss] : [dismiss];
+    },
   );
 }
 

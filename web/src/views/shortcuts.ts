@@ -1,6 +1,7 @@
 /** Single keys for those who mix with one hand on an instrument. They can be switched off: dictation types letters too. */
 
 import { h } from "../dom";
+import { STEP } from "./transport";
 
 export interface Keys {
   toggle(): void;
@@ -15,7 +16,8 @@ export interface Keys {
 
 const HELP: readonly [keys: string, what: string][] = [
   ["Space", "play or pause"],
-  ["← →", "5 seconds back or on"],
+  ["← →", `${STEP} seconds back or on`],
+  ["↑ ↓", "a tenth of a second on or back, on the position"],
   ["Home", "to the start"],
   ["1 to 9", "mute a stem by its place; with Shift, solo it"],
   ["M, S", "mute or solo the stem that has the focus"],
@@ -33,15 +35,16 @@ export function shortcuts(keys: Keys): { element: HTMLElement; close(): void } {
     const act = action(event, digit === undefined ? stem : Number(digit) - 1, digit !== undefined);
     if (!act) return;
     event.preventDefault();
-    act();
+    if (!event.repeat || event.key.startsWith("Arrow")) act(); // a key that is held must not switch on and off
   }
 
   function action(event: KeyboardEvent, stem: string | number | undefined, byPlace: boolean): (() => void) | undefined {
     if (byPlace && stem !== undefined) return () => (event.shiftKey ? keys.solo(stem) : keys.mute(stem));
-    switch (event.key) {
+    // With Caps Lock a letter comes as a capital.
+    switch (event.key.length === 1 ? event.key.toLowerCase() : event.key) {
       case " ": return keys.toggle;
-      case "ArrowLeft": return () => keys.move(-5);
-      case "ArrowRight": return () => keys.move(5);
+      case "ArrowLeft": return () => keys.move(-STEP);
+      case "ArrowRight": return () => keys.move(STEP);
       case "Home": return keys.start;
       case "l": return keys.loop;
       case "[": return keys.fromHere;
@@ -68,7 +71,7 @@ function taken(event: KeyboardEvent): boolean {
   const target = event.target instanceof Element ? event.target : null;
   if (!target) return false;
   if (target.matches("input[type=text], input[type=url], input[type=number], input[type=password], select, textarea")) return true;
-  if (event.key === " ") return target.matches("button, a, summary, input");
+  if (event.key === " ") return target.matches("button, a, summary, input:not([type=range])");
   if (event.key.startsWith("Arrow") || event.key === "Home") return target.matches("input[type=range]");
   return false;
 }

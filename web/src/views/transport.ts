@@ -6,6 +6,8 @@ import { h, icon, ICONS, say } from "../dom";
 import { clock, decibels, parseClock, signed, spoken } from "../format";
 import { slider } from "./slider";
 
+export const STEP = 5; // s, that an arrow moves the song
+
 export interface TransportEvents {
   toggle(): void;
   seek(to: number): void;
@@ -29,11 +31,19 @@ export function transport(duration: number, master: Master, events: TransportEve
   const now = h("span", { class: "now" });
   const time = h("p", { class: "time" }, now, h("span", { class: "quiet" }, ` / ${clock(duration)}`));
   const meter = h("div", { class: "meter", "aria-hidden": "true" }, h("div", {}));
-  const seek: HTMLInputElement = h("input", { type: "range", class: "seek", min: 0, max: duration, step: 0.1, value: 0, "aria-label": "Position", input: () => events.seek(Number(seek.value)) });
+  const seek: HTMLInputElement = h("input", { type: "range", class: "seek", min: 0, max: duration, step: 0.1, value: 0, "aria-label": "Position", input: () => events.seek(Number(seek.value)), keydown: step });
   const loop: HTMLButtonElement = h("button", { type: "button", class: "toggle", "aria-pressed": "false", click: () => events.loop(loop.getAttribute("aria-pressed") !== "true") }, icon(ICONS.loop), "Loop");
   const start = moment("From", () => take());
   const end = moment("To", () => take());
   let shown: Region = { start: 0, end: duration };
+
+  /** Arrows to the side go as far here as anywhere else; those up and down move by a tenth of a second, as the slider has it. */
+  function step(event: KeyboardEvent): void {
+    const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (way === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    events.seek(Number(seek.value) + way * STEP);
+  }
 
   /** What was typed; a text that is no time goes back to what it was. */
   function take(): void {
@@ -48,7 +58,7 @@ export function transport(duration: number, master: Master, events: TransportEve
   });
   const key = slider({
     label: "Key", min: -12, max: 12, step: 1, value: master.key, rest: 0,
-    words: (semitones) => (semitones === 0 ? "as it is" : `${signed(semitones)} semitones`), change: (semitones) => events.master({ key: semitones }),
+    words: (semitones) => (semitones === 0 ? "as it is" : `${signed(semitones)} semitones`), short: signed, change: (semitones) => events.master({ key: semitones }),
   });
   const volume = slider({
     label: "Volume", name: "Volume of the whole mix", min: SILENT, max: LOUDEST, step: 0.5, value: master.volume, rest: 0,
