@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,8 +20,7 @@ from unittest.mock import MagicMock
 import httpx2
 import pytest
 import yaml
-from backing import Postgres, Redis, free_port
-from elsewhere import SECRET
+from backing import Postgres, free_port, listens
 from service import COMMAND, Client, environment, until, wav
 
 from stemwright_server.settings import Settings, environment_name
@@ -46,7 +50,10 @@ def modal_app() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["modal"] = MagicMock()
+    modal = MagicMock()
+    for decorator in (modal.App.return_value.function, modal.concurrent, modal.web_server):
+        decorator.side_effect = lambda *_, **__: lambda function: function
+    sys.modules["modal"] = modal
     try:
         spec.loader.exec_module(module)
     finally:
@@ -69,7 +76,7 @@ def test_every_variable_that_deployment_sets_is_a_setting(services: dict[str, An
     known = {environment_name(name) for name in Settings.model_fields} | NOT_OURS
     compose = (DEPLOY / "docker-compose.yml").read_text()
     used = set(re.findall(r"\$\{([A-Z0-9_]+)", compose))
-    for name in ("api", "worker", "plain-worker"):
+    for name in ("api", "bucket", "worker", "plain-worker"):
         used |= set(services[name]["environment"])
     used |= set(re.findall(r"^    (STEMWRIGHT_\w+|HOST|PORT)=", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
     assert used - known == set()
@@ -132,39 +139,132 @@ def test_the_image_and_modal_start_what_compose_starts(services: dict[str, Any])
     assert modal_app().COMMAND[:6] == services["api"]["command"]
 
 
-def test_the_commands_of_the_compose_file_do_a_job_together(
-    tmp_path: Path, services: dict[str, Any], postgres: Postgres, redis: Redis
-) -> None:
-    """API, Celery worker and plain worker with the arguments that stand there, but for address and port."""
-    port = free_port()
-    shared = SECRET | {"DATABASE_URL": postgres.database(), "BROKER_URL": redis.url}
-    shared |= {"STEMWRIGHT_API_URL": f"http://127.0.0.1:{port}", "STEMWRIGHT_DATA_DIR": str(tmp_path / "data")}
-    shared |= {"STEMWRIGHT_WORK_DIR": str(tmp_path)}
-    (tmp_path / "state").mkdir()
-    processes = []
+def test_the_image_starts_as_it_says_and_its_health_check_knows_whether_it_runs(tmp_path: Path) -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    check = json.loads(re.findall(r"^    CMD (\[.*\])$", dockerfile, re.MULTILINE)[0])
+    said = dict(re.findall(r"^    (STEMWRIGHT_\w+|HOST|PORT)=(\S+)", dockerfile, re.MULTILINE))
+    assert (said["HOST"], said["PORT"], said["STEMWRIGHT_DATA_DIR"]) == ("0.0.0.0", "8080", "/data")  # noqa: S104
+    own = {"PORT": str(free_port()), "STEMWRIGHT_DATA_DIR": str(tmp_path / "data"), "STEMWRIGHT_WORKERS": "0"}
+    # It listens to everybody, so it asks for an authenticator first.
+    refused = environment(tmp_path, said | own)
+    done = subprocess.run(here(docker_commands()[0]), env=refused, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert done.stderr.startswith("stemwright: error: ")
+    settings = refused | {"JWT_SECRET": "j" * 32}
+
+    def healthy() -> bool:
+        return (
+            subprocess.run([sys.executable, *check[1:]], env=settings, capture_output=True, check=False).returncode == 0
+        )
+
+    with started(here(docker_commands()[0]), tmp_path / "image.log", settings):
+        until(healthy, seconds=120.0, what="the health check to pass")
+    assert not healthy()
+
+
+def test_the_modal_app_starts_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, port = modal_app(), free_port()
+    words = {"0.0.0.0": "127.0.0.1", "8080": str(port), "/tmp/stemwright": str(tmp_path / "data")}  # noqa: S104
+    monkeypatch.setattr(module, "COMMAND", here([words.get(word, word) for word in module.COMMAND]))
+    for name, value in environment(tmp_path, {}).items():
+        monkeypatch.setenv(name, value)
+    begun: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(module.subprocess, "Popen", lambda command: begun.append(popen(command)))
+    module.serve()
+    monkeypatch.undo()
     try:
-        for name in ("api", "worker", "plain-worker"):
-            here = {"0.0.0.0": "127.0.0.1", "8080": str(port)}  # noqa: S104
-            command = [here.get(word, word) for word in services[name]["command"]]
-            command = [*({"stemwright": COMMAND}.get(command[0]) or [str(BIN / command[0])]), *command[1:]]
-            with (tmp_path / f"{name}.log").open("wb") as log:
-                settings = environment(tmp_path / "state", shared)
-                processes.append(subprocess.Popen(command, env=settings, stdout=log, stderr=log))
-        client = Client(f"http://127.0.0.1:{port}")
-
-        def workers() -> bool:
-            try:
-                return bool(client.http.get("/health").json()["workers"] == 2)
-            except httpx2.HTTPError:
-                return False
-
-        until(workers, seconds=240.0, what="both workers")
-        file_id = client.upload(wav())
-        client.wait(file_id, client.submit(file_id), "completed", seconds=120.0)
-        for process in reversed(processes):
-            process.terminate()
-            assert process.wait(120) == 0
+        until(lambda: answers(port), seconds=120.0, what="the service to answer")
+        begun[0].terminate()
+        assert begun[0].wait(120) == 0
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        begun[0].kill()
+        begun[0].wait()
+
+
+def test_the_commands_of_the_compose_file_do_a_job_together(
+    tmp_path: Path, services: dict[str, Any], postgres: Postgres
+) -> None:
+    """All of them but the database: with the arguments and the environment that stand there, but for hosts and ports."""
+    port, objects, redis = free_port(), free_port(), free_port()
+    buckets = tmp_path / "buckets"
+    buckets.mkdir()
+    said = dict.fromkeys(("POSTGRES_PASSWORD", "STEMWRIGHT_WORKER_SECRET", "S3_SECRET_ACCESS_KEY"), "s" * 32)
+    said |= {"S3_ACCESS_KEY_ID": "AKIDCOMPOSE", "BROKER_URL": f"redis://127.0.0.1:{redis}/0"}
+    said |= dict.fromkeys(("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"), f"http://127.0.0.1:{objects}")
+    own = {"DATABASE_URL": postgres.database(), "STEMWRIGHT_API_URL": f"http://127.0.0.1:{port}"}
+    own |= {"STEMWRIGHT_DATA_DIR": str(tmp_path / "data"), "STEMWRIGHT_WORK_DIR": str(tmp_path), "ENVIRONMENT": "local"}
+    elsewhere = {"0.0.0.0": "127.0.0.1", "8080": str(port), "--addr=:9000": f"--addr=127.0.0.1:{objects}"}  # noqa: S104
+    elsewhere |= {"/buckets": str(buckets)}
+    more = {"redis": ["--port", str(redis), "--dir", str(tmp_path)], "objects": ["--config", "/dev/null"]}
+    more["objects"] += ["--cache-dir", str(tmp_path / "cache")]
+
+    def command(name: str) -> list[str]:
+        words = [filled_in(word, said) for word in services[name]["command"]]
+        binary = ["rclone"] if name == "objects" else []  # the entry point of its image
+        return here([*binary, *(elsewhere.get(word, word) for word in words), *more.get(name, [])])
+
+    def settings(name: str) -> dict[str, str]:
+        found = {key: filled_in(value, said) for key, value in services[name].get("environment", {}).items()}
+        return environment(tmp_path / "state", found | own)
+
+    (tmp_path / "state").mkdir()
+    with ExitStack() as stack:
+
+        def start(name: str) -> subprocess.Popen[bytes]:
+            return stack.enter_context(started(command(name), tmp_path / f"{name}.log", settings(name)))
+
+        for name, where in (("redis", redis), ("objects", objects)):
+            start(name)
+            until(partial(listens, where), seconds=120.0, what=f"{name} to listen")
+        assert start("bucket").wait(120) == 0, (tmp_path / "bucket.log").read_text()
+        assert [folder.name for folder in buckets.iterdir()] == ["stemwright"]
+        for name in ("api", "worker", "plain-worker"):
+            start(name)
+        until(lambda: answers(port).get("workers") == 2, seconds=240.0, what="both workers")
+        client = Client(f"http://127.0.0.1:{port}")
+        announced = client.announce().json()
+        assert httpx2.put(announced["upload_url"], content=wav(), trust_env=False).status_code == 200
+        job_id = client.submit(announced["file_id"])
+        job = client.wait(announced["file_id"], job_id, "completed", seconds=120.0)
+        for output in job["outputs"]:
+            data = (buckets / "stemwright" / output["path"]).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == output["sha256"]
+
+
+def here(command: list[str]) -> list[str]:
+    """The command as it is called where nothing is installed for all."""
+    ours = {"stemwright": COMMAND, "celery": [sys.executable, "-m", "celery"], "rclone": [str(BIN / "rclone")]}
+    return [*ours.get(command[0], [command[0]]), *command[1:]]
+
+
+def filled_in(text: str, given: Mapping[str, str]) -> str:
+    """``${NAME}``, ``${NAME:-default}`` and ``${NAME:?error}`` as Compose reads them; they may be nested."""
+    pattern = re.compile(r"\$\{(\w+)(?::([-?])([^${}]*))?\}")
+    while found := pattern.search(text):
+        name, kind, rest = found.groups()
+        assert name in given or kind == "-", f"{name} is not set"
+        text = text[: found.start()] + (given.get(name) or rest) + text[found.end() :]
+    return text
+
+
+def answers(port: int) -> dict[str, Any]:
+    """What ``GET /health`` says; nothing if there is nobody."""
+    try:
+        return dict(httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False, timeout=30.0).json())
+    except httpx2.HTTPError:
+        return {}
+
+
+@contextmanager
+def started(command: list[str], log: Path, settings: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has to end well when it is told to."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=dict(settings), stdout=out, stderr=out, cwd=log.parent)
+    try:
+        yield process
+        process.terminate()
+        assert process.wait(120) in (0, 128 + signal.SIGTERM), log.read_text()  # 143: how rclone and shells say it
+    finally:
+        process.kill()
+        process.wait()

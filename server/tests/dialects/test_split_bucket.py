@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from s3_server import S3Server
+from s3_server import S3Server, flaky_way
 from service import Service, running, until, wav
 from track_tree import TOKEN, Backend, Receiver
 
@@ -131,3 +131,18 @@ def test_a_store_that_refuses_the_stems_is_said_so(
     assert document["status"] == "failed"
     assert "answered 403 to the upload of quiet" in str(document["error"])
     assert product.list_objects(f"stems/{seed}/") == []
+
+
+def test_a_bucket_of_ours_that_refuses_the_stems_is_said_so(
+    s3_server: S3Server, receiver: Receiver, product: S3Service, seed: int, tmp_path: Path
+) -> None:
+    """It let us in at the start; since then somebody changed what the key may do."""
+    s3_server.bucket("refusing")
+    given = {"DEMUCSSVC_TOKEN": TOKEN, "API_WEBHOOK_URL_ALLOWLIST": receiver.url, "STEMWRIGHT_MAX_ATTEMPTS": "1"}
+    with flaky_way(s3_server, share=0.0, seed=1) as way:
+        settings = s3_server.settings("refusing", endpoint=way.url) | given | {"SOURCE_ORIGIN_ALLOWLIST": s3_server.url}
+        way.forbidden = r"^PUT /refusing/outputs/"
+        with running(tmp_path / "data", settings) as service:
+            document = told(service, receiver, **fields(product, receiver, seed))
+    assert (document["status"], document["stems"]) == ("failed", [])
+    assert document["error"] == "Gave up after 4 tries: The store answered 403 to quiet."

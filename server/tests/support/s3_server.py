@@ -25,11 +25,13 @@ _RCLONE = Path(sys.executable).with_name("rclone")
 class S3Server:
     """rclone's server over a folder: a bucket is a folder in it."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, address: str = "127.0.0.1:0", key: str = f"{ACCESS_KEY},{SECRET_KEY}"
+    ) -> None:
         root = folder / "buckets"
         root.mkdir(parents=True)
         log = folder / "rclone.log"
-        command = [_RCLONE, "serve", "s3", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--addr", "127.0.0.1:0"]
+        command = [_RCLONE, "serve", "s3", "--auth-key", key, "--addr", address]
         files = ["--vfs-cache-mode", "writes", "--cache-dir", folder / "cache", "--config", "/dev/null", root]
         with log.open("wb") as out:
             self.process = subprocess.Popen([*command, *options, *files], stdout=out, stderr=out)
@@ -93,6 +95,7 @@ class FlakyWay(ThreadingHTTPServer):
         self.passed = 0
         self.refused = 0
         self.asked: list[str] = []  # method and path of every request
+        self.forbidden = ""  # a pattern of those that are answered with 403
 
     @property
     def url(self) -> str:
@@ -116,6 +119,9 @@ class _Forward(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append(f"{self.command} {self.path}")
+        if self.server.forbidden and re.search(self.server.forbidden, self.server.asked[-1]):
+            self._send(403, [("Content-Type", "application/xml")], b"<Error><Code>AccessDenied</Code></Error>")
+            return
         if self.server.refuses():
             self._send(503, [("Content-Type", "application/xml")], b"<Error><Code>SlowDown</Code></Error>")
             return
