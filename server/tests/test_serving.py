@@ -119,6 +119,25 @@ def test_browsers_of_named_origins_may_call_and_read_the_request_id(tmp_path: Pa
         assert "Access-Control-Allow-Origin" not in stranger.headers
 
 
+def test_every_origin_may_call_if_all_are_named(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"API_CORS_ORIGINS": '["*"]', "STEMWRIGHT_WORKERS": "0"}) as service:
+        anyone = {"Origin": "https://anyone.example"}
+        answer = service.client.http.get("/models", headers=anyone)
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in answer.headers  # a token is sent on purpose, never by a cookie
+        preflight = anyone | {
+            "Access-Control-Request-Method": "DELETE",
+            "Access-Control-Request-Headers": "authorization",
+        }
+        asked = service.client.http.options("/api/v1/jobs/x", headers=preflight)
+        assert (asked.status_code, asked.headers["Access-Control-Allow-Origin"]) == (200, "*")
+        socket = {"EIO": "4", "transport": "polling"}
+        assert service.client.http.get("/socket.io/", params=socket, headers=anyone).status_code == 200
+    with running(tmp_path / "none", {"STEMWRIGHT_WORKERS": "0"}) as service:  # and none, if none is
+        assert "Access-Control-Allow-Origin" not in service.client.http.get("/models", headers=anyone).headers
+        assert service.client.http.get("/socket.io/", params=socket, headers=anyone).status_code == 400
+
+
 def test_workers_doors_are_closed_to_others(tmp_path: Path) -> None:
     with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
         for path in ("/worker/claim", "/worker/report", "/worker/leave"):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
+from backing import Redis
+from elsewhere import SECRET, worker_of
 from origin import body, serving
 from service import Service, running, until, wav
 from track_tree import TOKEN, Backend, Receiver
@@ -30,7 +33,7 @@ def stemify(service: Service, number: int) -> str:
         "/api/v1/stemify", files={"file": ("a.wav", wav(seed=number))}, headers={"traceparent": PARENT}
     )
     assert answer.status_code == 202, answer.text
-    return str(answer.json()["job_id"])
+    return uuid.UUID(answer.json()["job_id"]).hex  # as logs and spans have it
 
 
 def ended(service: Service, job_id: str) -> str:
@@ -96,6 +99,36 @@ def test_the_trace_goes_out_with_the_webhook(tmp_path: Path) -> None:
     assert spans["webhook"].ended >= spans["upload"].ended
     assert told.headers["traceparent"] == f"00-{TRACE}-{spans['webhook'].span}-01"
     assert 'demucs_webhook_deliveries{state="delivered"} 1.0' in counted
+
+
+def test_a_job_over_a_broker_is_one_trace_from_the_request_to_the_webhook(tmp_path: Path, redis: Redis) -> None:
+    """API and worker are two processes that know each other by Redis and HTTP only, as an operator starts them."""
+    with collecting() as collector, serving() as store, Receiver() as receiver:
+        store.answers["/song.wav"] = body(wav())
+        own = {
+            "DEMUCSSVC_TOKEN": TOKEN,
+            "API_WEBHOOK_URL_ALLOWLIST": receiver.url,
+            "SOURCE_ORIGIN_ALLOWLIST": store.url,
+            "BROKER_URL": redis.url,
+        }
+        common = settings(collector.url, **own, **SECRET)
+        with running(tmp_path / "data", common) as service, worker_of(service, tmp_path / "w", common):
+            assert service.workers() == []  # none of its own
+            asked = {"versionId": "v", "audioUrl": f"{store.url}/song.wav", "aiModel": "half", "webhook": receiver.url}
+            answer = Backend(service.url).split(headers={"traceparent": PARENT}, **asked)
+            assert answer.status_code == 202, answer.text
+            until(lambda: receiver.of(answer.json()["jobId"]), seconds=240.0, what="the webhook")
+            whole = {"webhook", "upload", "attempt"}
+            until(lambda: whole <= {span.name for span in collector.of_trace(TRACE)}, what="the whole trace")
+        receiver.shutdown()
+    spans = {span.name: span for span in collector.of_trace(TRACE)}
+    line = ["POST /split", "queue", "attempt"]
+    assert [spans[name].parent for name in line] == [PARENT.split("-")[2], spans[line[0]].span, spans[line[1]].span]
+    assert [spans[name].service for name in line] == ["stemwright-api", "stemwright-api", "stemwright-worker"]
+    stages = ["fetch", "load", "separate", "encode", "upload"]
+    assert all(spans[stage].parent == spans["attempt"].span for stage in stages)
+    assert (spans["webhook"].service, spans["webhook"].parent) == ("stemwright-api", spans["POST /split"].span)
+    assert spans["webhook"].ended >= spans["upload"].ended
 
 
 @pytest.mark.parametrize("how", ["refuses", "says 503", "is silent"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +56,10 @@ def test_the_documents_curl_commands_work(service: Service, client: Client, seed
     assert made.get("status") == "pending", made
     assert made["message"] == "Job created successfully"
     job = wait(client, made["job_id"], "completed")
+    assert made["job_id"] == job["job_id"] == str(uuid.UUID(made["job_id"]))  # as documented, with its hyphens
+    assert client.http.get(f"/api/v1/jobs/{made['job_id'].replace('-', '')}").json() | {"result": None} == job | {
+        "result": None
+    }
     assert json.loads(curl(f"{service.url}/api/v1/jobs/{made['job_id']}"))["status"] == "completed"
     assert job["progress"] == 100
     assert job["error"] is None
@@ -87,7 +92,7 @@ def test_a_deleted_job_is_gone_at_once_and_its_files_soon(service: Service, clie
         answer = again(f"/api/v1/jobs/{job_id}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "job_not_found")
     until(lambda: client.http.get(stems["quiet"]["url"]).status_code == 404, what="the stem to go")
-    until(lambda: not [name for name in service.files() if job_id in name], what="all outputs to go")
+    until(lambda: not [name for name in service.files() if uuid.UUID(job_id).hex in name], what="all outputs to go")
 
 
 def test_deleting_stops_a_running_job(service: Service, client: Client, seed: int) -> None:
@@ -235,6 +240,14 @@ def test_tokens_count_here_as_well(tmp_path: Path) -> None:
         assert other.http.get(f"/api/v1/jobs/{job_id}").status_code == 404
         assert other.http.delete(f"/api/v1/jobs/{job_id}").status_code == 404
         assert service.client.http.get("/api/v1/health").status_code == 200
+
+
+def test_five_jobs_in_an_hour_if_nothing_else_is_set(tmp_path: Path) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != "API_RATE_LIMIT"}
+    with running(tmp_path / "data", settings | {"STEMWRIGHT_WORKERS": "0"}) as service:
+        answers = [stemify(service.client, wav(seed=number)) for number in range(6)]
+    assert [answer.status_code for answer in answers] == [202] * 5 + [429]
+    assert answers[0].headers["RateLimit-Policy"] == '"stemify";q=5;w=3600'
 
 
 def test_the_rate_is_limited_and_said_in_headers(tmp_path: Path) -> None:

@@ -63,6 +63,21 @@ def test_a_job_that_is_canceled_ends_with_an_error(slow: Service, seed: int) -> 
     assert follower.all("progress")[-1]["status"] == "canceled"
 
 
+def test_a_job_that_fails_in_its_model_ends_with_an_error(tmp_path: Path) -> None:
+    failing = {"FAST_MODEL_DEFAULTS": '{"segments": 6, "sleep": 0.3, "fail": "not_music"}'}
+    with running(tmp_path / "data", SETTINGS | failing) as service:
+        uploader = Uploader(service)
+        job_id = uploader.job(wav())
+        follower = Follower(service.url, job_id).ended()
+        status = uploader.status(job_id)
+    assert follower.names()[-1] == "error"
+    assert follower.all("error") == [{"job_id": job_id, "error_message": status["error"]}]
+    assert "was to fail" in status["error"]
+    assert (status["status"], status["error_code"]) == ("failed", "not_music")
+    assert follower.all("progress")[-1]["status"] == "failed"
+    assert "completed" not in follower.names()
+
+
 def test_jobs_of_others_are_unknown(slow: Service, seed: int) -> None:
     job_id = Uploader(slow, token()).job(wav(seed=seed))
     stranger = Follower(slow.url, job_id, token=token("bob")).ended()

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from stemwright_server.dialects.common import Door
+from stemwright_server.dialects.job_ids import read_id
 from stemwright_server.dialects.multipart import Sink, read_form
 from stemwright_server.dialects.stemify.intake import Intake
 from stemwright_server.dialects.stemify.wire import (
@@ -115,7 +116,7 @@ def _jobs(parts: Parts, door: Door) -> APIRouter:
     @router.get("/jobs/{job_id}", responses=_refusals(404))
     def get_job(job_id: str, caller: Annotated[Principal, caller_of], request: Request) -> JobResponse:
         """The job as it is now; once completed, its stems with fresh URLs."""
-        job = owned_job(parts, caller, job_id)
+        job = owned_job(parts, caller, read_id(job_id))
         absolute = door.absolute(request)
 
         def link(artifact: Artifact) -> str:
@@ -128,7 +129,7 @@ def _jobs(parts: Parts, door: Door) -> APIRouter:
     @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
     def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
         """Remove the job and its stems. A running one is canceled."""
-        remove(parts, caller, job_id)
+        remove(parts, caller, read_id(job_id))
         return Response(status_code=204)
 
     return router

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stemwright_server.dialects.job_ids import shown_id
 from stemwright_server.dialects.moment import Moment
 from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.domain.timestamp import timestamp
@@ -51,7 +52,7 @@ def error_body(status: int, code: str, message: str, context: Mapping[str, Any])
 class StemifyResponse(BaseModel):
     """The job that was made."""
 
-    job_id: str
+    job_id: str = Field(description="A UUID with its hyphens; the routes take it without them too.")
     status: Status
     estimated_duration: float | None = Field(
         description="Seconds that the separation will take by what jobs of this model took here so far, from the moment "
@@ -64,7 +65,7 @@ class StemifyResponse(BaseModel):
     def of(cls, job: Job, expected: Estimate) -> StemifyResponse:
         """A job, new or found by its idempotency key."""
         return cls(
-            job_id=job.id,
+            job_id=shown_id(job),
             status=_STATUS[job.state],
             estimated_duration=expected.seconds,
             estimate_note=expected.note,
@@ -102,7 +103,7 @@ class ResultView(BaseModel):
 class JobResponse(BaseModel):
     """A job as it is now."""
 
-    job_id: str
+    job_id: str = Field(description="A UUID with its hyphens; the routes take it without them too.")
     status: Status
     progress: int = Field(description="0 to 100: segments done of all.")
     result: ResultView | None
@@ -117,7 +118,7 @@ class JobResponse(BaseModel):
         """``heard_at``: when its worker was heard last; ``link`` makes a fresh download URL."""
         updated = job.finished_at or heard_at or job.started_at or job.created_at
         return cls(
-            job_id=job.id,
+            job_id=shown_id(job),
             status=_STATUS[job.state],
             progress=int(job.progress.percent),
             result=_result(job, track, link) if job.state is JobState.COMPLETED else None,

@@ -6,8 +6,9 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from stemwright_server.dialects.common import absolute_to
+from stemwright_server.dialects.job_ids import read_id, shown_id
 from stemwright_server.dialects.webserver.intake import BASE_URL, DIALECT
-from stemwright_server.dialects.webserver.wire import message, percent, read_id, shown_id, status
+from stemwright_server.dialects.webserver.wire import message, percent, status
 from stemwright_server.domain.errors import InvalidRequest, NotFound, ServiceError
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.ports.auth import Authenticator, Principal

@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from stemwright_server.dialects.common import Door
+from stemwright_server.dialects.job_ids import read_id, shown_id
 from stemwright_server.dialects.rates import Rates
 from stemwright_server.dialects.webserver.download import zip_response
 from stemwright_server.dialects.webserver.form import Form, received
@@ -27,8 +28,6 @@ from stemwright_server.dialects.webserver.wire import (
     PeaksResponse,
     StatusResponse,
     model_view,
-    read_id,
-    shown_id,
     status_response,
 )
 from stemwright_server.domain.errors import InvalidRequest, NotFound, ServiceError

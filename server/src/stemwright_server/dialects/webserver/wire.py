@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stemwright_server.dialects.job_ids import shown_id
 from stemwright_server.dialects.moment import Moment
-from stemwright_server.domain.errors import NotFound
 from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.domain.offer import PEAKS, Variation
 from stemwright_server.domain.timestamp import timestamp
@@ -36,19 +35,6 @@ class ErrorBody(BaseModel):
 def error_body(_status: int, code: str, message: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """An error of a request in this dialect's shape."""
     return dict(context) | ErrorBody(error=message, code=code).model_dump()
-
-
-def shown_id(job: Job) -> str:
-    """A job's id as this dialect writes it: a UUID with its hyphens."""
-    return str(uuid.UUID(job.id))
-
-
-def read_id(text: str) -> str:
-    """The id of a job. Raises NotFound for what was never one."""
-    try:
-        return uuid.UUID(text).hex
-    except ValueError as error:
-        raise NotFound(f"There is no job {text!r}.", code="job_not_found") from error
 
 
 class JobCreated(BaseModel):
