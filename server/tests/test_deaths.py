@@ -329,6 +329,25 @@ def test_a_service_killed_beside_another_loses_nothing_and_what_it_left_goes(
             until(lambda: third.files() == [f"blobs/uploads/{file_id}"], what="only the upload to be left")
 
 
+def test_a_worker_that_dies_while_the_database_is_away_is_replaced(tmp_path: Path, postgres: Postgres) -> None:
+    quick = {"STEMWRIGHT_LEASE_SECONDS": "3", "STEMWRIGHT_HEARTBEAT_SECONDS": "1"}
+    with running(tmp_path / "data", quick | {"DATABASE_URL": postgres.database()}) as service:
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id, **LONG)
+        client.wait_for_segment(file_id, job_id)
+        (worker,) = service.workers()
+        postgres.stop()
+        try:
+            os.kill(worker, signal.SIGKILL)
+            said = {"event": "leave_failed", "error": "The job store cannot be reached; try again."}
+            until(lambda: [line for line in service.logged() if said.items() <= line.items()], what="it to be said")
+        finally:
+            postgres.start()
+        until(service.workers, seconds=60.0, what="another worker")
+        assert client.wait(file_id, job_id, "completed", seconds=120.0)["attempt"] == 2
+
+
 def test_a_database_that_goes_away_fails_requests_and_nothing_else(tmp_path: Path, postgres: Postgres) -> None:
     with running(tmp_path / "data", {"DATABASE_URL": postgres.database()}) as service:
         client = service.client

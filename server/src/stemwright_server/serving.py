@@ -190,7 +190,7 @@ class _Service:
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping")
-        await asyncio.to_thread(worker_left, self._api.parts, self._workers)
+        await asyncio.to_thread(self._gone, self._workers)
         supervisor.stop()
         await working
         self._api.bell.close()  # long polls and event streams end
@@ -207,9 +207,16 @@ class _Service:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def _worker_died(self, worker: str) -> None:
-        self._api.presence.forget(self._api.parts, worker)
         shutil.rmtree(self._settings.data_dir / "work" / worker, ignore_errors=True)
-        (worker_left if self._stop.is_set() else worker_lost)(self._api.parts, worker)
+        self._gone(worker)
+
+    def _gone(self, prefix: str) -> None:
+        """Workers whose ids begin so get nothing more, and what they held is for others."""
+        try:
+            self._api.presence.forget(self._api.parts, prefix)
+            (worker_left if self._stop.is_set() else worker_lost)(self._api.parts, prefix)
+        except ServiceError as error:  # the job store is away: then the lease has to end first
+            _log.warning("leave_failed", worker=prefix, error=str(error))
 
     async def _sweep(self) -> None:
         while not self._stop.is_set():

@@ -20,14 +20,14 @@ class Presence:
     def __init__(self) -> None:
         self._lock = Lock()
         self._noted: dict[str, float] = {}  # by this process
-        self._gone: set[str] = set()
+        self._gone: set[str] = set()  # how ids begin
         self._gpus: dict[tuple[str, int], tuple[float, GpuMemory]] = {}  # by host and index: when it was told, and what
 
     def note(self, parts: Parts, worker: str, *, device: str, models: Sequence[str]) -> None:
         """It is there now."""
         now = parts.clock()
         with self._lock:
-            if worker in self._gone or now - self._noted.get(worker, 0.0) < _NOTED_EVERY:
+            if self._is_gone(worker) or now - self._noted.get(worker, 0.0) < _NOTED_EVERY:
                 return
             self._noted[worker] = now
         seen = SeenWorker(worker=worker, device=device, models=tuple(models), seen_at=now)
@@ -54,9 +54,12 @@ class Presence:
         parts.repository.forget_workers(prefix)
 
     def is_gone(self, worker: str) -> bool:
-        """Whether a claim of it is a leftover of a dead connection."""
+        """Whether a claim of it is a leftover of a dead connection, or of one that has yet to hear that it is to go."""
         with self._lock:
-            return worker in self._gone
+            return self._is_gone(worker)
+
+    def _is_gone(self, worker: str) -> bool:
+        return any(worker.startswith(prefix) for prefix in self._gone)
 
     def workers(self, parts: Parts) -> Sequence[SeenWorker]:
         """Those that were heard of lately, or run a job now."""

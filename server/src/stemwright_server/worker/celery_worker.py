@@ -31,6 +31,7 @@ from stemwright_server.worker.tether import die_with_parent
 
 _HELLO_SECONDS = 20.0
 _REFUSED_SECONDS = 2.0  # until the next try with a broker that does not let us in
+_PID_DIGITS = 7  # as many as Linux gives at most
 _LEAVE = signal.SIGUSR2  # what the parent tells a child with; Celery resets or uses the others
 _log = structlog.get_logger(__name__)
 
@@ -62,8 +63,8 @@ class CeleryWorker:
         self.tell(f"{self.host}-{dead}-", lost=True)
 
     def worker_id(self, pid: int) -> str:
-        """A child's id with the API."""
-        return f"{self.prefix}{pid}"
+        """A child's id with the API; no id is the beginning of another."""
+        return f"{self.prefix}{pid:0{_PID_DIGITS}}"
 
     def run_job(self, queue: str) -> str:
         """In a child: take what waits in the lane that a message came by. What to say in Celery's log."""

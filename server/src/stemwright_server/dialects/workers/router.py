@@ -52,7 +52,11 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
 
     def noted_claim(asked: ClaimRequest) -> Task | None:
         presence.note(parts, asked.worker, device=asked.device, models=asked.models)
-        return claim(parts, asked) if asked.take else None
+        task = claim(parts, asked) if asked.take else None
+        if task is not None and presence.is_gone(asked.worker):  # it was told to go while it asked
+            worker_left(parts, asked.worker)
+            return None
+        return task
 
     async def _wait_for_task(request: Request, asked: ClaimRequest) -> Task | None:
         deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)

@@ -1,0 +1,51 @@
+"""Who is there, and who gets nothing more."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+from stemwright_server.adapters.jobs.memory import MemoryJobRepository
+from stemwright_server.domain.lifecycle import Policy
+from stemwright_server.usecases.parts import Limits, Parts
+from stemwright_server.usecases.workers import Presence
+
+
+def parts() -> Parts:
+    nothing = cast(Any, None)
+    return Parts(
+        repository=MemoryJobRepository(),
+        blobs=nothing,
+        broker=nothing,
+        notifier=nothing,
+        catalogue=nothing,
+        probe=None,
+        policy=Policy(),
+        limits=Limits(max_bytes=1, max_seconds=None),
+        clock=time.time,
+    )
+
+
+def test_all_whose_ids_begin_so_are_gone_with_the_one_who_started_them() -> None:
+    presence, world = Presence(), parts()
+    for worker in ("host-a-cpu-1", "host-a-cpu-2", "host-b-cpu-1"):
+        presence.note(world, worker, device="cpu", models=("m",))
+    presence.forget(world, "host-a-")
+    assert [presence.is_gone(worker) for worker in ("host-a-cpu-1", "host-a-cpu-9", "host-b-cpu-1")] == [
+        True,
+        True,
+        False,
+    ]
+    presence.note(world, "host-a-cpu-1", device="cpu", models=("m",))  # a request that was under way
+    assert [seen.worker for seen in presence.workers(world)] == ["host-b-cpu-1"]
+
+
+def test_no_id_of_a_celery_child_is_the_beginning_of_another() -> None:
+    from stemwright_server.worker.celery_worker import CeleryWorker
+
+    nothing = cast(Any, None)
+    worker = CeleryWorker(host="h", root=None, device="cpu", models=(), client=nothing, build=nothing)
+    worker.prefix = "h-me-"
+    ids = [worker.worker_id(pid) for pid in (1, 12, 123, 4194304)]
+    assert ids[1] == "h-me-0000012"
+    assert not any(one != other and one.startswith(other) for one in ids for other in ids)
