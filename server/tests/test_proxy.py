@@ -1,0 +1,134 @@
+"""What docs/proxy.md tells nginx, done by nginx: HTTPS, uploads, the socket, links, and who is counted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from follower import Follower, needs_node
+from origin import certificate
+from redis_server import free_port
+from service import Service, running, until, wav
+from webserver import SETTINGS
+
+PAGE = Path(__file__).parents[2] / "docs" / "proxy.md"
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+FRAME = """daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{server}
+}}
+"""
+
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("behind") / "data", SETTINGS) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the certificate."""
+    folder = tmp_path_factory.mktemp("nginx")
+    certificate(folder, "localhost")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def proxy(service: Service, folder: Path) -> Iterator[str]:
+    """The URL of an nginx that was told what the page says, with this machine's ports and certificate."""
+    (text,) = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    port = free_port()
+    ours = {
+        "443 ssl": f"127.0.0.1:{port} ssl",
+        "http://127.0.0.1:8080": service.url,
+        "/etc/letsencrypt/live/stems.example.com/fullchain.pem": f"{folder}/cert.pem",
+        "/etc/letsencrypt/live/stems.example.com/privkey.pem": f"{folder}/key.pem",
+    }
+    for told, used in ours.items():
+        assert text.count(told) == 1, told
+        text = text.replace(told, used)
+    config = folder / "nginx.conf"
+    config.write_text(FRAME.format(folder=folder, server=text))
+    command = [str(NGINX), "-p", str(folder), "-e", "stderr", "-c", str(config)]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield f"https://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def client_of(proxy: str, folder: Path, *, address: str = "127.0.0.1") -> httpx2.Client:
+    """A caller at an address, who trusts the certificate."""
+    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+    transport = httpx2.HTTPTransport(verify=trust, local_address=address)
+    client = httpx2.Client(base_url=proxy, transport=transport, timeout=60.0)
+
+    def answers() -> bool:
+        try:
+            return client.get("/health").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    until(answers, what="nginx")
+    return client
+
+
+@needs_node
+def test_a_song_goes_through_it_is_followed_and_comes_back(
+    proxy: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(proxy, folder)
+    song = wav(90, rate=16_000)  # more than the megabyte that nginx takes if nobody says otherwise
+    assert len(song) > 2**21
+    answer = client.post("/api/upload", files={"audio_file": ("song.wav", song)})
+    assert answer.status_code == 202, answer.text
+    job_id = answer.json()["job_id"]
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(folder / "cert.pem"))
+    follower = Follower(proxy, job_id, transport="websocket", origin=proxy).ended()
+    assert ("connect", "websocket") in follower.told
+    (done,) = follower.all("completed")
+    job = client.get(f"/api/status/{job_id}").json()
+    links = [job["download_url"], *(stem["url"] for stem in job["stems"])]
+    assert all(link.startswith(f"{proxy}/") for link in links), links
+    assert done["download_url"].endswith(f"/api/download/{job_id}")
+    whole = client.get(links[0]).content
+    part = client.get(links[0], headers={"Range": "bytes=100-"})
+    assert (part.status_code, part.content) == (206, whole[100:])
+
+
+def test_callers_are_counted_by_their_own_address(proxy: str, folder: Path) -> None:
+    left = []
+    for address in ("127.0.0.2", "127.0.0.2", "127.0.0.3"):
+        client = client_of(proxy, folder, address=address)
+        # Whoever writes the header is not believed: nginx puts the address there that it sees.
+        answer = client.get("/api/jobs", headers={"X-Forwarded-For": "192.0.2.7"})
+        left.append(int(answer.headers["RateLimit-Remaining"]))
+    assert left[1] == left[0] - 1
+    assert left[2] == left[0]
+
+
+def test_metrics_stay_inside(proxy: str, folder: Path, service: Service) -> None:
+    assert client_of(proxy, folder).get("/metrics").status_code == 404
+    assert service.client.http.get("/metrics").status_code == 200
