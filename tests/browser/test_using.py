@@ -344,7 +344,7 @@ def test_a_phone_is_wide_enough(browser: Browser, fast: Service, song: Path, wid
     assert page.evaluate(overflow) <= 0
     assert page.evaluate(BEYOND) == []
     open_mixer(page, "Scale.wav")
-    assert page.locator(".strip").count() == 2
+    expect(page.locator(".strip")).to_have_count(2)
     for name, longest in (("Key", -12), ("Volume of Quiet", -39.5), ("Pan of Quiet", -1)):
         slide(page.get_by_role("slider", name=name), longest)
     expect(page.get_by_role("button", name="Reset: Key")).to_be_visible()
