@@ -11,10 +11,13 @@ import pytest
 from amqp_proxy import vanishing_queues
 from backing import RabbitMQ, Redis
 from elsewhere import SECRET, worker_of
+from kombu import Connection
 from origin import body, serving
 from service import running, until, wav
 from track_tree import TOKEN, Backend, Receiver
 
+from stemwright_server.adapters.broker.celery_app import queue
+from stemwright_server.adapters.broker.healing import heal
 from stemwright_server.adapters.broker.lanes import least_priority, model_of, queue_of, queues_of
 from stemwright_server.ports.jobs import Waiting
 
@@ -103,6 +106,43 @@ def test_a_celery_worker_survives_queues_that_are_not_back_yet(tmp_path: Path, r
             assert client.wait(file_id, after, "completed", seconds=240.0)["attempt"] == 1
             assert worker.process.poll() is None
             assert worker.log.read_text().count("NOT_FOUND - no queue") >= 4
+
+
+def test_a_queue_that_a_killed_rabbitmq_cannot_lead_any_more_is_made_anew(rabbitmq: RabbitMQ) -> None:
+    """To declare it succeeds, and its consumers wait for ever: three of three times with RabbitMQ 3.10."""
+    names = queues_of(["gain"])
+
+    def declared() -> list[int]:
+        with Connection(rabbitmq.url) as connection:
+            return [queue(name)(connection.default_channel).queue_declare()[1] for name in names]
+
+    for _ in range(4):
+        with Connection(rabbitmq.url) as connection:
+            for name in names:
+                queue(name)(connection.default_channel).declare()
+        rabbitmq.stop()
+        rabbitmq.start()
+        if broken := until(lambda: _healed(rabbitmq.url, names), seconds=120.0, what="an answer")[0]:
+            break
+        rabbitmq.empty()
+    else:
+        pytest.skip("this RabbitMQ leads its queues again")
+    with Connection(rabbitmq.url) as connection:
+        for name in broken:
+            queue(name)(connection.default_channel).declare()
+            connection.Producer().publish("x", exchange="stemwright", routing_key=name)
+            message = connection.SimpleQueue(queue(name)).get(timeout=60.0)
+            message.ack()
+    assert declared() == [0, 0, 0]
+    assert heal(rabbitmq.url, names) == []
+
+
+def _healed(url: str, names: list[str]) -> tuple[list[str]] | None:
+    """What had to be made anew; nothing while the broker is not back."""
+    try:
+        return (heal(url, names),)
+    except OSError:
+        return None
 
 
 def test_a_worker_that_asks_the_api_itself_does_not_need_the_broker(tmp_path: Path, redis: Redis) -> None:

@@ -21,6 +21,7 @@ from celery import Celery, bootsteps, signals
 from celery.worker.consumer import Consumer
 
 from stemwright_server.adapters.broker.celery_app import RUN_JOB
+from stemwright_server.adapters.broker.healing import heal
 from stemwright_server.adapters.broker.lanes import least_priority, model_of
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.worker.client import ApiClient
@@ -106,7 +107,15 @@ class CeleryWorker:
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
-    """Celery's own, which knocks without a pause at a broker that refuses us: one that starts, or a wrong password."""
+    """Celery's own, which knocks without a pause at a broker that refuses us: one that starts, or a wrong password.
+
+    And which waits for ever for queues that do not answer, until the broker hangs up because it hears nothing of us.
+    """
+
+    def connect(self) -> Any:
+        super().connect().close()  # as soon as the broker is there
+        heal(self.app.conf.broker_url, [queue.name for queue in self.app.conf.task_queues])
+        return super().connect()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         super().on_connection_error_before_connected(exc)

@@ -74,8 +74,10 @@ class CeleryBroker(EmbeddedBroker):
         if work is None:
             return
         from stemwright_server.adapters.broker.celery_app import celery_app  # a third of a second, not at the start
+        from stemwright_server.adapters.broker.healing import heal
 
         app = celery_app(self._url, job_seconds=self._job_seconds, stop_seconds=self._stop_seconds)
+        heal(self._url, self._seen)
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=4.0, interval_start=0.1)
             with app.amqp.Producer(connection, auto_declare=False) as producer:
