@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.audio.formats import AudioFormat
+from stemwright.audio.mpeg import mpeg_header
 from stemwright.audio.ogg import set_serial
 from stemwright.audio.resample import Resampler
 from stemwright.audio.samples import to_integers
@@ -21,6 +23,7 @@ from stemwright.errors import MissingExtraError
 OPUS_RATE = 48000
 _DEFAULT_VORBIS_QUALITY = 6
 _SERIAL = 1
+_SKIP_SAMPLES = 11  # AV_PKT_DATA_SKIP_SAMPLES
 _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
@@ -55,6 +58,8 @@ def encoder_for(file: Sink, encoding: Encoding) -> Encoder:
         return VorbisEncoder(file, encoding)
     if encoding.format.name == "opus":
         return OpusEncoder(file, encoding)
+    if encoding.format.name == "mp3":
+        return Mp3Encoder(file, encoding)
     return FFmpegEncoder(file, encoding)
 
 
@@ -83,14 +88,13 @@ _RECIPES = {
 
 
 class FFmpegEncoder(Encoder):
-    """Everything but Vorbis, through PyAV."""
+    """Everything but Vorbis and mp3, through PyAV."""
 
     def __init__(self, file: Sink, encoding: Encoding) -> None:
         import av
 
         self._av = av
         self._rate, self._bits = encoding.sample_rate, encoding.format.bits
-        self._is_mp3 = encoding.format.name == "mp3"
         self._recipe = recipe = _RECIPES[encoding.format.name]
         # Bit-exact: no version, no clock and no random number in the file. The same samples, the same bytes.
         options = {"fflags": "+bitexact", **recipe.container}
@@ -108,8 +112,7 @@ class FFmpegEncoder(Encoder):
         if encoding.bitrate is not None and encoding.vbr_quality is None:
             self._stream.bit_rate = encoding.bitrate
         self._stream.time_base = Fraction(1, self._rate)
-        self._at = self._packets = 0
-        self._first: int | None = None
+        self._at = 0
 
     def write(self, block: NDArray[np.float32]) -> None:
         frame = self._av.AudioFrame.from_ndarray(
@@ -118,7 +121,7 @@ class FFmpegEncoder(Encoder):
         frame.sample_rate = self._rate
         frame.pts, frame.time_base = self._at, Fraction(1, self._rate)
         self._at += block.shape[1]
-        self._mux(self._stream.encode(frame))
+        self._container.mux(self._stream.encode(frame))
 
     def _samples(self, block: NDArray[np.float32]) -> NDArray[Any]:
         """The block as FFmpeg wants it: planar [channels, n], or packed [1, n * channels]."""
@@ -133,31 +136,76 @@ class FFmpegEncoder(Encoder):
         return np.ascontiguousarray(ready.T).reshape(1, -1)
 
     def close(self) -> None:
-        packets = self._stream.encode(None)
-        if self._is_mp3:
-            self._correct_padding(packets)
-        self._mux(packets)
+        self._container.mux(self._stream.encode(None))
         self._container.close()
 
-    def _mux(self, packets: list[Any]) -> None:
-        if self._first is None and packets:
-            self._first = packets[0].pts
-        self._packets += len(packets)
-        self._container.mux(packets)
 
-    def _correct_padding(self, last: list[Any]) -> None:
-        """Have the Xing header say how much of the end is padding.
+class Mp3Encoder(FFmpegEncoder):
+    """LAME as `lameenc` brings it, in FFmpeg's container: a third of the time of the LAME in PyAV's wheel.
 
-        LAME may end with a packet of nothing but padding. FFmpeg would then note the padding of that packet
-        alone, and every decoder would give up to 46 samples too many.
-        """
-        if not last:
-            return
-        first = last[0].pts if self._first is None else self._first
-        padding = (self._packets + len(last)) * self._stream.codec_context.frame_size + first - self._at
-        skip = last[-1].get_sidedata("skip_samples")
-        skip.update(bytes(skip)[:4] + padding.to_bytes(4, "little") + bytes(skip)[8:])
-        last[-1].set_sidedata(skip)
+    FFmpeg's own encoder of the stream is there for what it says of it in the header, and encodes nothing.
+    """
+
+    _DELAY = 576 + 529  # samples that LAME, and a decoder, put before the first
+    _VARIABLE = 4  # LAME's newer way to a variable bit rate
+
+    def __init__(self, file: Sink, encoding: Encoding) -> None:
+        import lameenc
+
+        super().__init__(file, encoding)
+        self._lame = lameenc.Encoder()
+        self._lame.silence()
+        self._lame.set_in_sample_rate(encoding.sample_rate)
+        self._lame.set_out_sample_rate(encoding.sample_rate)
+        self._lame.set_channels(encoding.channels)
+        if encoding.vbr_quality is not None:
+            self._lame.set_vbr(self._VARIABLE)
+            self._lame.set_vbr_quality(encoding.vbr_quality)
+        elif encoding.bitrate is not None:
+            self._lame.set_bit_rate(encoding.bitrate // 1000)
+        if encoding.preset is not None:
+            self._lame.set_quality(encoding.preset)
+        self._bytes = b""  # that are not a whole frame yet
+        self._next = -self._DELAY  # where the next frame begins
+        self._last: Any = None  # packet, which may be the last of all: that one says how much of it is padding
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        self._bytes += self._lame.encode(to_integers(block, 16).astype("<i2").T.tobytes())
+        self._at += block.shape[1]
+        self._mux_frames()
+
+    def close(self) -> None:
+        self._bytes += self._lame.flush()
+        self._mux_frames()
+        if self._bytes:
+            raise RuntimeError("LAME ended within a frame")
+        if self._last is not None:
+            self._skip(self._last, end=self._next - self._at)
+            self._container.mux(self._last)
+        self._container.close()
+
+    def _skip(self, packet: Any, *, start: int = 0, end: int = 0) -> None:
+        """Tell the muxer how many samples of a packet are not of the song."""
+        numbers = struct.pack("<IIBB", start, end, 0, 0)
+        skip = cast("Any", self._av.packet.PacketSideData)(_SKIP_SAMPLES, len(numbers))
+        skip.update(numbers)
+        packet.set_sidedata(skip)
+
+    def _mux_frames(self) -> None:
+        at = 0
+        while (header := mpeg_header(self._bytes, at)) is not None and at + header.size <= len(self._bytes):
+            packet = self._av.Packet(self._bytes[at : at + header.size])
+            at += header.size
+            packet.stream, packet.time_base = self._stream, Fraction(1, self._rate)
+            packet.pts = packet.dts = self._next
+            packet.duration = header.samples
+            self._next += header.samples
+            if self._last is None:
+                self._skip(packet, start=self._DELAY)
+            else:
+                self._container.mux(self._last)
+            self._last = packet
+        self._bytes = self._bytes[at:]
 
 
 class OpusEncoder(Encoder):
