@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,30 +71,32 @@ class Networks:
         if kept is not None and kept.settled:
             return kept.network
         began = time.monotonic()
-        found = self._candidate(index, member)
-        decision = self._decision(index, member, found, precision)
-        if kept is not None and kept.way == decision.way:
-            return kept.network
-        network: Network | None = None
-        if found is not None and decision.way.backend != PLAIN.backend:
-            network = found.open(decision.way, self._cache, decision.notes)
-            if network is None:
-                decision = instead_of_damaged(found, decision.way, self._cache, may_start=index not in self._started)
-                self._started.add(index)
-        if network is None:
-            network = self._plain(index, member, decision)
+        with _torch_meanwhile():
+            found = self._candidate(index, member)
+            decision = self._decision(index, member, found, precision)
+            if kept is not None and kept.way == decision.way:
+                return kept.network
+            network, decision = self._loaded(index, member, found, decision)
         self._kept[index, precision] = _Kept(network=network, way=decision.way, settled=decision.settled)
         self._load_seconds += time.monotonic() - began
         return network
 
+    def _loaded(
+        self, index: int, member: Member, found: Candidate | None, decision: Decision
+    ) -> tuple[Network, Decision]:
+        """The network that was decided on, or plain torch when the cache does not have it, with what was decided then."""
+        if found is not None and decision.way.backend != PLAIN.backend:
+            network = found.open(decision.way, self._cache, decision.notes)
+            if network is not None:
+                return network, decision
+            decision = instead_of_damaged(found, decision.way, self._cache, may_start=index not in self._started)
+            self._started.add(index)
+        return self._plain(index, member, decision), decision
+
     def _candidate(self, index: int, member: Member) -> Candidate | None:
         if self._info.origin == "package" or self._device != "cpu":
             return None
-        with ThreadPoolExecutor(1) as pool:
-            hashing = pool.submit(self._file, index, member)
-            if has_torch():
-                import torch  # noqa: F401 (takes a second, in which the checkpoint is hashed)
-            file = hashing.result()
+        file = self._file(index, member)
         return candidate(file, self._hashes[index])
 
     def _decision(self, index: int, member: Member, found: Candidate | None, precision: Precision) -> Decision:
@@ -142,3 +147,12 @@ class Networks:
             hub.check(member, file, actual)
             self._hashes[index] = actual
         return file
+
+
+@contextlib.contextmanager
+def _torch_meanwhile() -> Iterator[None]:
+    """Import torch beside what is done inside: that takes a second or two, in which a checkpoint is hashed and looked up."""
+    with ThreadPoolExecutor(1) as pool:
+        if has_torch():
+            pool.submit(importlib.import_module, "torch")
+        yield

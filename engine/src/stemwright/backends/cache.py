@@ -19,7 +19,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from stemwright.checkpoints.hashing import hash_of
+
 _LISTING = "contents.json"
+_HASH = "blake2b"
 _WRITABLE_BY_OTHERS = 0o022
 
 
@@ -81,7 +84,7 @@ class Cache:
         aside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.root))
         try:
             make(aside)
-            hashes = {file.name: _hash(file) for file in sorted(aside.iterdir())}
+            hashes = {file.name: hash_of(file, _HASH) for file in sorted(aside.iterdir())}
             (aside / _LISTING).write_text(json.dumps(hashes))
             for file in (*aside.iterdir(), aside):
                 _to_disk(file)
@@ -97,7 +100,7 @@ class Cache:
         folder = self.root / name
         try:
             hashes = json.loads((folder / _LISTING).read_text())
-            whole = all(_hash(folder / file) == expected for file, expected in hashes.items())
+            whole = all(hash_of(folder / file, _HASH) == expected for file, expected in hashes.items())
         except (OSError, ValueError, AttributeError):
             whole = False
         if whole and _only_ours(folder):
@@ -120,11 +123,6 @@ class Cache:
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).rename(self.root / f"{name}.json")
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").hexdigest()
 
 
 def _only_ours(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from stemwright.checkpoints import manifest
 from stemwright.checkpoints.catalogue import Member, ModelInfo
+from stemwright.checkpoints.hashing import sha256_of
 from stemwright.errors import ModelError
 from stemwright.models import spleeter_package
 
@@ -106,8 +107,7 @@ def _from_hub(repository: str, signature: str, tell: OnFetch) -> Path:
     published = manifest.SAFETENSORS_SHA256.get(signature)
     # For large files the hub's own tag is their sha256.
     declared = metadata.etag if metadata.etag and _SHA256.fullmatch(metadata.etag) else None
-    with file.open("rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    actual = sha256_of(file)
     for expected in (published, declared):
         if expected is not None and actual != expected:
             file.resolve().unlink()
