@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -256,6 +257,15 @@ def test_an_idempotency_key_stands_for_its_job(repository: Repository) -> None:
     assert not repository.submit(job("n"), key=key).created
     repository.drop_keys(10.5)
     assert repository.submit(job("n"), key=key).created
+
+
+def test_a_fingerprint_is_a_hash_for_every_store(repository: Repository) -> None:
+    """A store whose columns have no width would take what another refuses."""
+    ready(repository)
+    longest = IdempotencyKey(owner="o", key="k" * 255, fingerprint=hashlib.sha256(b"request").hexdigest())
+    assert repository.submit(job("j"), key=longest).created
+    with pytest.raises(ValueError, match="a hash is meant"):
+        replace(longest, fingerprint=f"{longest.fingerprint}0")
 
 
 def test_many_submits_at_once_with_one_key_make_one_job(repository: Repository) -> None:

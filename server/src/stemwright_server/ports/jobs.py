@@ -14,6 +14,8 @@ from stemwright_server.domain.track import Track
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_server.ports.deliveries import Deliveries
 
+_FINGERPRINT = 64  # characters: a SHA-256 in hex
+
 
 @dataclass(frozen=True, kw_only=True)
 class IdempotencyKey:
@@ -21,7 +23,12 @@ class IdempotencyKey:
 
     owner: str
     key: str
-    fingerprint: str  # hash of the request; the same key with another one is refused
+    fingerprint: str  # hash of the request, at most 64 characters; the same key with another one is refused
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: a store may cut no corner here that another one, with columns of a width, cannot."""
+        if len(self.fingerprint) > _FINGERPRINT:
+            raise ValueError(f"a fingerprint of {len(self.fingerprint)} characters: a hash is meant")
 
 
 @dataclass(frozen=True, kw_only=True)

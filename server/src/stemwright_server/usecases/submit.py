@@ -73,14 +73,14 @@ def submit_link(
     variation: str | None,
     params: Mapping[str, Any],
     key: str | None,
-    fingerprint: str,
+    meant: Any,
     request_id: str,
     extras: Extras,
 ) -> Submission:
     """Queue a job on a file that its worker fetches with ``source`` from ``url``; nothing of it is kept here.
 
-    ``fingerprint`` stands for the request where the idempotency key comes again: links are often signed anew. Raises
-    InvalidRequest, StorageFull.
+    ``meant``: what the request means, as JSON values: the same where the idempotency key comes again, although links are
+    often signed anew. Raises InvalidRequest, StorageFull.
     """
     now = parts.clock()
     track = Track(
@@ -104,7 +104,7 @@ def submit_link(
         variation=variation,
         params=params,
         key=key,
-        fingerprint=fingerprint,
+        fingerprint=_hash(meant),
         request_id=request_id,
         extras=extras,
     )
@@ -189,5 +189,5 @@ def _checked(offer: Offer, variation: str, params: Mapping[str, Any]) -> Mapping
         raise InvalidRequest(str(error), code=code) from error
 
 
-def _hash(values: list[Any]) -> str:
+def _hash(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

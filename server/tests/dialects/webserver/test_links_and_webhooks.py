@@ -62,6 +62,21 @@ def by_link(caller: Uploader, url: str, **fields: str) -> str:
     return str(answer.json()["job_id"])
 
 
+def test_a_link_with_a_key_makes_one_job_however_it_is_signed(caller: Uploader, store: Origin, seed: int) -> None:
+    url, key = f"{store.url}/keyed.wav", {"Idempotency-Key": f"key-{seed}"}
+    store.answers["/keyed.wav"] = body(wav(seed=seed))
+
+    def ask(**fields: str) -> httpx2.Response:
+        form = {name: (None, value) for name, value in fields.items()}
+        return caller.http.post("/api/upload", files=form, headers=key)
+
+    first, again = ask(source_url=f"{url}?signature=1"), ask(source_url=f"{url}?signature=2")
+    assert (first.status_code, again.status_code) == (202, 202), first.text
+    assert first.json()["job_id"] == again.json()["job_id"]
+    other = ask(source_url=f"{store.url}/another.wav")
+    assert (other.status_code, other.json()["code"]) == (400, "idempotency_key_reused")
+
+
 def webhook(receiver: Receiver, job_id: str) -> Received:
     """The one that came about a job, whose signatures hold."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +28,7 @@ class Wanted:
     params: Mapping[str, Any]
     url: str
     filename: str
-    fingerprint: str
+    meant: Mapping[str, Any]
     extras: Extras
 
 
@@ -64,7 +62,7 @@ def translate(
         params=_params(asked, variation, stems),
         url=asked.audio_url,
         filename=_filename(asked.audio_url),
-        fingerprint=_fingerprint(asked),
+        meant=_meant(asked),
         extras=Extras(
             dialect=KIND,
             priority=asked.priority,
@@ -137,9 +135,9 @@ def _filename(url: str) -> str:
     return "".join(character for character in last if character.isprintable())[:200].strip() or "source"
 
 
-def _fingerprint(asked: SplitRequest) -> str:
-    """Of what the request means: links that are signed anew for a second try are the same links."""
+def _meant(asked: SplitRequest) -> dict[str, Any]:
+    """What the request means: links that are signed anew for a second try are the same links."""
     meant = asked.model_dump()
     meant["audio_url"] = asked.audio_url.partition("?")[0]
     meant["upload_urls"] = {stem: url.partition("?")[0] for stem, url in (asked.upload_urls or {}).items()}
-    return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
+    return meant

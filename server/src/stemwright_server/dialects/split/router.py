@@ -120,7 +120,7 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
             variation=wanted.variation,
             params=wanted.params,
             key=key,
-            fingerprint=wanted.fingerprint,
+            meant=wanted.meant,
             request_id=request_id(),
             extras=wanted.extras,
         )

@@ -115,7 +115,7 @@ class Intake:
             url=url,
             source=YOUTUBE,
             filename=UNTITLED,
-            fingerprint=repr([url, work["variation"], work["params"]]),
+            meant=[url, work["model"], work["variation"], work["params"]],
             request_id=request_id(),
             extras=_extras(max_seconds=self._limits.youtube_max_seconds),
             **work,

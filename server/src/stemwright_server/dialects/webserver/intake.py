@@ -143,7 +143,7 @@ class Intake:
             variation=asked.variation,
             params=asked.params,
             key=key,
-            fingerprint=repr([url.partition("?")[0], asked.variation, asked.params]),
+            meant=[url.partition("?")[0], asked.model, asked.variation, asked.params],
             request_id=request_id(),
             extras=self._extras(asked, filename),
         ).job
