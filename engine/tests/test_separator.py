@@ -14,8 +14,9 @@ from demucs.demucs import Demucs
 from packed import save_bag, save_safetensors, save_th
 from small import SOURCES, music, snr_db, tiny_hdemucs, tiny_htdemucs
 
-from stemwright import Canceled, InputError, ModelError, OptionError, SeparationOptions, Separator
+from stemwright import Canceled, DeviceError, InputError, ModelError, OptionError, SeparationOptions, Separator
 from stemwright.audio import resampled_length
+from stemwright.device import choose_device
 
 EXACT = SeparationOptions(precision="exact")
 
@@ -179,6 +180,13 @@ def test_an_array_that_is_no_mix_is_refused(mix: np.ndarray, code: str, tmp_path
     with pytest.raises(InputError) as caught:
         saved(tiny_htdemucs(), tmp_path).separate(mix, 44100)
     assert caught.value.code == code
+
+
+def test_a_device_that_is_not_there_is_said_and_not_tried_again() -> None:
+    with pytest.raises(DeviceError, match="no device 'cuda:99' here") as caught:
+        choose_device("cuda:99")
+    assert (caught.value.code, caught.value.retryable) == ("device_missing", False)
+    assert DeviceError("out of memory").retryable
 
 
 def test_progress_counts_segments_and_ends_at_all_of_them(tmp_path: Path) -> None:

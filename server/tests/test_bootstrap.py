@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from stemwright_server import bootstrap_worker
 from stemwright_server.bootstrap_worker import devices, devices_elsewhere
 from stemwright_server.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("settings", "visible", "expected"),
+    ("gpus", "visible", "expected"),
     [
-        ({}, "0,3", ["cuda:0", "cuda:1"]),  # renumbered, as torch sees them
-        ({}, "", ["auto"]),  # all hidden
-        ({"device": "cpu"}, "0,1", ["cpu"]),
-        ({"workers": 3, "device": "cpu"}, "0", ["cpu"] * 3),
-        ({"workers": 0}, "0", []),
+        (2, None, ["cuda:0", "cuda:1"]),
+        (4, "0,3", ["cuda:0", "cuda:1"]),  # renumbered, as torch sees them
+        (4, "GPU-8a1b, GPU-9c2d", ["cuda:0", "cuda:1"]),
+        (2, "", ["auto"]),  # all hidden
+        (2, "-1", ["auto"]),
+        (2, "1,-1,0", ["cuda:0"]),
+        (1, "3", ["auto"]),  # CUDA sees none either
+        (1, "GPU-8a1b,GPU-9c2d", ["cuda:0"]),
+        (0, None, ["auto"]),
+        (0, "0", ["auto"]),  # as in the documents' example, on a machine without a GPU
     ],
 )
-def test_one_worker_for_each_device(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], visible: str, expected: list[str]
+def test_one_worker_for_each_gpu_that_is_there_and_visible(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpus: int, visible: str | None, expected: list[str]
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(bootstrap_worker, "_GPUS", tmp_path / "gpus")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for number in range(gpus):
+        (tmp_path / "gpus" / f"0000:0{number}:00.0").mkdir(parents=True)
+    assert devices(Settings.model_construct()) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"device": "cpu"}, ["cpu"]),
+        ({"workers": 3, "device": "cpu"}, ["cpu"] * 3),
+        ({"workers": 0}, []),
+    ],
+)
+def test_what_is_said_wins(settings: dict[str, object], expected: list[str]) -> None:
     assert devices(Settings.model_construct(**settings)) == expected
 
 

@@ -21,7 +21,8 @@ def choose_device(name: str) -> str:
     if name == "cpu" or (name == "auto" and not has_torch()):
         return "cpu"
     if not has_torch():
-        raise DeviceError(f"the device {name!r} needs torch: pip install torch, or choose cpu", code="device_missing")
+        words = f"the device {name!r} needs torch: pip install torch, or choose cpu"
+        raise DeviceError(words, code="device_missing", retryable=False)
     import torch
 
     if name == "auto":
@@ -35,6 +36,7 @@ def choose_device(name: str) -> str:
         raise DeviceError(
             f"there is no device {name!r} here: choose auto, cpu, cuda or mps, or check the driver and the torch build",
             code="device_missing",
+            retryable=False,
         ) from None
     return str(device)
 

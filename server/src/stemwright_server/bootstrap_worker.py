@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from stemwright_server.settings import Settings
 if TYPE_CHECKING:
     from stemwright_server.ports.sources import SourceFetcher
     from stemwright_server.worker.runtime import Runtime
+
+_GPUS = Path("/proc/driver/nvidia/gpus")  # counted here without torch, which is the workers' alone
 
 
 def build_worker(
@@ -108,9 +111,20 @@ def devices(settings: Settings) -> list[str]:
         return [settings.worker_device] * settings.workers
     if settings.worker_device != "auto":
         return [settings.worker_device]
+    present = len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = Path("/proc/driver/nvidia/gpus")  # counted without torch, which is the workers' alone
-    count = (
-        len(visible.split(",")) if visible else len(list(gpus.iterdir())) if visible is None and gpus.is_dir() else 0
-    )
+    count = present if visible is None else _count_visible(visible, present)
     return [f"cuda:{index}" for index in range(count)] or ["auto"]
+
+
+def _count_visible(visible: str, present: int) -> int:
+    """How many GPUs CUDA_VISIBLE_DEVICES leaves of those ``present``: CUDA reads it up to the first name of none."""
+
+    def there(name: str) -> bool:
+        try:
+            return 0 <= int(name) < present
+        except ValueError:
+            return bool(name)  # a GPU may go by its UUID
+
+    named = sum(1 for _ in takewhile(there, map(str.strip, visible.split(","))))
+    return min(named, present)
