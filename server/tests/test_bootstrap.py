@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from stemwright_server import bootstrap_worker
+from stemwright_server.adapters.bell import Bell
+from stemwright_server.bootstrap import build_broker
 from stemwright_server.bootstrap_worker import devices, devices_elsewhere
+from stemwright_server.domain.errors import Unavailable
 from stemwright_server.settings import Settings
 
 
@@ -48,6 +53,23 @@ def test_one_worker_for_each_gpu_that_is_there_and_visible(
 )
 def test_what_is_said_wins(settings: dict[str, object], expected: list[str]) -> None:
     assert devices(Settings.model_construct(**settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "missing", "extras"),
+    [
+        ("redis://127.0.0.1:1/0", "redis", "celery,redis"),
+        ("rediss://127.0.0.1:1/0", "celery", "celery,redis"),
+        ("amqp://127.0.0.1:1/", "celery", "celery"),
+    ],
+)
+def test_a_broker_without_its_library_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, url: str, missing: str, extras: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(Unavailable, match=rf"pip install 'stemwright-server\[{extras}\]'") as caught:
+        build_broker(Settings.model_construct(broker_url=SecretStr(url)), Bell())
+    assert caught.value.code == "extra_missing"
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(0, ["cpu"]), (None, ["cpu"]), (2, ["cpu"] * 2)])

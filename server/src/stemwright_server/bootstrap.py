@@ -122,18 +122,19 @@ def build_broker(settings: Settings, bell: Bell) -> EmbeddedBroker:
     from stemwright_server.adapters.broker.embedded import EmbeddedBroker
     from stemwright_server.domain.errors import Unavailable
 
-    if settings.broker_address is None or (settings.broker_url is None and find_spec("celery") is None):
+    address = settings.broker_address or ""
+    extras = ["celery", "redis"] if address.startswith("redis") else ["celery"]
+    missing = [extra for extra in extras if find_spec(extra) is None]
+    if not address or (settings.broker_url is None and missing):
         return EmbeddedBroker(bell)
-    if find_spec("celery") is None:
+    if missing:
         raise Unavailable(
-            "BROKER_URL needs Celery, which is not here: pip install 'stemwright-server[celery,redis]'.",
+            f"BROKER_URL needs what is not here: pip install 'stemwright-server[{','.join(extras)}]'.",
             code="extra_missing",
         )
     from stemwright_server.adapters.broker.celery_broker import CeleryBroker
 
-    return CeleryBroker(
-        bell, settings.broker_address, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds
-    )
+    return CeleryBroker(bell, address, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds)
 
 
 def build_parts(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fastapi import Depends, FastAPI, Request
 from redis_server import redis_server
 from service import until
@@ -13,6 +15,7 @@ from starlette.testclient import TestClient
 
 from stemwright_server.dialects.common import RequestContext, add_error_handlers
 from stemwright_server.dialects.rates import Rates
+from stemwright_server.domain.errors import Unavailable
 from stemwright_server.ports.auth import ANONYMOUS, Principal
 
 
@@ -106,6 +109,21 @@ def test_processes_that_share_a_redis_count_together(tmp_path: Path) -> None:
             assert left == [str(limit - 1), str(limit - 2), str(limit - 3)]
         assert client_of(Rates(url), "3/hour").get("/").status_code == 429
     assert client_of(Rates(url), "3/hour").get("/").status_code == 200  # a Redis that is gone stops nobody
+
+
+def test_a_redis_that_never_answers_holds_nobody_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        rates = Rates(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        answer = client_of(rates, "1/hour").get("/")
+    assert answer.status_code == 200
+    assert "RateLimit" not in answer.headers
+
+
+def test_a_redis_without_its_client_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(Unavailable, match=r"pip install 'stemwright-server\[redis\]'") as caught:
+        Rates("redis://127.0.0.1:1/0")
+    assert caught.value.code == "extra_missing"
 
 
 def test_the_library_is_not_imported_before_it_is_needed() -> None:

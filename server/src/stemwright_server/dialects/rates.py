@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import structlog
 from fastapi import Request
 
 from stemwright_server.dialects.common import add_headers
-from stemwright_server.domain.errors import TooManyRequests
+from stemwright_server.domain.errors import TooManyRequests, Unavailable
 from stemwright_server.ports.auth import ANONYMOUS, Principal
 
 if TYPE_CHECKING:  # imported with the first call that is counted: the service is up sooner
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # imported with the first call that is counted: the service i
 
 _COUNTED_EXACTLY = 200  # calls in a window
 _SWEEP_SECONDS = 30.0
+_REDIS_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -34,6 +36,12 @@ class Rates:
     """The counts: in this process, or in a Redis that all API processes share."""
 
     def __init__(self, redis_url: str | None = None) -> None:
+        """Raises Unavailable if that Redis could not be spoken to for want of its client."""
+        if redis_url is not None and find_spec("redis") is None:
+            raise Unavailable(
+                "REDIS_URL needs the client of Redis, which is not here: pip install 'stemwright-server[redis]'.",
+                code="extra_missing",
+            )
         self._redis_url = redis_url
 
     def limit(self, name: str, rate: str, caller_of: Callable[[Request], Principal]) -> Callable[[Request], Any]:
@@ -111,7 +119,13 @@ class Rates:
         from limits.storage import MemoryStorage, RedisStorage
 
         if self._redis_url is not None:
-            return RedisStorage(self._redis_url, wrap_exceptions=True)
+            # One that takes connections and says nothing must not hold the threads that wait for it.
+            return RedisStorage(
+                self._redis_url,
+                wrap_exceptions=True,
+                socket_connect_timeout=_REDIS_SECONDS,
+                socket_timeout=_REDIS_SECONDS,
+            )
 
         class SeldomSweptStorage(MemoryStorage):
             """The library starts a thread after nearly every count, to drop what has expired; here once in a while."""
