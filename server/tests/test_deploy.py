@@ -217,6 +217,8 @@ def test_the_commands_of_the_compose_file_do_a_job_together(
         for name, where in (("redis", redis), ("objects", objects)):
             start(name)
             until(partial(listens, where), seconds=120.0, what=f"{name} to listen")
+        asked = httpx2.get(f"http://127.0.0.1:{objects}/", headers={"Origin": page(services)}, trust_env=False)
+        assert asked.headers["access-control-allow-origin"] == page(services)
         assert start("bucket").wait(120) == 0, (tmp_path / "bucket.log").read_text()
         assert [folder.name for folder in buckets.iterdir()] == ["stemwright"]
         for name in ("api", "worker", "plain-worker"):
@@ -246,6 +248,11 @@ def filled_in(text: str, given: Mapping[str, str]) -> str:
         assert name in given or kind == "-", f"{name} is not set"
         text = text[: found.start()] + (given.get(name) or rest) + text[found.end() :]
     return text
+
+
+def page(services: dict[str, Any]) -> str:
+    """The origin of the page of an installation whose settings say nothing about it."""
+    return f"http://localhost:{services['api']['ports'][0].partition(':')[0]}"
 
 
 def answers(port: int) -> dict[str, Any]:
