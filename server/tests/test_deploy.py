@@ -44,6 +44,11 @@ def docker_commands() -> list[list[str]]:
     ]
 
 
+def image_environment() -> dict[str, str]:
+    """The settings that the image itself gives."""
+    return dict(re.findall(r"^    (STEMWRIGHT_\w+|HOST|PORT)=(\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
+
+
 def modal_app() -> ModuleType:
     """The Modal app, with nobody behind its decorators."""
     spec = importlib.util.spec_from_file_location("modal_app", DEPLOY / "modal_app.py")
@@ -78,7 +83,7 @@ def test_every_variable_that_deployment_sets_is_a_setting(services: dict[str, An
     used = set(re.findall(r"\$\{([A-Z0-9_]+)", compose))
     for name in ("api", "bucket", "worker", "plain-worker"):
         used |= set(services[name]["environment"])
-    used |= set(re.findall(r"^    (STEMWRIGHT_\w+|HOST|PORT)=", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
+    used |= set(image_environment())
     assert used - known == set()
 
 
@@ -139,10 +144,23 @@ def test_the_image_and_modal_start_what_compose_starts(services: dict[str, Any])
     assert modal_app().COMMAND[:6] == services["api"]["command"]
 
 
+def test_what_the_health_check_and_the_volume_hang_on_is_not_for_the_env_file_to_change(
+    services: dict[str, Any],
+) -> None:
+    """Compose puts what a service's ``environment`` says above its ``env_file``, and that above the image."""
+    own = image_environment()
+    assert set(own) == {"HOST", "PORT", "STEMWRIGHT_DATA_DIR"}
+    for name in ("api", "bucket", "worker", "plain-worker"):
+        assert own.items() <= services[name]["environment"].items(), name
+    assert services["api"]["command"][2:] == ["--host", own["HOST"], "--port", own["PORT"]]
+    assert services["api"]["ports"] == [f"8080:{own['PORT']}"]
+    assert services["api"]["volumes"] == [f"data:{own['STEMWRIGHT_DATA_DIR']}"]
+
+
 def test_the_image_starts_as_it_says_and_its_health_check_knows_whether_it_runs(tmp_path: Path) -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     check = json.loads(re.findall(r"^    CMD (\[.*\])$", dockerfile, re.MULTILINE)[0])
-    said = dict(re.findall(r"^    (STEMWRIGHT_\w+|HOST|PORT)=(\S+)", dockerfile, re.MULTILINE))
+    said = image_environment()
     assert (said["HOST"], said["PORT"], said["STEMWRIGHT_DATA_DIR"]) == ("0.0.0.0", "8080", "/data")  # noqa: S104
     own = {"PORT": str(free_port()), "STEMWRIGHT_DATA_DIR": str(tmp_path / "data"), "STEMWRIGHT_WORKERS": "0"}
     # It listens to everybody, so it asks for an authenticator first.
