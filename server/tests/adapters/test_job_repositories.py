@@ -986,17 +986,48 @@ def test_a_replayed_one_is_sent_again_as_it_was(repository: Repository) -> None:
     assert (again.id, again.body, again.tries, again.state) == (delivery.id, b"body", 1, DeliveryState.PENDING)
 
 
-def test_a_job_stays_while_its_webhook_is_under_way_and_a_dead_letter_may_be_replayed(repository: Repository) -> None:
-    def there(now: float, finished_before: float) -> bool:
-        repository.drop_jobs(now, finished_before=finished_before)
-        return repository.job("j") is not None
+def test_a_job_goes_with_its_files_in_time_and_its_webhook_is_sent_all_the_same(repository: Repository) -> None:
+    ready(repository)
+    repository.submit(job(extras=replace(HOOK, keep_seconds=100.0)), key=None)
+    claim(repository)
+    change(repository, done(), now=30.0)
+    assert repository.drop_jobs(130.0, finished_before=0.0) == []  # the webhook's body is still to be made from it
+    repository.keep_body("msg_j", b"body")
+    assert repository.drop_jobs(129.0, finished_before=0.0) == []
+    assert repository.drop_jobs(130.0, finished_before=0.0) == ["j"]
+    assert repository.job("j") is None
+    assert [each.outcome for each in repository.attempts_to_clean()] == [Outcome.EXPIRED]
+    (taken,) = lease(repository)
+    settled(repository, taken, status=500)
+    repository.drop_jobs(1000.0, finished_before=1000.0)
+    (taken,) = lease(repository, now=1000.0, until=1020.0)
+    assert (taken.body, taken.tries) == (b"body", 2)
+    settled(repository, taken, 1001.0, status=200)
+    repository.drop_jobs(1002.0, finished_before=1001.5)
+    assert repository.deliveries() == []
 
+
+def test_a_dead_letter_holds_no_job_and_may_be_replayed_for_as_long_as_others_are_kept(repository: Repository) -> None:
+    delivery = ended(repository)
+    repository.keep_body(delivery.id, b"body")
+    (taken,) = lease(repository)
+    letter = settled(repository, taken, 950.0, status=410)
+    assert repository.drop_jobs(1000.0, finished_before=949.0) == ["j"]
+    assert repository.deliveries() == [letter]
+    assert repository.replay_delivery(letter.id, 1000.0)
+    (taken,) = lease(repository, now=1000.0, until=1020.0)
+    settled(repository, taken, 1001.0, status=410)
+    repository.drop_jobs(1001.0, finished_before=1001.0)
+    assert len(repository.deliveries()) == 1
+    repository.drop_jobs(1002.0, finished_before=1001.1)
+    assert repository.deliveries() == []
+
+
+def test_a_dead_letter_without_a_body_goes_with_its_job(repository: Repository) -> None:
     ended(repository)
-    assert there(1000.0, 900.0)
     (taken,) = lease(repository)
     settled(repository, taken, 950.0, status=410)
-    assert there(1000.0, 949.0)
-    assert not there(1000.0, 951.0)
+    assert repository.drop_jobs(1000.0, finished_before=900.0) == ["j"]
     assert repository.deliveries() == []
 
 

@@ -165,6 +165,7 @@ def test_nothing_leaves_unsigned(world: World) -> None:
     world.end()
     (delivery,) = world.round(world.outbox(keys=WebhookKeys(token=None, standard=[])))
     assert delivery.state is DeliveryState.DEAD
+    assert delivery.body == b"body 1 of j"  # it can be replayed, also when the job is gone
     assert world.sent == []
 
 

@@ -16,7 +16,7 @@ class DeliveryState(StrEnum):
 
     PENDING = "pending"  # to be sent, for the first time or again
     DELIVERED = "delivered"  # answered with 2xx; final
-    DEAD = "dead"  # a dead letter: given up; stays until its job goes, unless it is replayed
+    DEAD = "dead"  # a dead letter: given up; may be replayed for as long as outputs are kept
 
 
 @dataclass(frozen=True, kw_only=True)

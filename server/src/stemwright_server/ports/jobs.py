@@ -210,7 +210,9 @@ class Upkeep(Protocol):
     def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
         """Forget ended jobs that expired, or say nothing of it and ended before; their completed attempts: EXPIRED.
 
-        Not while a webhook is under way, nor while one that died after ``finished_before`` may be replayed. Their ids.
+        Not before the body of its webhook is made from it. A webhook that has one outlives its job while it is under way,
+        and until its end is before ``finished_before``: a dead letter may be replayed. Their ids; where there are very many,
+        some are left for the next round.
         """
         ...
 

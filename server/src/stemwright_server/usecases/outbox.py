@@ -90,17 +90,17 @@ class Outbox:
         return result
 
     def _try(self, delivery: Delivery, traceparent: str | None) -> Result:
-        if delivery.url not in self.allowed:
-            return Result(error="The URL is not on API_WEBHOOK_URL_ALLOWLIST any more.", final=True)
-        if not self.keys.standard:
-            return Result(error="There is nothing to sign with: set WEBHOOK_SECRET or DEMUCSSVC_TOKEN.", final=True)
         try:
-            body = self._body(delivery)
+            body = self._body(delivery)  # first of all: with it a dead letter outlives its job, and can be replayed
         except ServiceError as error:
             return Result(error=f"The body could not be made: {error}", final=not error.retryable)
         except Exception:  # a fault of ours must not end the sender; the webhook waits for a version without it
             _log.exception("webhook_body_failed")
             return Result(error="The body could not be made; the log of the service says why.")
+        if delivery.url not in self.allowed:
+            return Result(error="The URL is not on API_WEBHOOK_URL_ALLOWLIST any more.", final=True)
+        if not self.keys.standard:
+            return Result(error="There is nothing to sign with: set WEBHOOK_SECRET or DEMUCSSVC_TOKEN.", final=True)
         ids = {"X-Request-ID": delivery.request_id}
         if delivery.correlation_id is not None:
             ids["X-Correlation-ID"] = delivery.correlation_id

@@ -233,13 +233,13 @@ class MemoryJobRepository(MemoryDeliveries):
             for job in list(self._jobs.values()):
                 ended = job.finished_at or 0.0
                 over = ended < finished_before if job.expires_at is None else job.expires_at <= now
-                if job.state.final and over and not self._holds(job.id, finished_before):
+                if job.state.final and over and not self._awaits_its_body(job.id):
                     del self._jobs[job.id]
-                    self._deliveries.pop(f"msg_{job.id}", None)
                     dropped.append(job.id)
                     for number, attempt in self._attempts.items():
                         if attempt.job_id == job.id and attempt.outcome is Outcome.COMPLETED:
                             self._attempts[number] = replace(attempt, outcome=Outcome.EXPIRED, ended_at=now)
+            self._forget_deliveries(dropped, self._jobs, ended_before=finished_before)
         return dropped
 
     def attempts_to_clean(self) -> Sequence[Attempt]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
 
@@ -25,10 +25,16 @@ class MemoryDeliveries:
         if (delivery := delivery_of(transition.job)) is not None:
             self._deliveries[delivery.id] = delivery
 
-    def _holds(self, job_id: str, ended_before: float) -> bool:
+    def _awaits_its_body(self, job_id: str) -> bool:
         theirs = [each for each in self._deliveries.values() if each.job_id == job_id]
-        dead = any(each.state is DeliveryState.DEAD and (each.ended_at or 0.0) >= ended_before for each in theirs)
-        return dead or any(each.state is DeliveryState.PENDING for each in theirs)
+        return any(each.state is DeliveryState.PENDING and each.body is None for each in theirs)
+
+    def _forget_deliveries(self, dropped: Collection[str], left: Collection[str], *, ended_before: float) -> None:
+        for each in list(self._deliveries.values()):
+            dead = each.state is DeliveryState.DEAD and each.body is not None
+            old = each.job_id not in left and (each.ended_at or 0.0) < ended_before
+            if each.state is not DeliveryState.PENDING and ((each.job_id in dropped and not dead) or old):
+                del self._deliveries[each.id]
 
     def lease_deliveries(self, *, now: float, lease_until: float, limit: int) -> Sequence[Delivery]:
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, update
 
 from stemwright_server.adapters.jobs.rows import row_delivery
 from stemwright_server.adapters.jobs.tables import deliveries, jobs
@@ -91,7 +91,16 @@ class SqlDeliveries(ABC):
             return db.execute(query).rowcount == 1
 
 
-def holds_its_job(ended_before: float) -> ColumnElement[bool]:
-    """Whether a job has a webhook that is not delivered yet, or a dead letter younger than that."""
-    dead = and_(deliveries.c.state == DeliveryState.DEAD, func.coalesce(deliveries.c.ended_at, 0.0) >= ended_before)
-    return exists().where(deliveries.c.job_id == jobs.c.id, or_(_PENDING, dead))
+def awaits_its_body() -> ColumnElement[bool]:
+    """Whether a job has a webhook whose body is still to be made from it."""
+    return exists().where(deliveries.c.job_id == jobs.c.id, _PENDING, deliveries.c.body.is_(None))
+
+
+def forget_deliveries(db: Connection, dropped: Sequence[str], *, ended_before: float) -> None:
+    """Those of the dropped jobs, but for what is to be sent or may be replayed; that too, if it ended before then."""
+    dead = and_(deliveries.c.state == DeliveryState.DEAD, deliveries.c.body.is_not(None))
+    db.execute(delete(deliveries).where(deliveries.c.job_id.in_(dropped), ~_PENDING, ~dead))
+    ended = deliveries.c.state.in_([state for state in DeliveryState if state is not DeliveryState.PENDING])
+    due = deliveries.c.due_at < ended_before  # it was due before it ended, and by that there is an index
+    left = ~exists().where(jobs.c.id == deliveries.c.job_id)
+    db.execute(delete(deliveries).where(ended, due, deliveries.c.ended_at < ended_before, left))

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, case, delete, exists, func, insert, select, u
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_worker
-from stemwright_server.adapters.jobs.sql_deliveries import holds_its_job
-from stemwright_server.adapters.jobs.tables import attempts, deliveries, idempotency, jobs, signatures, tracks, workers
+from stemwright_server.adapters.jobs.sql_deliveries import awaits_its_body, forget_deliveries
+from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, signatures, tracks, workers
 from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.job import Attempt, JobState, Outcome
@@ -24,6 +24,7 @@ SCHEMA_LOCK = 0x57E3_0001
 SWEEP_LOCK = 0x57E3_0002
 HERE = func.hashtext(func.current_schema())
 
+_AT_ONCE = 1000  # jobs that go in one round: a statement takes no end of ids
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 _FINAL = tuple(state for state in JobState if state.final)
 
@@ -81,13 +82,15 @@ class SqlUpkeep(ABC):
 
     def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
         over = case((jobs.c.expires_at.is_(None), jobs.c.finished_at < finished_before), else_=jobs.c.expires_at <= now)
-        old = (jobs.c.state.in_(_FINAL), over, ~holds_its_job(finished_before))
+        old = select(jobs.c.id).where(jobs.c.state.in_(_FINAL), over, ~awaits_its_body()).limit(_AT_ONCE)
         with self._write() as db:
-            theirs = attempts.c.job_id.in_(select(jobs.c.id).where(*old))
-            completed = attempts.c.outcome == Outcome.COMPLETED
-            db.execute(update(attempts).where(theirs, completed).values(outcome=Outcome.EXPIRED, ended_at=now))
-            db.execute(delete(deliveries).where(deliveries.c.job_id.in_(select(jobs.c.id).where(*old))))
-            return db.execute(delete(jobs).where(*old).returning(jobs.c.id)).scalars().all()
+            # Chosen once: what changes from here on, a webhook's body for one, must not make it others halfway.
+            dropped = db.scalars(old.with_for_update()).all()
+            this = (attempts.c.job_id.in_(dropped), attempts.c.outcome == Outcome.COMPLETED)
+            db.execute(update(attempts).where(*this).values(outcome=Outcome.EXPIRED, ended_at=now))
+            db.execute(delete(jobs).where(jobs.c.id.in_(dropped)))
+            forget_deliveries(db, dropped, ended_before=finished_before)
+            return dropped
 
     def attempts_to_clean(self) -> Sequence[Attempt]:
         query = select(attempts).where(attempts.c.outcome.is_not(None), attempts.c.outcome != Outcome.COMPLETED)
