@@ -3,7 +3,7 @@
 import * as kept from "./kept";
 import * as api from "./net/api";
 import { Live, type Event } from "./net/live";
-import { final, type Job } from "./net/types";
+import { final, settled, type Job } from "./net/types";
 import { inWords } from "./net/words";
 
 /** A song that has not reached the service yet. */
@@ -68,7 +68,9 @@ export class Songs {
   /** Fetch one job whole. False when it need not be followed any more. */
   async refresh(id: string, remembered?: kept.Remembered): Promise<boolean> {
     try {
-      const job = await api.job(id);
+      const asked = this.known.get(id);
+      const answer = await api.job(id);
+      const job = settled(answer, asked, this.known.get(id));
       this.trouble = null;
       this.take(job);
       return !final(job);

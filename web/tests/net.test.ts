@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ApiError, form, passing, zipUrl } from "../src/net/api";
+import { type Job, settled, type State } from "../src/net/types";
 import { forStatus, inWords, sentence } from "../src/net/words";
 
 describe("an error", () => {
@@ -44,4 +45,19 @@ describe("an upload", () => {
 
 it("a zip is of all stems, or of some", () => {
   expect([zipUrl("a b"), zipUrl("a", ["vocals", "a,b"])]).toEqual(["/api/download/a%20b", "/api/download/a?stems=vocals,a%2Cb"]);
+});
+
+describe("an answer about a job", () => {
+  const job = (status: State, progress: number): Job => ({ job_id: "j", created_at: "2026-01-01T10:00:00Z", status, progress });
+  const asked = job("processing", 20);
+  it("is believed when nothing was heard meanwhile, also when it is behind: another attempt may have begun", () => {
+    expect(settled(job("processing", 5), asked, asked).progress).toBe(5);
+    expect(settled(asked, undefined, undefined)).toBe(asked);
+  });
+  it("does not take back what an event said meanwhile", () => {
+    expect(settled(job("processing", 30), asked, job("processing", 40)).progress).toBe(40);
+    expect(settled(job("processing", 50), asked, job("processing", 40)).progress).toBe(50);
+    expect(settled(job("completed", 100), asked, job("processing", 40)).status).toBe("completed");
+    expect(settled(job("processing", 99), asked, job("completed", 100)).status).toBe("completed");
+  });
 });

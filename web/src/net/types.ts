@@ -48,3 +48,14 @@ export interface Offer {
 export function final(job: Job): boolean {
   return job.status === "completed" || job.status === "failed" || job.status === "canceled";
 }
+
+/**
+ * What is so of a job, given the answer to a question about it. Events overtake answers: where the answer is behind
+ * what was heard since the question (`asked`: as it was known then, `now`: as it is known), it does not count.
+ */
+export function settled(answer: Job, asked: Job | undefined, now: Job | undefined): Job {
+  if (!now || now === asked) return answer;
+  if (final(now)) return now;
+  const behind = answer.status === now.status && answer.progress < now.progress;
+  return behind ? { ...answer, progress: now.progress, message: now.message ?? null } : answer;
+}

@@ -44,12 +44,20 @@ export function list(songs: Songs): HTMLElement {
     });
     const ids = new Set(now.map(([id]) => id));
     for (const id of rows.keys()) if (!ids.has(id)) rows.delete(id);
-    if (wanted.length !== items.children.length || wanted.some((each, index) => items.children[index] !== each)) items.replaceChildren(...wanted);
+    arrange(items, wanted);
     empty.hidden = wanted.length > 0;
     trouble.hidden = songs.trouble === null;
     say(trouble, songs.trouble ?? "");
   });
   return h("section", { "aria-labelledby": "songs-title" }, h("h2", { id: "songs-title", tabindex: "-1" }, "Songs"), trouble, empty, items);
+}
+
+/** Only what comes, goes or changes places is touched: a row that is taken out, were it for a moment, loses the focus. */
+function arrange(items: HTMLElement, wanted: readonly HTMLElement[]): void {
+  for (const each of [...items.children]) if (!wanted.includes(each as HTMLElement)) each.remove();
+  wanted.forEach((each, index) => {
+    if (items.children[index] !== each) items.insertBefore(each, items.children[index] ?? null);
+  });
 }
 
 function makeRow(): Row {
