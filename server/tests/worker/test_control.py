@@ -28,12 +28,13 @@ TASK = Task(
     input_size=0,
     input_sha256="",
     outputs=(),
-    lease_seconds=0.3,
+    lease_seconds=30.0,
     timeout_seconds=600.0,
     max_bytes=1 << 20,
     max_seconds=None,
 )
-PACE = Pace(heartbeat=0.05, least=0.01, grace=0.1)
+SHORT = replace(TASK, lease_seconds=0.3)  # where the end of it is what is waited for
+PACE = Pace(heartbeat=0.05, least=0.01, grace=30.0)
 GO_ON = ReportAnswer(accepted=True, stop=False)
 
 
@@ -49,8 +50,8 @@ class Sent:
         self.reports.append(report)
         return self.answer()
 
-    def control(self, task: Task = TASK, leaving: Event | None = None) -> Control:
-        return Control(task, self, leaving=leaving or Event(), pace=PACE, end_process=self.ended.append)
+    def control(self, task: Task = TASK, *, leaving: Event | None = None, pace: Pace = PACE) -> Control:
+        return Control(task, self, leaving=leaving or Event(), pace=pace, end_process=self.ended.append)
 
     @property
     def progress(self) -> list[Progress]:
@@ -73,7 +74,7 @@ def test_progress_arrives_with_the_time_left() -> None:
     with sent.control() as control:
         control.on_progress(Progress(done=0, total=4))
         control.on_progress(Progress(done=1, total=4))
-        until(lambda: sent.progress[-1].done == 1, what="the progress")
+        until(lambda: any(each.done == 1 for each in sent.progress), what="the progress")
         control.stage("uploading")
         until(lambda: sent.progress[-1].stage == "uploading", what="the stage")
     assert sent.progress[-1].eta_seconds is None  # nothing of this stage is measured yet
@@ -101,7 +102,7 @@ def test_leaving_stops_the_attempt() -> None:
 
 
 def test_an_attempt_that_cannot_renew_its_lease_stops() -> None:
-    with Sent(refuse).control() as control:
+    with Sent(refuse).control(SHORT) as control:
         until(lambda: control.stopped == "lease lost", what="the lease to be lost")
 
 
@@ -115,7 +116,7 @@ def test_one_lost_report_is_no_lost_lease() -> None:
 
 def test_a_model_that_will_not_stop_is_ended_with_its_process() -> None:
     sent = Sent(lambda: ReportAnswer(accepted=False, stop=True))
-    with sent.control():
+    with sent.control(pace=replace(PACE, grace=0.1)):
         until(lambda: sent.ended, what="the end")
     assert sent.ended == [70]
 
