@@ -124,7 +124,7 @@ def test_cancel_stops_a_running_job_and_leaves_nothing(tmp_path: Path) -> None:
         answer = client.http.post(f"/jobs/{job_id}/cancel")
         assert answer.json() == {"job_id": job_id, "status": "canceled"}
         assert client.http.post(f"/jobs/{job_id}/cancel").status_code == 200  # again changes nothing
-        until(lambda: not list((service.data_dir / "work").glob("*/*")), seconds=5, what="the attempt to stop")
+        until(lambda: not list((service.data_dir / "work").glob("*/*")), what="the attempt to stop")
         assert client.job(file_id, job_id)["status"] == "canceled"
         assert service.workers() == [worker]  # the worker itself goes on
         after = client.submit(file_id)
@@ -165,7 +165,7 @@ def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_not(tmp_path: Path)
         assert "ZeroDivisionError" in broken["error"]["message"]
         liar = client.wait(file_id, client.submit(file_id, forget=True), "failed")
         assert (liar["attempt"], liar["error"]["code"]) == (1, "wrong_result")
-        assert not list((service.data_dir / "work").glob("*/*"))
+        until(lambda: not list((service.data_dir / "work").glob("*/*")), what="its files to go")
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_health_names_models_and_workers(client: Client) -> None:
 def test_what_cannot_be_done_is_said_in_the_dialects_own_shape(
     service: Service, client: Client, song: bytes | None, fields: dict[str, str], status: int, code: str
 ) -> None:
-    before = service.files()
+    before = service.stored()
     if song is None:
         answer = client.http.post("/api/v1/stemify", files={"model": (None, fields["model"])})
     else:
@@ -200,7 +200,7 @@ def test_what_cannot_be_done_is_said_in_the_dialects_own_shape(
     error = answer.json()["error"]
     assert (answer.status_code, error["status_code"], error["code"]) == (status, status, code), error
     assert set(error) == {"code", "message", "status_code", "context"}
-    assert service.files() == before  # nothing is left of what was refused
+    assert service.stored() == before  # nothing is left of what was refused
 
 
 def test_a_body_without_a_length_is_capped_while_it_comes(client: Client) -> None:

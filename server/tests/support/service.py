@@ -125,7 +125,7 @@ class Client:
     def job(self, file_id: str, job_id: str) -> Any:
         return next(job for job in self.status(file_id)["jobs"] if job["job_id"] == job_id)
 
-    def wait(self, file_id: str, job_id: str, *states: str, seconds: float = 30.0) -> Any:
+    def wait(self, file_id: str, job_id: str, *states: str, seconds: float = 120.0) -> Any:
         """The job once it is in one of the states."""
 
         def there() -> Any:
@@ -180,7 +180,7 @@ class Service:
     def stop(self) -> int:
         """In good order; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def files(self) -> list[str]:
         """Every file below the blobs and work folders, less parts of what is there on purpose."""
@@ -188,6 +188,10 @@ class Service:
         # os.walk does not mind a folder that is removed while it looks.
         found = [Path(folder, name) for root in roots for folder, _, names in os.walk(root) for name in names]
         return sorted(str(path.relative_to(self.data_dir)) for path in found)
+
+    def stored(self) -> list[str]:
+        """The same, of the blobs alone: a worker puts its files away after it has reported."""
+        return [name for name in self.files() if name.startswith("blobs/")]
 
     def logged(self) -> list[dict[str, Any]]:
         """The lines of its log."""
