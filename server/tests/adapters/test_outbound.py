@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
-from origin import Origin, serving, status
+from origin import Origin, certificate, serving, status
 from track_tree import Received, Receiver
 from track_tree import status as answer_with
 
@@ -122,6 +123,17 @@ def test_a_webhook_to_where_the_list_does_not_lead_is_never_sent(receiver: Recei
     result = HttpWebhooks([], seconds=30.0).send(receiver.url, headers={}, body=b"{}")
     assert result.final
     assert receiver.received == []
+
+
+def test_a_webhook_waits_for_a_certificate_that_holds_and_a_name_that_leads_home(tmp_path: Path) -> None:
+    with serving(tls=certificate(tmp_path, "localhost")) as origin:  # signed by itself
+        url = f"https://localhost:{origin.server_port}/hook"
+        unsafe = HttpWebhooks([url], seconds=30.0).send(url, headers={}, body=b"{}")
+    assert (unsafe.final, unsafe.error) == (False, "The certificate of localhost does not hold.")
+    astray = Outbound(["https://hooks.example:443"], resolve=lambda host, port: ["169.254.169.254"])
+    result = HttpWebhooks([], seconds=30.0, outbound=astray).send("https://hooks.example/x", headers={}, body=b"{}")
+    assert (result.final, result.error) == (False, "The host hooks.example has a link-local address.")
+    assert origin.asked == []
 
 
 @pytest.mark.parametrize(

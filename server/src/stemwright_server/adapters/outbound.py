@@ -24,9 +24,13 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class OutboundRefused(Forbidden):
-    """The URL is never sent to: its scheme, its spelling, or where it leads."""
+    """The URL is not sent to."""
 
     code = "outbound_refused"
+
+
+class OutboundNever(OutboundRefused):
+    """The URL is never sent to: its scheme, its spelling, or the address in it. No receiver can mend that."""
 
 
 class OutboundFailed(Unavailable):
@@ -75,8 +79,10 @@ class Outbound:
         seconds: float,
         idle_seconds: float = 15.0,
     ) -> Answer:
-        """The answer to one request, all of it within ``seconds``. Raises OutboundRefused or OutboundFailed.
+        """The answer to one request, all of it within ``seconds``.
 
+        Raises OutboundNever, OutboundRefused for where the name leads now or a certificate that does not hold, or
+        OutboundFailed.
         What ``content`` raises passes through, and the connection is closed: the receiver sees half a body.
         """
         deadline = time.monotonic() + seconds
@@ -90,6 +96,9 @@ class Outbound:
         try:
             target = parse(url)
             check_target(target, self._allowed)
+        except SourceRefused as error:
+            raise OutboundNever(str(error)) from error
+        try:
             network = Pinned(self._network, self._addresses(target), left)
             timeouts = {"connect": idle_seconds, "read": idle_seconds, "write": idle_seconds, "pool": idle_seconds}
             with (

@@ -6,7 +6,7 @@ import email.utils
 import time
 from collections.abc import Collection, Mapping
 
-from stemwright_server.adapters.outbound import Outbound, OutboundFailed, OutboundRefused
+from stemwright_server.adapters.outbound import Outbound, OutboundFailed, OutboundNever, OutboundRefused
 from stemwright_server.adapters.sources.addresses import parse
 from stemwright_server.domain.delivery import Result
 
@@ -25,9 +25,9 @@ class HttpWebhooks:
             answer = self._outbound.send(
                 "POST", url, headers=sized, content=body, seconds=self._seconds, idle_seconds=self._seconds
             )
-        except OutboundRefused as error:
+        except OutboundNever as error:
             return Result(error=str(error), final=True)
-        except OutboundFailed as error:
+        except (OutboundRefused, OutboundFailed) as error:  # names and certificates are mended in less than three days
             return Result(error=str(error))
         if 200 <= answer.status < 300:
             return Result(status=answer.status)
