@@ -217,6 +217,8 @@ class _Service:
             (worker_left if self._stop.is_set() else worker_lost)(self._api.parts, prefix)
         except ServiceError as error:  # the job store is away: then the lease has to end first
             _log.warning("leave_failed", worker=prefix, error=str(error))
+        except Exception:  # the same, and neither the end of the service nor a worker's next life waits for it
+            _log.exception("leave_failed", worker=prefix)
 
     async def _sweep(self) -> None:
         while not self._stop.is_set():

@@ -40,6 +40,7 @@ class Watch:
     def __init__(self) -> None:
         self._ours, self.theirs = os.pipe()
         os.set_blocking(self._ours, False)
+        self._open = {self._ours, self.theirs}
         self._rest = b""
         self._until = math.inf
         self.heard = False  # whether the worker ever said anything, as it does with its first task
@@ -55,8 +56,10 @@ class Watch:
 
     def started(self) -> None:
         """The worker has its end now."""
+        self._open.discard(self.theirs)
         os.close(self.theirs)
 
     def close(self) -> None:
-        """The worker is gone."""
-        os.close(self._ours)
+        """The worker is gone, or never came."""
+        while self._open:
+            os.close(self._open.pop())

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import structlog
@@ -58,12 +58,18 @@ class Supervisor:
         while not self._stopping.is_set():
             began = time.monotonic()
             worker = f"{self._prefix}{device.replace(':', '')}-{secrets.token_hex(6)}"
-            watch = Watch()
-            status = await self._one(worker, device, watch)
+            status, heard = None, False
+            try:
+                with closing(Watch()) as watch:
+                    status = await self._one(worker, device, watch)
+                    watch.burnt()  # what it said last
+                    heard = watch.heard
+            except Exception:  # whatever it was, it may pass, and without another try nobody works on this device
+                _log.exception("worker_not_kept", worker=worker)
             if self._stopping.is_set():
                 return
             # One that got as far as a task is no worker that cannot start; what a task does to it is counted there.
-            steady = watch.heard or time.monotonic() - began >= _STEADY
+            steady = heard or time.monotonic() - began >= _STEADY
             crashes = 1 if steady else crashes + 1
             wait = min(_LONGEST_BACKOFF, 0.1 * 2**crashes)
             _log.error("worker_died", worker=worker, status=status, restart_in=wait)
@@ -72,6 +78,7 @@ class Supervisor:
 
     async def _one(self, worker: str, device: str, watch: Watch) -> int:
         """One worker process from start to end; its exit status."""
+        config = dict(self._config(worker, device)) | {"fuse": watch.theirs}
         # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -85,7 +92,6 @@ class Supervisor:
         watch.started()
         _log.info("worker_started", worker=worker, device=device, pid=process.pid)
         assert process.stdin is not None
-        config = dict(self._config(worker, device)) | {"fuse": watch.theirs}
         try:
             with suppress(ConnectionError):
                 process.stdin.write(json.dumps(config).encode() + b"\n")
@@ -109,6 +115,4 @@ class Supervisor:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             process.stdin.close()
-            watch.burnt()  # what it said last
-            watch.close()
             await asyncio.to_thread(self._died, worker)
