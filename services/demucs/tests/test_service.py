@@ -88,6 +88,9 @@ def test_equal_work_has_equal_params(tiny: str) -> None:
         ({"overlap": "much"}, "number is meant"),
         ({"segment": 0}, "it must lie between 0 and any"),
         ({"format": "midi"}, "choose one of wav"),
+        ({"bitrate": 128000}, "wav has no choice of bits a second"),
+        ({"format": "ogg", "bitrate": 128000}, "ogg has no choice of bits a second"),
+        ({"format": "mp3", "bitrate": 640000}, "between 6000 and 512000"),
         ({"precision": "sloppy"}, "choose one of auto"),
     ],
 )

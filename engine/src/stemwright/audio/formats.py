@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from stemwright.errors import OptionError
+
+LEAST_BITRATE, MOST_BITRATE = 6_000, 512_000
+"""Bits a second that may be asked of a format that has a choice."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFormat:
@@ -55,3 +60,24 @@ _ALL = (
 
 FORMATS: Mapping[str, AudioFormat] = MappingProxyType({one.name: one for one in _ALL})
 """Every format, by name."""
+
+
+def check_choices(
+    form: AudioFormat, *, bitrate: int | None = None, vbr_quality: int | None = None, preset: int | None = None
+) -> None:
+    """See that a format has what is chosen; nothing has to be known of the audio for it.
+
+    Raises:
+        OptionError: it has not.
+    """
+    if bitrate is not None and form.bitrate is None:
+        having = ", ".join(one.name for one in FORMATS.values() if one.bitrate is not None)
+        raise OptionError(f"{form.name} has no choice of bits a second: {having} have")
+    if bitrate is not None and not LEAST_BITRATE <= bitrate <= MOST_BITRATE:
+        raise OptionError(
+            f"{form.name} cannot be written at {bitrate} bits a second: choose {LEAST_BITRATE} to {MOST_BITRATE}"
+        )
+    if vbr_quality is not None and (form.vbr_qualities is None or vbr_quality not in form.vbr_qualities):
+        raise OptionError(f"{form.name} has no variable bit rate of quality {vbr_quality}")
+    if preset is not None and (form.name != "mp3" or not 0 <= preset <= 9):
+        raise OptionError(f"{form.name} has no preset {preset}")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.audio.encoders import Encoder, Encoding, encoder_for
-from stemwright.audio.formats import FORMATS
+from stemwright.audio.formats import FORMATS, check_choices
 from stemwright.audio.info import shown
 from stemwright.audio.sink import Sink
 from stemwright.errors import OptionError, OutputError, StemwrightError
@@ -85,12 +85,7 @@ def _checked(
     if sample_rate < 1 or (form.rates is not None and sample_rate not in form.rates):
         known = f"; choose one of {', '.join(map(str, sorted(form.rates)))}" if form.rates else ""
         raise OptionError(f"{name} cannot hold {sample_rate} Hz{known}")
-    if bitrate is not None and (form.bitrate is None or not 6_000 <= bitrate <= 512_000):
-        raise OptionError(f"{name} cannot be written at {bitrate} bits a second")
-    if vbr_quality is not None and (form.vbr_qualities is None or vbr_quality not in form.vbr_qualities):
-        raise OptionError(f"{name} has no variable bit rate of quality {vbr_quality}")
-    if preset is not None and (name != "mp3" or not 0 <= preset <= 9):
-        raise OptionError(f"{name} has no preset {preset}")
+    check_choices(form, bitrate=bitrate, vbr_quality=vbr_quality, preset=preset)
     return Encoding(
         format=form,
         sample_rate=sample_rate,

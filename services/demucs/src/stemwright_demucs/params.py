@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from stemwright.audio import FORMATS
+from stemwright.audio.formats import LEAST_BITRATE, MOST_BITRATE, check_choices
 from stemwright.errors import OptionError
 from stemwright.options import SeparationOptions
 
@@ -24,7 +25,12 @@ _SEPARATION: Mapping[str, Mapping[str, Any]] = {
 }
 _OUTPUT: Mapping[str, Mapping[str, Any]] = {
     "format": {"enum": list(FORMATS), "default": "wav"},
-    "bitrate": {"type": ["integer", "null"], "minimum": 8000, "maximum": 640000, "description": "bits per second"},
+    "bitrate": {
+        "type": ["integer", "null"],
+        "minimum": LEAST_BITRATE,
+        "maximum": MOST_BITRATE,
+        "description": "bits per second, where the format has a choice; null: its own",
+    },
     "clip_mode": {"enum": ["rescale", "clamp", "none"], "default": "rescale"},
     "normalize": {
         "type": "boolean",
@@ -69,6 +75,10 @@ def complete(given: Mapping[str, Any], sources: Sequence[str]) -> dict[str, Any]
         # The order in which stems are asked for makes no other work.
         params["stems"] = [name for name in sources if name in params["stems"]]
     separation_options(params)  # what only makes no sense together
+    try:
+        check_choices(FORMATS[params["format"]], bitrate=params["bitrate"])
+    except OptionError as error:
+        raise _bad(str(error)) from None
     return params
 
 

@@ -1,0 +1,71 @@
+"""Raw samples of one stem, kept in an unnamed temporary file until it is known at what gain they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemwright.errors import OutputError
+
+Block = NDArray[np.float32]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SAMPLES = 1 << 18  # of each channel, read at once
+
+
+class Spool:
+    """Blocks ``[channels, n]`` go in and come out again in the same order. The file vanishes with the process."""
+
+    def __init__(self, folder: Path, channels: int) -> None:
+        """
+        Raises:
+            OutputError: the folder takes no file (``not_writable``), or the disk is full (``disk_full``).
+        """
+        self._folder, self._channels = folder, channels
+        with self._errors():
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
+
+    def write(self, block: Block) -> None:
+        """Append a block.
+
+        Raises:
+            OutputError: as at the beginning.
+        """
+        with self._errors():
+            self._file.write(np.ascontiguousarray(block.T).tobytes())
+
+    def blocks(self) -> Iterator[Block]:
+        """All that was written, from the first sample on.
+
+        Raises:
+            OutputError: as at the beginning: what was written last may only reach the disk now.
+        """
+        with self._errors():
+            self._file.seek(0)
+        while True:
+            with self._errors():
+                data = self._file.read(4 * self._channels * _SAMPLES)
+            if not data:
+                return
+            yield np.frombuffer(data, dtype=np.float32).reshape(-1, self._channels).T
+
+    def close(self) -> None:
+        """Give the file up, whatever the disk says to what was not written out yet: nobody will read it."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            what = f"the temporary copy of a stem in {self._folder} cannot be written: {error.strerror}"
+            if error.errno in _FULL:
+                raise OutputError(f"{what}; free some space", code="disk_full") from None
+            raise OutputError(f"{what}; choose another folder", code="not_writable") from None
