@@ -146,6 +146,12 @@ def test_demucs_flags_mean_what_they_mean_there(song: Path, models: Path, tmp_pa
     assert probed["tags"]["title"] == "A Title"
 
 
+def test_bitrate_is_that_of_mp3_too(song: Path, models: Path, tmp_path: Path) -> None:
+    flags = ("-n", "tiny", "--stems", "bass", "--mp3", "--bitrate", "64")
+    assert run("split", song, "-o", tmp_path, *flags, models=models).returncode == 0
+    assert (tmp_path / "song" / "bass.mp3").stat().st_size == pytest.approx(2.3 * 8000, rel=0.1)
+
+
 def test_the_inputs_rate_is_kept_when_asked_for(models: Path, tmp_path: Path) -> None:
     song = write_song(tmp_path / "forty-eight.flac", seconds=1.23456, sample_rate=48000)
     done = run("split", song, "-o", tmp_path / "out", "-n", "tiny", "--keep-rate", "--stems", "drums", models=models)
@@ -184,6 +190,36 @@ def test_songs_go_on_after_one_that_fails_and_the_exit_code_tells(song: Path, mo
     assert len(second["artifacts"]) == 4
     assert third["error"]["code"] == "not_found"
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["song"]
+
+
+def test_songs_go_on_after_one_that_the_options_do_not_fit(song: Path, models: Path, tmp_path: Path) -> None:
+    high = write_song(tmp_path / "high.flac", seconds=0.5, sample_rate=96000)
+    flags = ("--keep-rate", "--mp3", "--json", "-n", "tiny", "--stems", "bass")
+    done = run("split", high, song, "-o", tmp_path / "out", *flags, models=models)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "high.flac" in line
+    assert "mp3 cannot hold 96000 Hz" in line
+    first, second = json.loads(done.stdout)["songs"]
+    assert first["error"]["code"] == "bad_option"
+    assert [each["stem"] for each in second["artifacts"]] == ["bass"]
+
+
+def test_songs_that_a_pattern_would_write_over_each_other_are_refused(song: Path, models: Path, tmp_path: Path) -> None:
+    other = write_song(tmp_path / "other.flac", seconds=0.3)
+    flags = ("-n", "tiny", "--filename", "{stem}.{ext}")
+    done = run("split", song, other, "-o", tmp_path / "out", *flags, models=models)
+    assert done.returncode == 2
+    assert "{track}" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_is_not_overwritten(models: Path, tmp_path: Path) -> None:
+    song = write_song(tmp_path / "bass.flac", seconds=0.3)
+    before = song.read_bytes()
+    flags = ("-n", "tiny", "--flac", "--filename", "{stem}.{ext}")
+    assert run("split", song, "-o", tmp_path, *flags, models=models).returncode == 2
+    assert song.read_bytes() == before
 
 
 def test_songs_of_one_name_do_not_overwrite_each_other(models: Path, tmp_path: Path) -> None:
@@ -236,6 +272,15 @@ def test_any_name_works_and_stays_inside_the_folder(name: str, models: Path, tmp
         (["-n", "tiny", "--filename", "{stem}/../../{track}"], "leads out of the output folder"),
         (["-n", "tiny", "--filename", "{track}"], "gives several stems one name"),
         (["-n", "tiny", "--filename", "{nonsense}"], "it may use"),
+        (["-n", "tiny", "--filename", "{track.nonsense}/{stem}"], "it may use"),
+        (["-n", "tiny", "--filename", "{track/{stem}"], "it may use"),
+        (
+            ["-n", "tiny", "--format", "ogg", "--bitrate", "128"],
+            "ogg has no choice of bits a second: mp3, m4a, opus have",
+        ),
+        (["-n", "tiny", "--mp3", "--bitrate", "1"], "choose 6000 to 512000"),
+        (["-n", "tiny", "--mp3", "--bitrate", "128", "--mp3-vbr", "2"], "not allowed with"),
+        (["-n", "tiny", "--mp3-vbr", "2"], "--mp3-vbr is for mp3"),
         (["-n", "tiny", "-d", "abacus"], "no device 'abacus'"),
         (["-n", "tiny", "--format", "midi"], "invalid choice"),
         (["-n", "tiny", "--max-duration", "1"], "too long"),
