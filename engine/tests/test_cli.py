@@ -268,6 +268,7 @@ def test_any_name_works_and_stays_inside_the_folder(name: str, models: Path, tmp
         (["-n", "tiny", "--stems", "piano"], "no stem 'piano'"),
         (["-n", "tiny", "--overlap", "1"], "overlap is 1.0"),
         (["-n", "tiny", "--segment", "9"], "longer than the 1.5 s"),
+        (["-n", "pocket", "--segment", "inf"], "segment is inf s"),
         (["-n", "tiny", "--mp3", "--int24"], "--int24 is for wav and flac"),
         (["-n", "tiny", "--filename", "{stem}/../../{track}"], "leads out of the output folder"),
         (["-n", "tiny", "--filename", "{track}"], "gives several stems one name"),

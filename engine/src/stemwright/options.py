@@ -13,6 +13,7 @@ ClipMode = Literal["rescale", "clamp", "none"]
 OtherMethod = Literal["add", "minus", "none"]
 
 DEFAULT_MODEL = "htdemucs"
+LONGEST_SEGMENT = 3600  # seconds: the memory of a segment is held whatever the length of the song
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class SeparationOptions:
             raise OptionError(f"overlap is {self.overlap}: it must be at least 0 and below 1")
         if not 0 <= self.shifts <= 100:
             raise OptionError(f"shifts is {self.shifts}: it must be between 0 and 100")
-        if self.segment is not None and not self.segment > 0:
-            raise OptionError(f"segment is {self.segment} s: it must be above 0")
+        if self.segment is not None and not 0 < self.segment <= LONGEST_SEGMENT:
+            raise OptionError(f"segment is {self.segment} s: it must be above 0 and at most {LONGEST_SEGMENT}")
         if self.jobs < 1:
             raise OptionError(f"jobs is {self.jobs}: it must be at least 1")
         if self.precision not in get_args(Precision):
