@@ -16,7 +16,9 @@ from small import SOURCES, music, snr_db, tiny_hdemucs, tiny_htdemucs
 
 from stemwright import Canceled, DeviceError, InputError, ModelError, OptionError, SeparationOptions, Separator
 from stemwright.audio import resampled_length
+from stemwright.checkpoints.hashing import sha256_of
 from stemwright.device import choose_device
+from stemwright.segments import MixWindow
 
 EXACT = SeparationOptions(precision="exact")
 
@@ -99,10 +101,30 @@ def test_jobs_change_nothing_in_the_result(tmp_path: Path) -> None:
     assert snr_db(as_tensor(one.stems), as_tensor(three.stems)) > 120
 
 
+def test_what_computes_side_by_side_is_counted_once(tmp_path: Path) -> None:
+    separator, mix = saved(tiny_htdemucs(), tmp_path), music(6.0).numpy()
+    seconds = separator.separate(mix, 44100, SeparationOptions(shifts=2, jobs=4)).report.seconds
+    assert 0 < seconds["model"] <= seconds["total"]
+
+
+def test_a_long_array_goes_in_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    separator, mix = saved(tiny_htdemucs(), tmp_path), music(7.0).numpy()
+    whole = separator.separate(mix, 44100, EXACT)
+    largest: list[int] = []
+    append = MixWindow.append
+    monkeypatch.setattr(
+        MixWindow, "append", lambda self, block: (largest.append(block.shape[-1]), append(self, block))[1]
+    )
+    monkeypatch.setattr("stemwright.separator._BLOCK", 10_000)
+    pieces = separator.separate(mix, 44100, EXACT)
+    assert max(largest) == 10_000
+    assert all(np.array_equal(whole.stems[name], pieces.stems[name]) for name in SOURCES)
+    assert whole.report.stems == pieces.report.stems
+
+
 def test_a_network_that_has_no_say_is_not_even_loaded(tmp_path: Path) -> None:
     save_safetensors(tiny_htdemucs(), tmp_path, "good")
     save_safetensors(tiny_htdemucs(), tmp_path, "broken")
-    (tmp_path / "good.safetensors").stat()
     save_bag(tmp_path, "ft", ["good", "broken"], weights=[[1, 1, 1, 0], [0, 0, 0, 1]])
     separator = Separator("ft", models_path=tmp_path, device="cpu")
     (broken := tmp_path / "broken.safetensors").write_bytes(broken.read_bytes()[:-1000])
@@ -118,6 +140,16 @@ def test_a_network_that_has_no_say_is_not_even_loaded(tmp_path: Path) -> None:
     assert result.report.residual_db is None
     with pytest.raises(ModelError, match="damaged"):
         separator.separate(music(2).numpy(), 44100)
+
+
+def test_the_report_names_the_weights_that_were_used_not_those_loaded_before(tmp_path: Path) -> None:
+    files = [save_safetensors(tiny_htdemucs(seed=seed), tmp_path, f"net{seed}") for seed in (1, 2)]
+    save_bag(tmp_path, "ft", ["net1", "net2"], weights=[[1, 1, 1, 0], [0, 0, 0, 1]])
+    separator, mix = Separator("ft", models_path=tmp_path, device="cpu"), music(0.3).numpy()
+    both = separator.separate(mix, 44100)
+    one = separator.separate(mix, 44100, SeparationOptions(stems=("vocals",)))
+    assert both.report.weights_sha256 == tuple(sha256_of(each) for each in files)
+    assert one.report.weights_sha256 == (sha256_of(files[1]),)
 
 
 @pytest.mark.parametrize(("method", "rest"), [("add", "no_vocals"), ("minus", "minus_vocals")])
@@ -211,8 +243,6 @@ def test_a_cancel_takes_effect_before_the_next_segment(tmp_path: Path) -> None:
 
 
 def test_the_report_names_what_was_done(tmp_path: Path) -> None:
-    from stemwright.checkpoints.hashing import sha256_of
-
     mix = music(3).numpy()
     result = saved(tiny_htdemucs(), tmp_path).separate(mix, 44100, EXACT)
     report = result.report

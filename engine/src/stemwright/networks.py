@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,9 +56,9 @@ class Networks:
             segment=self._info.segment,
         )
 
-    def hashes(self) -> tuple[str, ...]:
-        """sha256 of the checkpoints that were loaded, in the model's order."""
-        return tuple(self._hashes[index] for index in sorted(self._hashes))
+    def hashes(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """sha256 of the checkpoints of these networks, which were loaded."""
+        return tuple(self._hashes[index] for index in indices)
 
     def take_load_seconds(self) -> float:
         """What loading has taken since this was last asked: a network counts for the first song that it was loaded for."""

@@ -33,6 +33,8 @@ from stemwright.writing import Artifact, OutputOptions, StemFiles, output_paths
 
 NO_LIMITS = InputLimits()
 
+_BLOCK = 1 << 18  # samples of an array that go in at once: what waits to be separated is copied with each block
+
 
 @dataclass(frozen=True, kw_only=True)
 class Separation:
@@ -132,7 +134,8 @@ class Separator:
         timing = {"input": time.monotonic() - began}
         collected: list[NDArray[np.float32]] = []
         run = self._run(bag, outputs, options, track, timing, on_progress, should_stop)
-        for _, made in run.blocks(iter([samples])):
+        blocks = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[-1], _BLOCK))
+        for _, made in run.blocks(blocks):
             collected.append(made)
         stems = np.concatenate(collected, axis=-1)
         timing["total"] = time.monotonic() - began
@@ -266,7 +269,7 @@ class _Run:
             joint_gain=joint_gain,
             stems=self.meter_outputs.stems(),
             model=self._info.name,
-            weights_sha256=self._networks.hashes(),
+            weights_sha256=self._networks.hashes(self._stream.indices),
             device=_joined(each.device for each in computations),
             precision=_joined(each.precision for each in computations),
             backend=_joined(each.backend for each in computations),

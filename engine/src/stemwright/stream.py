@@ -8,12 +8,11 @@ the next segments, the last ones are added up, measured and encoded.
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from stemwright.models.bag import Bag, Share
 from stemwright.models.network import Network
 from stemwright.options import OnProgress, Progress, SeparationOptions, ShouldStop
 from stemwright.segments import Mixdown, MixWindow, OverlapAdd, Plan, Samples, Segment, stride_of, triangle
+from stemwright.stopwatch import Stopwatch
 
 _LONGEST_SHIFT = 0.5  # seconds, as in `demucs.apply.apply_model`
 
@@ -66,7 +66,6 @@ class Stream:
     track: Track
     on_progress: OnProgress | None = None
     should_stop: ShouldStop | None = None
-    model_seconds: float = field(default=0.0, init=False)  # that networks were computing
 
     def __post_init__(self) -> None:
         self._shares = self.bag.shares(self.stems)
@@ -78,9 +77,14 @@ class Stream:
             self._pass(share, shift) for share in self._shares for shift in _shifts(self.options, self.sample_rate)
         ]
         self.segments_total = sum(len(each.plan) for each in self._passes)
-        self._lock = threading.Lock()
+        self._computing = Stopwatch()
         self._done = 0
         self._began = time.monotonic()
+
+    @property
+    def model_seconds(self) -> float:
+        """How long networks have been computing, one or several at a time."""
+        return self._computing.seconds
 
     @property
     def complete(self) -> list[bool]:
@@ -88,9 +92,14 @@ class Stream:
         return self.bag.complete(self._shares)
 
     @property
+    def indices(self) -> list[int]:
+        """Which networks of the bag take part."""
+        return [share.index for share in self._shares]
+
+    @property
     def networks(self) -> list[Network]:
         """The networks that take part."""
-        return [self.bag.network(share.index) for share in self._shares]
+        return [self.bag.network(index) for index in self.indices]
 
     def blocks(self, mix: Iterable[Samples]) -> Iterator[Samples]:
         """Separate the blocks of a mix, each ``[channels, n]`` float32 at the model's rate.
@@ -189,8 +198,8 @@ class Stream:
         return _Unit(index=index, segments=tuple(segments))
 
     def _separate(self, unit: _Unit, mix: Samples) -> list[Samples]:
-        began = time.monotonic()
-        outputs = self._passes[unit.index].network(mix)
+        with self._computing:
+            outputs = self._passes[unit.index].network(mix)
         pieces = []
         for segment, output in zip(unit.segments, outputs, strict=True):
             # The network may give a little more or less than the window; what counts is centred, as in Demucs.
@@ -202,8 +211,6 @@ class Stream:
                     "try --precision exact, or verify it with `stemwright models verify`",
                     code="non_finite_output",
                 )
-        with self._lock:
-            self.model_seconds += (time.monotonic() - began) / self.options.jobs
         return pieces
 
     def _earliest(self) -> int:
