@@ -75,7 +75,7 @@ def settings_page() -> str:
 def app() -> FastAPI:
     """The app with nothing behind it: for its description."""
     with tempfile.TemporaryDirectory() as folder:
-        blobs = LocalBlobs(Path(folder), secret=b"", min_free_bytes=0)
+        blobs = LocalBlobs(Path(folder), Path(folder, ".parts"), secret=b"", min_free_bytes=0)
         bell, settings = Bell(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
         parts = build_parts(settings, MemoryJobRepository(), blobs, bell, InstalledModels[Any]([]))
         return build_app(settings, parts, blobs, bell, Presence(), worker_secret="")

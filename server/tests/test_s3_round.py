@@ -64,7 +64,7 @@ def test_a_song_goes_in_and_stems_come_out(
     assert (status["size"], status["sha256"]) == (len(song), hashlib.sha256(song).hexdigest())
     until(lambda: bucket.file_exists(f"outputs/{announced['file_id']}/metadata.json"), what="metadata.json")
     assert service.files() == []
-    assert list((service.data_dir / "fetched").iterdir()) == []
+    assert [path for path in (service.data_dir / "fetched").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(

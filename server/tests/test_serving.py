@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+from backing import Postgres
 from service import COMMAND, Client, environment, running, until, wav
 
 SECRET = "s" * 32
@@ -156,6 +158,36 @@ def test_signed_urls_outlive_a_restart(tmp_path: Path) -> None:
     with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
         path = announced["upload_url"].partition("/blobs/")[2]
         assert service.client.put(f"{service.url}/blobs/{path}", wav()).status_code == 201
+
+
+def test_a_second_service_on_the_folder_is_refused_unless_they_share_a_database(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "0"}) as service:
+        done = serve(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/jobs.db")
+        assert done.returncode == 2
+        assert f"in use by another stemwright serve (process {service.process.pid})" in done.stderr
+
+
+def test_of_files_on_their_way_in_those_of_dead_services_are_removed_and_no_others(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    settings = {"STEMWRIGHT_WORKERS": "0", "DATABASE_URL": postgres.database()}
+    left = tmp_path / "data" / "blobs" / ".parts" / "dead" / "upload"
+    for path in (left, tmp_path / "data" / "instances" / "dead.lock"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    song = wav()
+    with running(tmp_path / "data", settings) as first:
+        assert not left.parent.exists()
+        path = first.client.announce().json()["upload_url"].removeprefix(first.url)
+        head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(song)}\r\nConnection: close\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", int(first.url.rpartition(":")[2])), timeout=60.0) as upload:
+            upload.sendall(head.encode() + song[:1000])
+            until(lambda: len(first.files()) == 1, what="the upload to begin")
+            with running(tmp_path / "data", settings):
+                upload.sendall(song[1000:])
+                assert upload.recv(100).startswith(b"HTTP/1.1 201 ")
+    assert len(first.files()) == 1
+    assert not list(left.parent.parent.iterdir())  # nor are folders, when a service has ended well
 
 
 def test_retention_removes_uploads_outputs_and_records(tmp_path: Path) -> None:

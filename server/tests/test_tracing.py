@@ -162,7 +162,7 @@ def test_off_means_that_nothing_of_it_is_imported() -> None:
         "from stemwright_server.settings import Settings\n"
         "import tempfile\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    build_api(Settings(data_dir=pathlib.Path(folder)), worker_secret='s').repository.close()\n"
+        "    build_api(Settings(data_dir=pathlib.Path(folder)), me='m', worker_secret='s').repository.close()\n"
         "heavy = ('opentelemetry.sdk', 'requests', 'prometheus_client', 'yt_dlp', 'google')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

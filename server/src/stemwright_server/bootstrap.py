@@ -47,11 +47,14 @@ class Api:
     postman: Postman
 
 
-def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = (), closed: bool = False) -> Api:
-    """The API over SQLite in ``settings.data_dir``, which exists and is ours, and the blobs of the settings.
+def build_api(
+    settings: Settings, *, me: str, worker_secret: str, hosts: Sequence[str] = (), closed: bool = False
+) -> Api:
+    """The API over the job store and the blobs of the settings; ``settings.data_dir`` exists.
 
-    ``worker_secret``: of the workers that ``serve`` itself starts. ``hosts``: the names it may be addressed by; none
-    means any. ``closed``: without JWT_SECRET nobody is let in, instead of everybody, where a token is asked for.
+    ``me``: names this process among those that share the folder. ``worker_secret``: of the workers that ``serve`` itself
+    starts. ``hosts``: the names it may be addressed by; none means any. ``closed``: without JWT_SECRET nobody is let in,
+    instead of everybody, where a token is asked for.
     """
     from stemwright_server.adapters.models.installed import InstalledModels
     from stemwright_server.adapters.notify.several import SeveralNotifiers
@@ -61,7 +64,7 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
 
     tracer = build_tracer(traces_endpoint(settings), service="stemwright-api")
     repository, bell, clock = open_jobs(settings)
-    blobs = open_blobs(settings)
+    blobs = open_blobs(settings, me)
     presence = Presence()
     parts = build_parts(
         settings, repository, blobs, bell, InstalledModels.find(settings.models), clock=clock, tracer=tracer
@@ -75,19 +78,25 @@ def build_api(settings: Settings, *, worker_secret: str, hosts: Sequence[str] = 
     return Api(app=app, parts=parts, presence=presence, bell=bell, repository=repository, postman=postman)
 
 
-def open_blobs(settings: Settings) -> BlobStore:
+def parts_folders(settings: Settings, process: str) -> tuple[Path, Path]:
+    """Where a process keeps files on their way into a bucket, and into the data folder; they go with it."""
+    data = settings.data_dir
+    return data / "fetched" / process, data / "blobs" / ".parts" / process  # no key of a blob begins with a dot
+
+
+def open_blobs(settings: Settings, me: str) -> BlobStore:
     """The blobs that the settings name. Raises Unavailable if they name a bucket that refuses us or is not there."""
+    fetched, parts = parts_folders(settings, me)
     if (options := settings.s3_options()) is not None:
         from stemwright_server.adapters.blobs.s3 import open_bucket
 
         public = settings.s3_public_endpoint or None
-        return open_bucket(
-            options, settings.data_dir / "fetched", public_endpoint=public, part_bytes=settings.part_bytes
-        )
+        return open_bucket(options, fetched, public_endpoint=public, part_bytes=settings.part_bytes)
     from stemwright_server.adapters.blobs.local import LocalBlobs
 
     return LocalBlobs(
         settings.data_dir / "blobs",
+        parts,
         secret=_kept_secret(settings.data_dir / "url.key"),
         min_free_bytes=settings.min_free_bytes,
     )
@@ -99,7 +108,7 @@ def open_jobs(settings: Settings) -> tuple[SqlJobRepository, Bell, Callable[[], 
     from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 
     url = settings.database_url.get_secret_value() if settings.database_url else ""
-    if url.startswith("postgres"):
+    if settings.on_postgres:
         from sqlalchemy import make_url
 
         from stemwright_server.adapters.jobs.postgres import DatabaseClock, postgres_engine

@@ -13,20 +13,21 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
 
-from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api
+from stemwright_server.bootstrap import LOOPBACK_HOSTS, Api, build_api, parts_folders
 from stemwright_server.bootstrap_worker import local_devices, worker_config
 from stemwright_server.domain.errors import InvalidRequest, ServiceError, Unavailable
 from stemwright_server.settings import Settings
 from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.workers import worker_left, worker_lost
-from stemwright_server.worker.instance import instance
+from stemwright_server.worker.instance import bury_dead, instance
 from stemwright_server.worker.supervisor import Supervisor
 
 LOCAL_WORKER = "local-"
@@ -48,31 +49,34 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
             "DEMUCSSVC_TOKEN, or say --insecure if that is what you want.",
             code="insecure",
         )
-    with _owned(settings), _listening(addresses, host, port) as listener:
+    with _owned(settings), _listening(addresses, host, port) as listener, ExitStack() as held:
+        instances = settings.data_dir / "instances"
+        me = held.enter_context(instance(instances))
+        held.callback(_remove_parts, settings, me)
         secret = secrets.token_hex(32)
         hosts = _hosts(settings, host, loopback=loopback)
-        api = build_api(settings, worker_secret=secret, hosts=hosts, closed=stranger)
+        api = build_api(settings, me=me, worker_secret=secret, hosts=hosts, closed=stranger)
+        for part in (api.parts.tracer, api.repository, api.bell, api.parts.broker):  # the last one is closed first
+            held.callback(part.close)
+        bury_dead(instances, partial(_bury, settings, api))
+        held.enter_context(_metrics(settings, api, host))
+        runner = held.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        runner.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
 
-        def bury(instance_id: str) -> None:
-            """Workers die with their service."""
-            prefix = f"{LOCAL_WORKER}{instance_id}-"
-            worker_lost(api.parts, prefix)
-            api.presence.forget(api.parts, prefix)
-            for left in (settings.data_dir / "work").glob(f"{prefix}*"):
-                shutil.rmtree(left, ignore_errors=True)
 
-        try:
-            with (
-                instance(settings.data_dir / "instances", bury=bury) as me,
-                _metrics(settings, api, host),
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
-                runner.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
-        finally:
-            api.parts.broker.close()
-            api.bell.close()
-            api.repository.close()
-            api.parts.tracer.close()
+def _bury(settings: Settings, api: Api, dead: str) -> None:
+    """Workers die with their service, and nobody goes on with what it was taking in."""
+    prefix = f"{LOCAL_WORKER}{dead}-"
+    worker_lost(api.parts, prefix)
+    api.presence.forget(api.parts, prefix)
+    for left in (settings.data_dir / "work").glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    _remove_parts(settings, dead)
+
+
+def _remove_parts(settings: Settings, process: str) -> None:
+    for left in parts_folders(settings, process):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _metrics(settings: Settings, api: Api, host: str) -> AbstractContextManager[None]:
@@ -99,10 +103,10 @@ def _hosts(settings: Settings, host: str, *, loopback: bool) -> tuple[str, ...]:
 
 @contextmanager
 def _owned(settings: Settings) -> Iterator[None]:
-    """The data folder: for one service at a time, or for any number if the job store is elsewhere."""
+    """The data folder: for one service at a time, or for any number if the job store is one that they may share."""
     data_dir = settings.data_dir
     data_dir.mkdir(parents=True, exist_ok=True)
-    if settings.database_url is not None:
+    if settings.on_postgres:
         yield
         return
     with (data_dir / "lock").open("a+") as lock:

@@ -110,7 +110,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(LocalBlobs(tmp_path, secret=b"s" * 32, min_free_bytes=0))
+    return World(LocalBlobs(tmp_path, tmp_path / ".parts", secret=b"s" * 32, min_free_bytes=0))
 
 
 def test_the_bytes_are_made_once_and_every_try_signs_them_anew(world: World) -> None:

@@ -98,7 +98,9 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     clock = [1000.0]
-    blobs = LocalBlobs(tmp_path / "blobs", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0])
+    blobs = LocalBlobs(
+        tmp_path / "blobs", tmp_path / "parts", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0]
+    )
     world = World(parts=None, root=tmp_path / "blobs", clock=clock)  # type: ignore[arg-type]
     world.parts = Parts(
         repository=MemoryJobRepository(),

@@ -71,3 +71,8 @@ class QueueSettings(Section):
         if not value.get_secret_value().startswith(_BROKERS):
             raise ValueError("has to begin with amqp://, amqps://, redis:// or rediss://")
         return value
+
+    @property
+    def on_postgres(self) -> bool:
+        """Whether jobs are kept where several API processes may share them."""
+        return self.database_url is not None and self.database_url.get_secret_value().startswith("postgres")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stemwright_server.domain.errors import Unavailable
-from stemwright_server.worker.instance import instance
+from stemwright_server.worker.instance import bury_dead, instance
 
 
 @contextmanager
@@ -25,7 +25,9 @@ def worker_folder(root: Path | None, *, bury: Callable[[str], None]) -> Iterator
         shutil.rmtree(root / f"stemwright-worker-{dead}", ignore_errors=True)
         bury(dead)
 
-    with instance(root / ".stemwright-workers", bury=remove) as me:
+    instances = root / ".stemwright-workers"
+    bury_dead(instances, remove)
+    with instance(instances) as me:
         folder = root / f"stemwright-worker-{me}"
         try:
             yield me, folder

@@ -11,21 +11,24 @@ from pathlib import Path
 
 
 @contextmanager
-def instance(folder: Path, *, bury: Callable[[str], None]) -> Iterator[str]:
+def instance(folder: Path) -> Iterator[str]:
     """An id for this process, never used again, held as long as the context is open.
 
-    ``bury`` is called first with the id of each process that died without leaving; if that is cut off, the next one
-    to come does it again. The lock survives in children of a fork, and they die with their parent.
+    The lock survives in children of a fork, and they die with their parent.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.lock"):
-        _bury(path, bury)
     path, held = _new(folder)
     try:
         yield path.stem
     finally:
         path.unlink(missing_ok=True)
         os.close(held)
+
+
+def bury_dead(folder: Path, bury: Callable[[str], None]) -> None:
+    """Call ``bury`` with the id of each process that died without leaving; if that is cut off, the next to come does it."""
+    for path in folder.glob("*.lock"):
+        _bury(path, bury)
 
 
 def _new(folder: Path) -> tuple[Path, int]:

@@ -36,20 +36,20 @@ class Grant:
 
 
 class LocalBlobs:
-    """Implements ports.blobs.BlobStore. One process at a time owns the folder."""
+    """Implements ports.blobs.BlobStore."""
 
     def __init__(
-        self, root: Path, *, secret: bytes, min_free_bytes: int, clock: Callable[[], float] = time.time
+        self, root: Path, parts: Path, *, secret: bytes, min_free_bytes: int, clock: Callable[[], float] = time.time
     ) -> None:
-        """Blobs go to ``root``; unfinished ones beside them, and those of a process that died are removed here."""
+        """Blobs go to ``root``; unfinished ones to ``parts``, on the same disk and this process's alone."""
         self._root = root
-        self._parts = root / ".parts"  # no key begins with a dot
+        self._parts = parts
         self._secret = secret
         self._min_free_bytes = min_free_bytes
         self._clock = clock
         self._tree = Lock()  # between making a folder for a blob and removing empty ones
-        shutil.rmtree(self._parts, ignore_errors=True)
-        self._parts.mkdir(parents=True)
+        parts.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
         """Where a blob lies. Raises NotFound for what is no key."""
@@ -192,7 +192,7 @@ class LocalBlobs:
                 folder = folder.parent
 
     def end_abandoned(self, begun_before: float) -> None:
-        """There are none: a part goes with the request that wrote it, or at the next start."""
+        """There are none: a part goes with the request that wrote it, or with its process."""
 
     def check_room(self) -> None:
         free = shutil.disk_usage(self._root).free

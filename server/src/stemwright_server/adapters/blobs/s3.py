@@ -8,7 +8,6 @@ S3's own cap on it is 5 GiB; so workers upload large outputs in parts, each on a
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +43,7 @@ class S3Blobs:
         part_bytes: int = 64 << 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``work_dir``: for copies to look at; this process's alone, and emptied here.
+        """``work_dir``: for copies to look at; this process's alone.
 
         ``part_bytes``: workers upload more than this in parts of this size.
         ``outside``: the bucket as callers reach it, if that is not how the service and its workers do.
@@ -56,8 +55,7 @@ class S3Blobs:
         self._clock = clock
         self._next_round = 0.0
         self._rounds = Lock()
-        shutil.rmtree(work_dir, ignore_errors=True)
-        work_dir.mkdir(parents=True)
+        work_dir.mkdir(parents=True, exist_ok=True)
 
     def put_url(self, key: str, *, expires_at: float, max_bytes: int, inside: bool = False) -> str:
         return self._for(inside).generate_presigned_put_url(key, expires_at - self._clock())
