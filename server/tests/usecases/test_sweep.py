@@ -1,119 +1,26 @@
-"""Use cases over a repository in memory and blobs in a folder, with a clock that the test turns."""
+"""What the rounds of the sweep find, and what the use cases leave for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from world import CALLER, SONG, World, make_world
 
-from stemwright_server.adapters.blobs.local import LocalBlobs
-from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.domain.errors import Conflict, NotFound, StorageFull, Unavailable
-from stemwright_server.domain.job import Extras, Job, JobState
-from stemwright_server.domain.lifecycle import Policy
-from stemwright_server.domain.offer import OutputSpec, Variation
-from stemwright_server.domain.report import ClaimRequest, Completed, Task, UploadedFile
-from stemwright_server.ports.auth import Principal
-from stemwright_server.ports.jobs import Waiting
+from stemwright_server.domain.job import Extras, JobState
 from stemwright_server.usecases.cancel import cancel
-from stemwright_server.usecases.claim import claim
-from stemwright_server.usecases.parts import Limits, Parts
 from stemwright_server.usecases.record import record
 from stemwright_server.usecases.submit import submit
 from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.upload import announce, receive
 
-CALLER = Principal(subject="o")
-SONG = b"RIFF\x24\x00\x00\x00WAVEfmt "
-
-
-class Offer:
-    name = "m"
-
-    def variations(self) -> Sequence[Variation]:
-        return [Variation(name="v", description="", outputs=("a",), licence="")]
-
-    def check(self, variation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        return params
-
-    def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
-        return (OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),)
-
-
-class Offers:
-    def offers(self) -> Sequence[Offer]:
-        return [Offer()]
-
-    def offer(self, name: str) -> Offer | None:
-        return Offer() if name == "m" else None
-
-
-@dataclass
-class World:
-    parts: Parts
-    root: Path
-    clock: list[float]
-    rung: list[str] = field(default_factory=list)
-    told: list[Job] = field(default_factory=list)
-
-    def ring(self, waiting: Waiting) -> None:
-        self.rung.append(waiting.job_id)
-
-    def remind(self, waiting: Sequence[Waiting]) -> None:
-        self.rung += [each.job_id for each in waiting]
-
-    def tell(self, job: Job) -> None:
-        self.told.append(job)
-
-    def files(self) -> list[str]:
-        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
-
-    def submitted(self) -> Job:
-        track = announce(self.parts, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
-        self.parts.blobs.write(track.key, SONG)
-        return submit(
-            self.parts, CALLER, track_id=track.id, model="m", variation=None, params={}, key=None, request_id="r"
-        ).job
-
-    def claimed(self) -> Task:
-        task = claim(self.parts, ClaimRequest(worker="w", device="cpu", models=("m",), nonce="n"))
-        assert task is not None
-        return task
-
-    def upload(self, task: Task) -> Completed:
-        key = f"outputs/{task.file_id}/m/v/{task.job_id}-{task.attempt}/a.wav"
-        self.parts.blobs.write(key, b"stem")
-        files = (UploadedFile(name="a", size=4, sha256="0" * 64),)
-        return Completed(job_id=task.job_id, attempt=task.attempt, files=files, duration=1.0, sample_rate=8000)
-
-    def job(self, task: Task) -> Job:
-        found = self.parts.repository.job(task.job_id)
-        assert found is not None
-        return found
-
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    clock = [1000.0]
-    blobs = LocalBlobs(
-        tmp_path / "blobs", tmp_path / "parts", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0]
-    )
-    world = World(parts=None, root=tmp_path / "blobs", clock=clock)  # type: ignore[arg-type]
-    world.parts = Parts(
-        repository=MemoryJobRepository(),
-        blobs=blobs,
-        broker=world,
-        notifier=world,
-        catalogue=Offers(),
-        probe=None,
-        policy=Policy(lease_seconds=60.0, max_attempts=2, retry_seconds=10.0),
-        limits=Limits(max_bytes=100, max_seconds=None, upload_seconds=100.0, job_seconds=500.0),
-        clock=lambda: clock[0],
-    )
-    return world
+    return make_world(tmp_path)
 
 
 def test_an_upload_whose_end_was_not_seen_is_looked_at_by_process(world: World) -> None:
