@@ -20,7 +20,7 @@ from stemwright_server.dialects.split.wire import (
     SplitResponse,
 )
 from stemwright_server.domain.errors import Unsigned
-from stemwright_server.domain.job import JobState
+from stemwright_server.domain.job import Job, JobState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.sources import SourceFetcher
 from stemwright_server.usecases.cancel import cancel
@@ -134,8 +134,12 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
     )
     async def cancel_split(job_id: str, request: Request) -> SplitCancelResponse:
         """Call a job off; its webhook says `canceled`. Signs the body, which may be empty; again, it changes nothing."""
-        check_signature(await request.body(), request.headers, secrets=config.secrets, now=parts.clock())
-        job = await run_in_threadpool(cancel, parts, CALLER, job_id)
+
+        def checked(body: bytes) -> Job:
+            check_signature(body, request.headers, secrets=config.secrets, now=parts.clock())
+            return cancel(parts, CALLER, job_id)
+
+        job = await run_in_threadpool(checked, await request.body())
         return SplitCancelResponse(jobId=job.id, status=job.state)
 
     @router.get("/queue/status", responses={401: {"model": Problem}}, openapi_extra=_SIGNED)

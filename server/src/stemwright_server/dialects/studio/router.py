@@ -23,7 +23,7 @@ from stemwright_server.dialects.studio.wire import (
     UploadRequest,
     UploadResponse,
 )
-from stemwright_server.domain.job import Artifact, JobState
+from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.cancel import cancel
@@ -133,14 +133,15 @@ def _watching(parts: Parts, door: Door, notifier: EmbeddedNotifier) -> APIRouter
         """
         caller = door.identify(request)
         sent: dict[str, int] = {}
+
+        def news() -> list[tuple[Job, JobView]]:
+            changed = [job for job in track_status(parts, caller, file_id).jobs if sent.get(job.id) != job.revision]
+            return [(job, JobView.of(job, link(request))) for job in changed]
+
         with notifier.listen(file_id) as bell:
             while not bell.closed:
-                found = await run_in_threadpool(track_status, parts, caller, file_id)
-                for job in found.jobs:
-                    if sent.get(job.id) == job.revision:
-                        continue
+                for job, view in await run_in_threadpool(news):
                     sent[job.id] = job.revision
-                    view = JobView.of(job, link(request))
                     event = _EVENT.get(job.state, job.state.value)
                     yield ServerSentEvent(event=event, id=f"{job.id}:{job.revision}", data=view)
                 await bell.wait(_LOOK_AGAIN)

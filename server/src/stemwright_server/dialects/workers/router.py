@@ -22,7 +22,7 @@ from stemwright_server.contract.messages import (
 )
 from stemwright_server.contract.signing import Verifier
 from stemwright_server.dialects.common import Problem, absolute_to
-from stemwright_server.domain.report import ClaimRequest, Progressed, Task
+from stemwright_server.domain.report import ClaimRequest, Progressed, Report, ReportAnswer, Task
 from stemwright_server.usecases.claim import begin_parts, claim
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import record
@@ -79,14 +79,17 @@ def workers_router(parts: Parts, broker: EmbeddedBroker, verifier: Verifier, pre
         body = await request.body()
         verifier.verify(body, request.headers)
         report = load_report(body)
-        if isinstance(report, Progressed):
-            presence.note_gpus(parts, report.gpus)
-        answer = await run_in_threadpool(record, parts, report)
+        answer = await run_in_threadpool(noted_report, report)
         if not isinstance(report, Progressed) or not answer.accepted:
             _log.info(
                 "reported", kind=report.kind, job_id=report.job_id, attempt=report.attempt, accepted=answer.accepted
             )
         return Response(dump_answer(answer), media_type=_JSON)
+
+    def noted_report(report: Report) -> ReportAnswer:
+        if isinstance(report, Progressed):
+            presence.note_gpus(parts, report.gpus)
+        return record(parts, report)
 
     @router.post("/parts", responses=_REFUSED)
     async def take_parts_request(request: Request) -> Response:
