@@ -344,6 +344,14 @@ def test_models_are_listed_with_licence_and_place_without_torch(models: Path) ->
     assert all(each["licence"] for each in listed)
 
 
+@pytest.mark.parametrize("action", ["pull", "warm", "verify"])
+def test_actions_on_models_that_speak_in_lines_refuse_json(action: str, models: Path) -> None:
+    for words in ((action, "tiny", "--json"), ("--json", action, "tiny")):
+        done = run("models", *words, models=models)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--json" in done.stderr
+
+
 def test_verify_tells_a_good_model_from_a_damaged_one(models: Path, tmp_path: Path) -> None:
     good = run("models", "verify", "tiny", models=models)
     assert good.returncode == 0, good.stderr

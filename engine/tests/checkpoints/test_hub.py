@@ -15,6 +15,7 @@ import pytest
 from packed import save_bag, save_safetensors, save_th
 from small import tiny_htdemucs
 
+from stemwright import cli
 from stemwright.checkpoints import find, hub, manifest
 from stemwright.errors import ModelError
 from stemwright.separator import Separator
@@ -111,6 +112,21 @@ def test_a_model_is_fetched_once_checked_and_found_again(
     assert "955717e8.safetensors" in told[1]
     assert hub.obtain(model, model.members[0]) == file
     assert served.fetched == [HUB_PATH]
+
+
+def test_a_pull_replaces_a_file_that_was_damaged_since(
+    served: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(served, checkpoint, monkeypatch)
+    model = find("htdemucs")
+    file = hub.obtain(model, model.members[0])
+    file.resolve().write_bytes(checkpoint.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(ModelError, match="models pull") as caught:
+        Separator("htdemucs", device="cpu").load()
+    assert caught.value.code == "model_corrupt"
+    assert cli.main(["models", "pull", "htdemucs"]) == 0
+    assert "damaged" in capsys.readouterr().err
+    assert file.read_bytes() == checkpoint.read_bytes()
 
 
 def test_a_file_with_another_hash_is_deleted_and_refused(

@@ -59,6 +59,26 @@ def obtain(model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) ->
     )
 
 
+def renew(model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Path:
+    """As `obtain`; a file that was fetched once, and is not what was published any more, is fetched again.
+
+    Raises:
+        ModelError: as `obtain`; a file in a folder of the caller's own is checked, and left as it is.
+        MissingExtraError: as `obtain`.
+    """
+    file = obtain(model, member, on_fetch)
+    try:
+        check(member, file, sha256_of(file))
+    except ModelError:
+        if member.path is not None:
+            raise
+        if on_fetch is not None:
+            on_fetch(f"{model.name}: {file} is damaged, and is fetched again")
+        _delete(file)
+        return obtain(model, member, on_fetch)
+    return file
+
+
 def cached(model: ModelInfo, member: Member) -> Path | None:
     """The file of one network if it is on this machine already."""
     if member.path is not None:
@@ -92,7 +112,8 @@ def check(member: Member, file: Path, actual: str) -> None:
     expected = expected_sha256(member, file)
     if expected is not None and not actual.startswith(expected):
         raise ModelError(
-            f"the checkpoint {file} is not what was published: its sha256 is {actual}, not {expected}; get it again",
+            f"the checkpoint {file} is not what was published: its sha256 is {actual}, not {expected}; "
+            "`stemwright models pull` with the model's name fetches it again, unless it lies in a folder of your own",
             code="model_corrupt",
         )
 
@@ -110,13 +131,18 @@ def _from_hub(repository: str, signature: str, tell: OnFetch) -> Path:
     actual = sha256_of(file)
     for expected in (published, declared):
         if expected is not None and actual != expected:
-            file.resolve().unlink()
-            file.unlink(missing_ok=True)
+            _delete(file)
             raise ModelError(
                 f"{name} of {repository} came with the sha256 {actual}, not {expected}: it was deleted; try again",
                 code="model_corrupt",
             )
     return file
+
+
+def _delete(file: Path) -> None:
+    """Delete a file of a cache; the hub's are links, and what they lead to would be found again unchecked."""
+    file.resolve().unlink()
+    file.unlink(missing_ok=True)
 
 
 def _from_legacy(_repository: str, signature: str, tell: OnFetch) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemwright.commands.failure import fail
-from stemwright.errors import ModelError, StemwrightError
+from stemwright.errors import ModelError, OptionError, StemwrightError
 
 if TYPE_CHECKING:
     from stemwright.checkpoints import ModelInfo
@@ -30,10 +30,13 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
         ("verify", "compare the files of models with the published hashes, and load them", run_verify),
     ):
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        if name != "list":
+        if name == "list":
+            action.add_argument(
+                "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document"
+            )
+        else:
             action.add_argument("names", nargs="+", metavar="NAME")
         action.add_argument("--models-path", "--repo", type=Path, metavar="DIR", default=argparse.SUPPRESS)
-        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
         action.set_defaults(func=func)
 
 
@@ -56,12 +59,13 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_pull(args: argparse.Namespace) -> int:
-    """Fetch the files of models that are not here yet."""
+    """Fetch the files of models that are not here yet, or damaged."""
     from stemwright.checkpoints import find, hub
 
+    _in_lines(args)
     for name in args.names:
         model = find(name, args.models_path)
-        files = [hub.obtain(model, each, lambda line: print(line, file=sys.stderr)) for each in model.members]
+        files = [hub.renew(model, each, lambda line: print(line, file=sys.stderr)) for each in model.members]
         for file in files:
             print(file)
     return 0
@@ -73,6 +77,7 @@ def run_warm(args: argparse.Namespace) -> int:
     from stemwright.backends.warm import warm
     from stemwright.checkpoints import find, hub
 
+    _in_lines(args)
     for name in args.names:
         model = find(name, args.models_path)
         if model.origin == "package":
@@ -98,6 +103,7 @@ def run_verify(args: argparse.Namespace) -> int:
     """Check hashes and load; every model is tried, and the exit code tells whether one failed."""
     from stemwright.checkpoints import find
 
+    _in_lines(args)
     code = 0
     for name in args.names:
         try:
@@ -105,6 +111,11 @@ def run_verify(args: argparse.Namespace) -> int:
         except StemwrightError as error:
             code = fail(str(error))
     return code
+
+
+def _in_lines(args: argparse.Namespace) -> None:
+    if args.json:
+        raise OptionError("--json is for `stemwright models list`: what this action says is lines")
 
 
 def _verify(model: ModelInfo) -> None:
