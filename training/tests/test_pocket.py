@@ -9,6 +9,7 @@ import yaml
 
 from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.header import read_header
+from stemwright_training import cli
 from stemwright_training import figures as measuring
 from stemwright_training.dataset import held_out_items, render_item
 from stemwright_training.networks import RECIPES
@@ -45,6 +46,16 @@ def test_the_card_shows_the_recorded_figures_and_says_that_they_predict_nothing_
         for stem in STEMS:
             low, middle, high = recorded[key][stem]
             assert f"{middle:.1f} ({low:.1f} to {high:.1f})" in text
+
+
+def test_more_songs_than_the_card_has_are_refused_in_a_line(
+    recorded: dict, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the command sets it for torch where nobody has
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["check", "--songs", str(len(recorded["by_song"]) + 1)])
+    assert caught.value.code == 2
+    assert f"the card has figures of {len(recorded['by_song'])}" in capsys.readouterr().err
 
 
 def test_pocket_beats_the_mix_and_the_untrained_network_on_every_stem(recorded: dict) -> None:

@@ -130,10 +130,16 @@ def _checkpoint(places: Places) -> Path:
     return Path(places.assets / f"{bag['models'][0]}.safetensors")
 
 
+def songs_of_card(places: Places) -> dict[str, dict[str, list[float]]]:
+    """By held-out song and stem: the figures of its clips, in dB."""
+    songs: dict[str, dict[str, list[float]]] = json.loads(places.card.with_suffix(".json").read_text())["by_song"]
+    return songs
+
+
 def check(places: Places, songs: int) -> float:
     """Renders the first held-out songs again, measures the bundled model on them, and returns the largest difference
     in dB between a song's mean figure for a stem now and on the card."""
-    recorded = json.loads(places.card.with_suffix(".json").read_text())["by_song"]
+    recorded = songs_of_card(places)
     separate = separate_with(places.assets, NAME)
     worst = 0.0
     for item in held_out_items(songs):
