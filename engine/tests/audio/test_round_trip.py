@@ -123,7 +123,7 @@ def test_the_same_samples_make_the_same_bytes(tmp_path: Path, format: str) -> No
 RATES = {
     "wav": (37800, 192000),
     "flac24": (37800, 192000),
-    "mp3": (8000, 22050, 32000),
+    "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000),
     "m4a": (8000, 88200),
     "ogg": (8000, 96000),
     "opus": (8000, 37800),
@@ -136,6 +136,23 @@ def test_other_rates_are_exact_too(tmp_path: Path, format: str, rate: int) -> No
     got = read(write(tmp_path / "stem", wanted, rate, format=format), sample_rate=rate)
     assert got.shape == wanted.shape
     assert lag(got, wanted) == 0
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 12000, 16000, 24000, 44100])
+@pytest.mark.parametrize("samples", [1, 577])
+def test_mono_mp3_shorter_than_a_frame_is_exact_at_every_kind_of_rate(tmp_path: Path, rate: int, samples: int) -> None:
+    path = write(tmp_path / "stem", sound(rate, samples, 1), rate, format="mp3")
+    with open_audio(path) as reader:
+        assert (reader.info.channels, reader.info.sample_rate) == (1, rate)
+        assert sum(block.shape[1] for block in reader) == samples
+
+
+def test_mono_mp3_gives_back_what_was_written(tmp_path: Path) -> None:
+    wanted = sound(44100, 30_011, 1)
+    got = read(write(tmp_path / "stem", wanted, 44100, format="mp3"), channels=1)
+    assert got.shape == wanted.shape
+    assert lag(got, wanted) == 0
+    assert similarity(got, wanted) > LOSSY
 
 
 def test_opus_of_a_rate_above_its_own_is_exact_to_its_own_rate(tmp_path: Path) -> None:
