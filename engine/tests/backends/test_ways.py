@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -58,3 +59,12 @@ def test_measurements_survive_the_cache_and_damaged_ones_count_as_none() -> None
     assert Measurements.from_json(known.as_json()) == known
     for value in (None, [], {}, {"measured": [{}], "failed": {}}, {"measured": [], "failed": 3}):
         assert Measurements.from_json(value) is None
+
+
+@pytest.mark.parametrize("agreement_db", [math.nan, -math.inf])
+def test_what_gave_values_that_are_not_numbers_is_not_chosen_out_of_the_cache_either(agreement_db: float) -> None:
+    broken = Measured(way=COMPILED, seconds=0.1, agreement_db=agreement_db)
+    made = Measurements(measured=(*rows(2.0, 1.4, 1.4)[:1], broken), failed={})
+    known = Measurements.from_json(json.loads(json.dumps(made.as_json(), allow_nan=False)))
+    assert known is not None
+    assert best(made.measured, "auto")[0] == best(known.measured, "auto")[0] == PLAIN

@@ -61,17 +61,17 @@ class Measurements:
     def from_json(cls, value: Any) -> Measurements | None:
         """Out of the cache; None when there is nothing usable."""
         try:
-            measured = tuple(
-                Measured(
-                    way=Way(backend=str(row["backend"]), precision=str(row["precision"])),
-                    seconds=float(row["seconds"]),
-                    agreement_db=math.inf if row["agreement_db"] is None else float(row["agreement_db"]),
-                )
-                for row in value["measured"]
-            )
+            measured = tuple(map(_row, value["measured"]))
             return cls(measured=measured, failed={str(k): str(v) for k, v in value["failed"].items()})
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
+
+
+def _row(value: Mapping[str, Any]) -> Measured:
+    way, agreement = Way(backend=str(value["backend"]), precision=str(value["precision"])), value["agreement_db"]
+    if agreement is None:  # JSON has no infinity: plain float32's own, or what was not a number, which never agrees
+        agreement = math.inf if way == PLAIN else -math.inf
+    return Measured(way=way, seconds=float(value["seconds"]), agreement_db=float(agreement))
 
 
 def best(measured: Sequence[Measured], precision: Precision) -> tuple[Way, str]:
