@@ -59,7 +59,7 @@ def first_segment(folder: str) -> None:
     from stemwright import SeparationOptions, Separator
 
     mix = np.random.default_rng(0).standard_normal((2, 6 * RATE), dtype=np.float32)
-    separator = Separator("released", models_path=folder, device="cpu")
+    separator = Separator("released", models_path=folder)
     options = SeparationOptions(precision="exact")
     separator.separate(mix, RATE, options, on_progress=lambda _: print("done", flush=True))
 

@@ -33,3 +33,13 @@ def test_every_error_has_a_code_of_its_own_and_one_root() -> None:
 def test_importing_the_package_imports_neither_torch_nor_a_decoder() -> None:
     code = "import sys, stemwright; assert not {'torch', 'numpy', 'av', 'demucs'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_separator_whose_device_is_not_named_leaves_torch_for_the_hashing_of_its_checkpoint() -> None:
+    code = """if True:
+    import sys, stemwright
+    separator = stemwright.Separator("pocket")
+    assert "torch" not in sys.modules
+    assert separator.device
+    assert "torch" in sys.modules"""
+    subprocess.run([sys.executable, "-c", code], check=True)

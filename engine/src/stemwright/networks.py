@@ -19,7 +19,7 @@ from stemwright.backends.ways import PLAIN, Way, best
 from stemwright.checkpoints import Member, ModelInfo, hub
 from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.hub import OnFetch
-from stemwright.device import has_torch, low_precision
+from stemwright.device import choose_device, has_torch, low_precision
 from stemwright.errors import MissingExtraError
 from stemwright.models.bag import Bag
 from stemwright.models.network import Network
@@ -40,12 +40,24 @@ class Networks:
     """Makes bags of a model's networks, each computed as the precision asks and this machine does best."""
 
     def __init__(self, info: ModelInfo, *, device: str, on_fetch: OnFetch | None) -> None:
-        self._info, self._device, self._on_fetch = info, device, on_fetch
+        """
+        Raises:
+            DeviceError: there is no such device.
+        """
+        self._info, self._on_fetch = info, on_fetch
+        self._device = None if device == "auto" else choose_device(device)
         self._hashes: dict[int, str] = {}
         self._kept: dict[tuple[int, Precision], _Kept] = {}
         self._cache = Cache()
         self._started: set[int] = set()  # networks whose measurement was begun, or tried to
         self._load_seconds = 0.0
+
+    @property
+    def device(self) -> str:
+        """As torch names it. ``auto`` is decided when it is first needed: asking torch means importing it."""
+        if self._device is None:
+            self._device = choose_device("auto")
+        return self._device
 
     def bag(self, precision: Precision) -> Bag:
         """The model's networks; each is loaded when the bag is first asked for it."""
@@ -94,10 +106,10 @@ class Networks:
         return self._plain(index, member, decision), decision
 
     def _candidate(self, index: int, member: Member) -> Candidate | None:
-        if self._info.origin == "package" or self._device != "cpu":
+        if self._info.origin == "package":
             return None
-        file = self._file(index, member)
-        return candidate(file, self._hashes[index])
+        file = self._file(index, member)  # hashed while torch, which knows the devices, is still being imported
+        return candidate(file, self._hashes[index]) if self.device == "cpu" else None
 
     def _decision(self, index: int, member: Member, found: Candidate | None, precision: Precision) -> Decision:
         if found is not None:
@@ -108,14 +120,14 @@ class Networks:
                 return decision
         else:
             decision = Decision(way=PLAIN, notes=())
-        low = low_precision(self._device) if precision == "fast" or self._device != "cpu" else None
+        low = low_precision(self.device) if precision == "fast" or self.device != "cpu" else None
         if low is None:
             return decision
-        if self._device == "cpu":  # asked for, and measured when the backends are
+        if self.device == "cpu":  # asked for, and measured when the backends are
             return replace(decision, way=Way(backend=PLAIN.backend, precision=low))
         load = partial(self._module, index, member)
         load()  # fetches and hashes
-        known = precisions_on(self._device, low, self._hashes[index], load, self._cache)
+        known = precisions_on(self.device, low, self._hashes[index], load, self._cache)
         way, why = best(known.measured, precision)
         return Decision(way=way, notes=(why,))
 
@@ -126,7 +138,7 @@ class Networks:
 
         again = partial(self._module, index, member)
         return EagerNetwork(
-            again(), device=self._device, precision=decision.way.precision, to_cpu=again, notes=decision.notes
+            again(), device=self.device, precision=decision.way.precision, to_cpu=again, notes=decision.notes
         )
 
     def _module(self, index: int, member: Member) -> nn.Module:

@@ -21,7 +21,6 @@ from numpy.typing import ArrayLike, NDArray
 from stemwright.audio import AudioInfo, InputLimits, Resampler, ScanResult, open_audio, scan
 from stemwright.checkpoints import ModelInfo, find
 from stemwright.checkpoints.hub import OnFetch
-from stemwright.device import choose_device
 from stemwright.errors import InputError
 from stemwright.models.bag import Bag
 from stemwright.networks import Networks
@@ -78,8 +77,12 @@ class Separator:
             DeviceError: there is no such device.
         """
         self.info: ModelInfo = find(model, Path(models_path) if models_path is not None else None)
-        self.device = choose_device(device)
-        self._networks = Networks(self.info, device=self.device, on_fetch=on_fetch)
+        self._networks = Networks(self.info, device=device, on_fetch=on_fetch)
+
+    @property
+    def device(self) -> str:
+        """Where it computes, as torch names it. Torch is asked what ``auto`` is when that is first needed."""
+        return self._networks.device
 
     @property
     def sources(self) -> tuple[str, ...]:
