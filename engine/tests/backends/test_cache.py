@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stemwright.backends.cache import Busy, Cache
+from stemwright.errors import OutputError
 
 BUILD_SLOWLY = """
 import sys, time
@@ -23,7 +24,7 @@ def make(folder):
     time.sleep(600)
 
 cache = Cache(Path(sys.argv[1]))
-with cache.building("entry"):
+with cache.building("all"):
     cache.build("entry", make)
 """
 
@@ -33,7 +34,7 @@ def write(folder: Path) -> None:
 
 
 def built(cache: Cache) -> Path:
-    with cache.building("entry"):
+    with cache.building("all"):
         return cache.build("entry", write)
 
 
@@ -42,7 +43,7 @@ def test_what_was_built_is_found_and_not_built_again(tmp_path: Path) -> None:
     assert cache.find("entry") is None
     folder = built(cache)
     assert (folder / "core").read_bytes() == b"whole"
-    with cache.building("entry"):
+    with cache.building("all"):
         assert cache.build("entry", lambda _: pytest.fail("built twice")) == folder
     assert cache.find("entry") == folder
 
@@ -84,16 +85,17 @@ def test_two_processes_do_not_build_the_same_and_a_killed_one_leaves_no_lock_and
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "building\n"
-        with pytest.raises(Busy), cache.building("entry"):
+        with pytest.raises(Busy), cache.building("all"):
             pass
         assert cache.find("entry") is None
     finally:
         other.send_signal(signal.SIGKILL)
         other.wait()
         other.stdout.close()
-    assert any(file.name.startswith(".entry.") for file in cache.root.iterdir())
+    assert list(cache.root.glob(".entry.*"))
+    (cache.root / ".all.note").write_text("half")
     assert (built(cache) / "core").read_bytes() == b"whole"
-    assert not any(file.name.startswith(".entry.") for file in cache.root.iterdir())
+    assert {file.name for file in cache.root.iterdir()} - {"all.lock"} == {"entry"}
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="file modes are POSIX")
@@ -102,6 +104,14 @@ def test_code_that_others_could_have_put_there_is_not_used(tmp_path: Path) -> No
     folder = built(cache)
     folder.chmod(0o777)
     assert cache.find("entry") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="file modes are POSIX")
+def test_nothing_is_built_where_it_could_not_be_used(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    tmp_path.chmod(0o777)
+    with pytest.raises(OutputError, match="chmod go-w"), cache.building("all"):
+        pytest.fail("it may be built")
 
 
 def test_a_note_is_read_back_and_a_damaged_one_is_none(tmp_path: Path) -> None:

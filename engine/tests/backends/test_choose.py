@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,15 @@ def test_a_preparation_that_dies_again_and_again_is_not_started_for_ever(
     cache.write_note(found.measurements_name.replace("measured", "attempts"), 3)
     decision = decide(found, "auto", cache, may_start=True)
     assert "failed 3 times" in decision.notes[0]
+    assert not started
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="file modes are POSIX")
+def test_nothing_is_prepared_in_a_cache_that_others_may_write_to(found: Candidate, started: list[list[str]]) -> None:
+    cache = Cache()
+    cache.root.mkdir()
+    cache.root.chmod(0o775)
+    assert "chmod go-w" in decide(found, "auto", cache, may_start=True).notes[0]
     assert not started
 
 

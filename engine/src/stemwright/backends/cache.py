@@ -20,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from stemwright.checkpoints.hashing import hash_of
+from stemwright.errors import OutputError
 
 _LISTING = "contents.json"
 _HASH = "blake2b"
@@ -51,19 +52,33 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_folder()
 
+    def prepare(self) -> None:
+        """Make the folder that all is kept in.
+
+        Raises:
+            OutputError: others may write to it; what would be built there could never be used.
+            OSError: it cannot be made.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _only_ours(self.root):
+            raise OutputError(
+                f"others may write to the cache {self.root}, and what is built there is run: "
+                f"chmod go-w {self.root}, or set STEMWRIGHT_CACHE to a folder of your own",
+                code="cache_not_ours",
+            )
+
     @contextlib.contextmanager
     def building(self, name: str) -> Iterator[None]:
         """Hold the right to build ``name``. What a killed builder left lying about is removed first.
 
         Raises:
             Busy: another process holds it.
-            OSError: the cache cannot be written.
+            OutputError, OSError: as `prepare`.
         """
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.prepare()
         try:
             with FileLock(self.root / f"{name}.lock", timeout=0):
-                for left in self.root.glob(f".{name}.*"):
-                    shutil.rmtree(left, ignore_errors=True)
+                self._clear(name)
                 yield
         except Timeout:
             raise Busy(f"another process is building {name}") from None
@@ -77,10 +92,11 @@ class Cache:
     def build(self, name: str, make: Callable[[Path], None]) -> Path:
         """The folder ``name``; made by ``make``, in a folder aside, when there is none that is whole.
 
-        Call it inside of `building`.
+        Call it inside of `building`: of this name, or of one that stands for several of them.
         """
         if (found := self.find(name)) is not None:
             return found
+        self._clear(name)
         aside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.root))
         try:
             make(aside)
@@ -103,7 +119,7 @@ class Cache:
             whole = all(hash_of(folder / file, _HASH) == expected for file, expected in hashes.items())
         except (OSError, ValueError, AttributeError):
             whole = False
-        if whole and _only_ours(folder):
+        if whole and _only_ours(self.root, folder):
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         return None
@@ -124,12 +140,20 @@ class Cache:
             os.fsync(file.fileno())
         Path(file.name).rename(self.root / f"{name}.json")
 
+    def _clear(self, name: str) -> None:
+        """Remove what was begun aside and never renamed."""
+        for left in self.root.glob(f".{name}.*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
-def _only_ours(folder: Path) -> bool:
+
+def _only_ours(*folders: Path) -> bool:
     """Built code is run from here: nobody but us and root may have been able to put it here."""
     if not hasattr(os, "getuid"):
         return True
-    stats = (folder.parent.stat(), folder.stat())
+    stats = [folder.stat() for folder in folders]
     return all(stat.st_uid in (0, os.getuid()) and not stat.st_mode & _WRITABLE_BY_OTHERS for stat in stats)
 
 

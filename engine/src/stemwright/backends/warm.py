@@ -20,6 +20,7 @@ from stemwright.backends.choose import Candidate, candidate
 from stemwright.backends.measure import compare, example
 from stemwright.backends.ways import PLAIN, Measurements, Way
 from stemwright.checkpoints.hashing import sha256_of
+from stemwright.errors import OutputError
 from stemwright.models.network import Network
 
 _ATTEMPTS = 3
@@ -32,7 +33,7 @@ def start_in_background(found: Candidate, cache: Cache) -> str:
     if _attempts(found, cache) >= _ATTEMPTS:
         return f"preparing faster backends failed {_ATTEMPTS} times (see {_LOG} in the cache): plain torch computes"
     try:
-        cache.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        cache.prepare()
         with (cache.root / _LOG).open("ab") as log:
             subprocess.Popen(
                 [sys.executable, "-m", "stemwright.backends.warm", str(found.file)],
@@ -41,6 +42,8 @@ def start_in_background(found: Candidate, cache: Cache) -> str:
                 stderr=log,
                 start_new_session=True,
             )
+    except OutputError as error:
+        return f"no backend can be prepared: {error}"
     except OSError as error:
         return f"no backend can be prepared: the cache cannot be written ({error.strerror})"
     return "faster backends are being prepared in the background; later songs use the best of them"
@@ -51,6 +54,7 @@ def warm(file: Path, *, say: Say, cache: Cache | None = None) -> Measurements | 
 
     Raises:
         Busy: another process is doing the same.
+        OutputError: other users may write to the cache.
         OSError: the cache cannot be written.
     """
     cache = cache or Cache()
