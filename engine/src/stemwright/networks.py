@@ -86,7 +86,7 @@ class Networks:
         with _torch_meanwhile():
             found = self._candidate(index, member)
             decision = self._decision(index, member, found, precision)
-            if kept is not None and kept.way == decision.way:
+            if kept is not None and kept.way == decision.way and not decision.settled:
                 return kept.network
             network, decision = self._loaded(index, member, found, decision)
         self._kept[index, precision] = _Kept(network=network, way=decision.way, settled=decision.settled)

@@ -71,6 +71,18 @@ def test_what_was_measured_decides_and_the_report_says_why(tmp_path: Path, start
     assert not started
 
 
+def test_a_measurement_that_ends_with_plain_torch_is_told_by_the_same_process(
+    found: Candidate, started: list[list[str]]
+) -> None:
+    separator = Separator("abc", models_path=found.file.parent, device="cpu")
+    first = separator.separate(music(0.5).numpy(), 44100).report
+    remember(found, Cache())
+    second = separator.separate(music(0.5).numpy(), 44100).report
+    assert len(started) == 1
+    assert "are being prepared in the background" in first.notes[0]
+    assert "eager fp32 was measured best" in second.notes[0]
+
+
 def test_16_bits_are_used_where_they_were_measured_best(tmp_path: Path) -> None:
     file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
     found = candidate(file, sha256_of(file))
