@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,7 @@ def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(
     assert known.failed["compiled fp32"] == "there is no C++ compiler (g++ or clang++)"
     assert any("compiled fp32: not used: there is no C++ compiler" in line for line in said)
     assert warm.warm(file, say=pytest.fail) == known  # measured once
+    assert [json.loads(note.read_text()) for note in Cache().root.glob("attempts-*")] == [0]  # none of them failed
 
 
 RUN_WITHOUT_TORCH = """

@@ -68,6 +68,7 @@ def warm(file: Path, *, say: Say, cache: Cache | None = None) -> Measurements | 
         cache.write_note(_attempts_name(found), _attempts(found, cache) + 1)
         made = _measure(found, cache, say)
         cache.write_note(found.measurements_name, made.as_json())
+        cache.write_note(_attempts_name(found), 0)  # what is missing one day is another matter
         return made
 
 
@@ -131,7 +132,7 @@ def _attempts_name(found: Candidate) -> str:
 
 
 def _attempts(found: Candidate, cache: Cache) -> int:
-    """How often it was begun on this machine; a process that is killed every time is not started for ever."""
+    """How often it was begun here since it last ended well; what is killed every time is not started for ever."""
     known = cache.note(_attempts_name(found))
     return known if isinstance(known, int) else 0
 
