@@ -38,6 +38,7 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = save_safetensors(tiny_htdemucs(**FUSABLE), tmp_path, "abc")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where torch would unpack a package
     monkeypatch.setattr(openvino, "installed", lambda: False)
     monkeypatch.setattr(fused, "_faster", lambda one, other, given: True)  # our kernels are part of it
     separator, mix = Separator("abc", models_path=tmp_path, device="cpu"), music(2).numpy()
@@ -53,6 +54,7 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     assert (second.report.backend, second.report.precision) == ("compiled", "fp32")
     assert "compiled fp32 was measured best" in second.report.notes[0]
     assert snr_db(as_tensor(first.stems), as_tensor(second.stems)) > 100
+    assert not list(tmp_path.glob("aotinductor_*")), "a process that is killed would leave behind what was unpacked"
 
 
 def test_the_background_process_measures_at_the_lowest_priority(

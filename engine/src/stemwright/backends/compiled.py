@@ -1,6 +1,6 @@
-"""HTDemucs compiled for this machine: torch's ahead-of-time Inductor, weights frozen, one package in the cache.
+"""HTDemucs compiled for this machine: torch's ahead-of-time Inductor, weights frozen, one library in the cache.
 
-Only the core is compiled; the transforms around it stay in torch. A package takes a C++ compiler and a minute or two to
+Only the core is compiled; the transforms around it stay in torch. A library takes a C++ compiler and a minute or two to
 build, and loads in a fraction of a second without any compiler.
 """
 
@@ -11,6 +11,7 @@ import copy
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from stemwright.models.htdemucs import HTDemucs, around
 from stemwright.models.layers import lower
 from stemwright.models.network import Computation, Facts, Samples
 
-_PACKAGE = "core.pt2"
+_CORE = "core.so"
 
 
 def compiler() -> str | None:
@@ -64,16 +65,17 @@ def build(network: HTDemucs, precision: str, folder: Path) -> None:
     inputs = example_inputs(network)
     if precision == "fp32" and (found := compiler()) is not None:
         fused.put_in(core.network, found, folder, x=inputs[0])
-    with torch.no_grad(), _scratch():
+    with torch.no_grad(), _scratch() as scratch:
         core(*inputs)  # makes the positions, which become constants
         exported = torch.export.export(core, inputs)
-        torch._inductor.aoti_compile_and_package(
-            exported, package_path=str(folder / _PACKAGE), inductor_configs={"freezing": True, **_vector_length()}
+        package = torch._inductor.aoti_compile_and_package(
+            exported, package_path=str(scratch / "core.pt2"), inductor_configs={"freezing": True, **_vector_length()}
         )
+        _unpack(Path(package), folder)
 
 
 class CompiledNetwork:
-    """A network whose core is a package in the cache."""
+    """A network whose core is a library in the cache."""
 
     batch = 1  # on a CPU one segment at a time is best
     streams = 1
@@ -84,9 +86,9 @@ class CompiledNetwork:
         self.computation = Computation(backend="compiled", device="cpu", precision=precision)
         if (folder / fused.LIBRARY).exists():
             fused.load(folder)
-        # As `torch._inductor.aoti_load_package`, which would import the whole compiler first: a second or two.
-        loader = torch._C._aoti.AOTIModelPackageLoader(str(folder / _PACKAGE), "model", False, 1, -1)
-        self._core = loader.boxed_run
+        # As `torch._inductor.aoti_load_package`, which would import the whole compiler first, a second or two, and unpack
+        # a package into a temporary folder, which a process that is killed leaves behind.
+        self._core = torch._C._aoti.AOTIModelContainerRunnerCpu(str(folder / _CORE), 1).run
         self._nfft = nfft
 
     def valid_length(self, length: int) -> int:
@@ -109,19 +111,29 @@ class CompiledNetwork:
         return y, yt
 
 
+def _unpack(package: Path, folder: Path) -> None:
+    """Take the library out of a package, and what describes its calls of our own kernels: torch looks for it beside."""
+    with zipfile.ZipFile(package) as archive:
+        (library,) = (name for name in archive.namelist() if name.endswith(".so"))
+        calls = library.removesuffix(".so") + ".json"
+        for name in {library, calls}.intersection(archive.namelist()):
+            with archive.open(name) as packed, (folder / _CORE).with_suffix(Path(name).suffix).open("wb") as file:
+                shutil.copyfileobj(packed, file)
+
+
 def _vector_length() -> dict[str, int]:
     """Inductor's vectors are as long as the processor's, unless torch is kept to AVX2."""
     return {"cpp.simdlen": 256} if os.environ.get("ATEN_CPU_CAPABILITY", "").lower() == "avx2" else {}
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[None]:
+def _scratch() -> Iterator[Path]:
     """Let the compiler work in a temporary folder that does not stay."""
     before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     with tempfile.TemporaryDirectory(prefix="stemwright-compile-") as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         try:
-            yield
+            yield Path(folder)
         finally:
             if before is None:
                 del os.environ["TORCHINDUCTOR_CACHE_DIR"]
