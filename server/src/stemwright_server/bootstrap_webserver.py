@@ -45,7 +45,7 @@ def add_webserver(
         keep_after_download=settings.webserver_keep_after_download,
     )
     gates = Gates(
-        webhooks=frozenset(settings.api_webhook_url_allowlist),
+        webhooks=frozenset(settings.api_webhook_url_allowlist) if settings.signs_webhooks else None,
         source=HttpSources(settings.source_origin_allowlist).check,
     )
     routes = WebserverRoutes(

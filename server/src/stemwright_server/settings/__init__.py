@@ -63,6 +63,11 @@ class Settings(
         return self.broker_url.get_secret_value() if self.broker_url else self.redis_address
 
     @property
+    def signs_webhooks(self) -> bool:
+        """Whether there is a key to sign webhooks with."""
+        return any((self.webhook_secret, self.webhook_secret_previous, self.demucssvc_token))
+
+    @property
     def worker_device(self) -> str:
         """STEMWRIGHT_DEVICE, unless DEMUCS_GPU_ENABLED forbids it."""
         return self.device if self.demucs_gpu_enabled else "cpu"

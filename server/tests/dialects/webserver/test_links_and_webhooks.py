@@ -141,6 +141,11 @@ def test_the_webhook_of_a_completed_job_is_its_status(
         assert hashlib.sha256(answer.content).hexdigest() == stem["sha256"]
 
 
+def test_a_webhook_goes_nowhere_but_where_the_list_says(caller: Uploader, receiver: Receiver) -> None:
+    answer = caller.upload(wav(), webhook_url=f"{receiver.url}?elsewhere")
+    assert (answer.status_code, answer.json()["code"]) == (400, "webhook_not_allowed")
+
+
 def test_the_webhook_of_a_failed_and_of_a_canceled_job_says_so(
     caller: Uploader, receiver: Receiver, store: Origin
 ) -> None:

@@ -51,7 +51,7 @@ class WebserverRules:
 class Gates:
     """Which URLs of callers are taken."""
 
-    webhooks: Collection[str] = ()  # those that may be told
+    webhooks: Collection[str] | None = ()  # those that may be told; None: there is nothing to sign what they are told
     source: Callable[[str], None] | None = None  # raises for a link that would never be fetched; None: no links
 
 
@@ -170,15 +170,25 @@ class Intake:
         return params
 
     def _check_urls(self, asked: Asked) -> None:
-        if asked.webhook_url is not None and asked.webhook_url not in self._gates.webhooks:
-            raise InvalidRequest(
-                "The webhook_url is not on API_WEBHOOK_URL_ALLOWLIST; it has to be spelled exactly as it stands there.",
-                code="webhook_not_allowed",
-            )
+        if asked.webhook_url is not None:
+            self._check_webhook(asked.webhook_url)
         if asked.source_url is not None:
             if self._gates.source is None:
                 raise InvalidRequest("This service takes no links; upload the file.", code="links_off")
             self._gates.source(asked.source_url)
+
+    def _check_webhook(self, url: str) -> None:
+        if self._gates.webhooks is None:
+            raise InvalidRequest(
+                "This service has no key to sign webhooks with; ask its operator to set WEBHOOK_SECRET, or ask for the "
+                "job's status.",
+                code="webhooks_off",
+            )
+        if url not in self._gates.webhooks:
+            raise InvalidRequest(
+                "The webhook_url is not on API_WEBHOOK_URL_ALLOWLIST; it has to be spelled exactly as it stands there.",
+                code="webhook_not_allowed",
+            )
 
     def _extras(self, asked: Asked, filename: str) -> Extras:
         # Private: every upload is a job of its own, removed without taking anything from another.
