@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stemwright_server.domain.errors import NotFound, StorageFull
+from stemwright_server.domain.errors import NotFound, StorageFull, Unavailable
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.domain.lifecycle import WorkerLeft
 from stemwright_server.domain.report import Completed, UploadedFile
@@ -47,10 +47,10 @@ def reuse(parts: Parts, job: Job) -> bool:
                     name=made.name, size=made.size, sha256=made.sha256, duration=made.duration, crc32=made.crc32
                 )
             )
-    except (NotFound, StorageFull):  # it was just removed; or the worker will say that there is no room
-        return False
-    report = Completed(job_id=job.id, attempt=job.attempt, files=tuple(files), report=done.report)
-    return record(parts, report).accepted
+        report = Completed(job_id=job.id, attempt=job.attempt, files=tuple(files), report=done.report)
+        return record(parts, report).accepted
+    except (NotFound, StorageFull, Unavailable):
+        return False  # it was just removed; or the worker will say that there is no room, or wait for the store
 
 
 def _equal(parts: Parts, job: Job) -> Job | None:

@@ -1,0 +1,67 @@
+"""Work that is done already, and what stands in the way of copying it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from world import CALLER, World, make_world
+
+from stemwright_server.domain.errors import NotFound, ServiceError, StorageFull, Unavailable
+from stemwright_server.domain.job import Extras, Job, JobState
+from stemwright_server.usecases.record import record
+from stemwright_server.usecases.submit import submit
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+def again(world: World, done: Job) -> Job:
+    """The job that asks for the same work."""
+    return submit(
+        world.parts,
+        CALLER,
+        track_id=done.track_id,
+        model="m",
+        variation=None,
+        params={},
+        key=None,
+        request_id="r",
+        extras=Extras(private=True, reuse=True),
+    ).job
+
+
+def completed(world: World) -> Job:
+    world.submitted()
+    task = world.claimed()
+    record(world.parts, world.upload(task))
+    return world.job(task)
+
+
+def test_equal_work_is_copied(world: World) -> None:
+    done = completed(world)
+    copy = again(world, done)
+    assert (copy.id != done.id, copy.state) == (True, JobState.COMPLETED)
+
+
+@pytest.mark.parametrize("method", ["copy", "size"])
+@pytest.mark.parametrize("error", [Unavailable("away"), StorageFull("full"), NotFound("just removed")])
+def test_what_cannot_be_copied_now_waits_for_a_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: ServiceError, method: str
+) -> None:
+    """The job is there: whoever asked for it gets its id, not an error."""
+    done = completed(world)
+    world.rung.clear()
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.parts.blobs, method, fail)
+        job = again(world, done)
+    assert (job.state, world.rung[-1]) == (JobState.QUEUED, job.id)
+    kept = world.parts.repository.job(job.id)
+    assert kept is not None
+    assert (kept.state, kept.failures) == (JobState.QUEUED, 0)
