@@ -10,9 +10,9 @@ from stemwright_server.usecases.parts import Parts
 
 
 def owned_track(parts: Parts, caller: Principal, track_id: str) -> Track:
-    """The caller's track. Raises NotFound."""
+    """The caller's track; a link has bytes for its one job only and is none. Raises NotFound."""
     track = parts.repository.track(track_id)
-    if track is None or track.owner != caller.subject:
+    if track is None or track.owner != caller.subject or track.source:
         raise NotFound(f"There is no file {track_id!r}.", code="file_not_found")
     return track
 
