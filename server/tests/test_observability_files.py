@@ -53,6 +53,16 @@ def test_rules_and_dashboard_are_made_of_metrics_that_are_there(service: Service
     assert len(used) > 15
 
 
+def test_an_error_that_an_alert_names_is_counted_from_zero(service: Service) -> None:
+    rules = (FOLDER / "alerts.yml").read_text()
+    named = {
+        code for codes in re.findall(r'demucs_errors_total\{code=~?"([^"]+)"\}', rules) for code in codes.split("|")
+    }
+    text = service.client.http.get("/metrics").text
+    assert named >= {"out_of_memory", "worker_lost"}
+    assert set(re.findall(r'^demucs_errors_total\{code="(\w+)"\}', text, re.MULTILINE)) >= named
+
+
 def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
     panels = json.loads((FOLDER / "dashboard.json").read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)

@@ -22,6 +22,10 @@ from stemwright_server.usecases.measure import Measures
 
 Sums = Mapping[tuple[str, tally.Labels], float]
 
+# Errors that somebody is called for: to Prometheus, a series that begins with its first error has not increased by it.
+_ALERTED = ("cuda_out_of_memory", "out_of_memory", "worker_lost")
+_FROM_ZERO: Sums = {(tally.ERRORS, tally.labels(code=code)): 0.0 for code in _ALERTED}
+
 
 class ServiceCollector(Collector):
     """All of the service's own metrics, measured anew for each scrape."""
@@ -41,7 +45,7 @@ class ServiceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         measures = self._measure()
         yield from _now(measures)
-        yield from _totals(measures.tallies)
+        yield from _totals({**_FROM_ZERO, **measures.tallies})
         yield from _requests(self._requests)
         disk = shutil.disk_usage(self._data_dir)
         yield GaugeMetricFamily("demucs_disk_free_bytes", "Free on the disk of the data folder.", disk.free)
