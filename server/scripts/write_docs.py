@@ -109,17 +109,13 @@ def _references(part: Any) -> set[str]:
 def env_example() -> str:
     """.env.example: every setting, commented out at its default."""
     text = _ENV_HEAD
-    said = set()
     for section in SECTIONS:
         text += f"\n# ---- {(section.__doc__ or '').rstrip('.')}\n"
         for name in section.__annotations__:
-            field = Settings.model_fields.get(name)
-            if field is None or (variable := environment_name(name)) in said:
-                continue
-            said.add(variable)
-            default = field.default
-            value = ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
-            text += f"\n# {field.description}\n#{variable}={value}\n"
+            if (field := Settings.model_fields.get(name)) is not None:
+                default = field.default
+                value = ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
+                text += f"\n# {field.description}\n#{environment_name(name)}={value}\n"
     return text
 
 

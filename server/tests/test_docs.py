@@ -36,9 +36,13 @@ def test_every_setting_has_a_meaning(written: ModuleType) -> None:
 
     names = [environment_name(name) for name in Settings.model_fields]
     assert len(names) == len(set(names))
+    page, example = written.settings_page(), written.env_example()
     for name, field in Settings.model_fields.items():
         assert field.description, name
-        assert f"`{environment_name(name)}`" in written.settings_page()
+        variable = environment_name(name)
+        assert (page.count(f"| `{variable}` |"), example.count(f"\n#{variable}=")) == (1, 1), (
+            variable
+        )  # not two meanings
 
 
 def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:

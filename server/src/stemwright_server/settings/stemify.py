@@ -14,17 +14,18 @@ YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 class StemifySettings(Section):
     """The stemify dialect."""
 
-    environment: str = Field(
-        "local",
-        validation_alias="ENVIRONMENT",
-        description="`production` (or `prod`): models with research weights need DEMUCS_WEIGHTS_LICENCE_ACCEPTED.",
-    )
     debug: bool = Field(False, validation_alias="DEBUG", description="The same as LOG_LEVEL=DEBUG.")
     demucs_models_path: Path | None = Field(
         None, validation_alias="DEMUCS_MODELS_PATH", description="Folder of models of your own, in Demucs's formats."
     )
     demucs_default_model: str = Field(
         "htdemucs", validation_alias="DEMUCS_DEFAULT_MODEL", description="The model of requests that name none."
+    )
+    demucs_weights_licence_accepted: bool = Field(
+        False,
+        validation_alias="DEMUCS_WEIGHTS_LICENCE_ACCEPTED",
+        description="`true`: you have read the licence of the weights and may use them. Where ENVIRONMENT is `production`, "
+        "as in the compose file, models whose weights are for research (htdemucs for one) run only then.",
     )
     demucs_gpu_enabled: bool = Field(
         True, validation_alias="DEMUCS_GPU_ENABLED", description="false: workers compute on the CPU, whatever there is."

@@ -21,7 +21,8 @@ class StorageSettings(Section):
         "local",
         validation_alias="ENVIRONMENT",
         description="`local`: without an endpoint or keys of its own, the bucket is LocalStack's at "
-        "`http://localhost:4566`. Anything else, `prod` for example: it is Amazon's.",
+        "`http://localhost:4566`. Anything else: it is Amazon's. `production` or `prod`: models with research weights need "
+        "DEMUCS_WEIGHTS_LICENCE_ACCEPTED as well.",
     )
     s3_bucket: str = Field(
         "",
