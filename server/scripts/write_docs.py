@@ -67,9 +67,15 @@ def settings_page() -> str:
         page += _TABLE.format(title=(section.__doc__ or "").rstrip("."))
         for name in section.__annotations__:
             if (field := Settings.model_fields.get(name)) is not None:
-                default = "" if field.default in (None, ()) else f"`{field.default}`"
-                page += f"| `{environment_name(name)}` | {default} | {field.description} |\n"
+                default = _written(field.default)
+                shown = f"`{default}`" if default else ""
+                page += f"| `{environment_name(name)}` | {shown} | {field.description} |\n"
     return page
+
+
+def _written(default: Any) -> str:
+    """As one would write it into the environment."""
+    return ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
 
 
 def app() -> FastAPI:
@@ -113,9 +119,7 @@ def env_example() -> str:
         text += f"\n# ---- {(section.__doc__ or '').rstrip('.')}\n"
         for name in section.__annotations__:
             if (field := Settings.model_fields.get(name)) is not None:
-                default = field.default
-                value = ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
-                text += f"\n# {field.description}\n#{environment_name(name)}={value}\n"
+                text += f"\n# {field.description}\n#{environment_name(name)}={_written(field.default)}\n"
     return text
 
 

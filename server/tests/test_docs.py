@@ -80,6 +80,14 @@ def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.Monke
     assert found.model_fields_set == set(Settings.model_fields)
 
 
+def test_a_default_can_be_copied_from_the_page(written: ModuleType) -> None:
+    example = dict(re.findall(r"^#([A-Z0-9_]+)=(.*)$", written.env_example(), re.MULTILINE))
+    shown = re.findall(r"^\| `([A-Z0-9_]+)` \| (?:`([^`]+)`)? \|", written.settings_page(), re.MULTILINE)
+    assert dict(shown).items() <= example.items()  # which test_deploy.py reads back
+    assert dict(shown)["STEMWRIGHT_YOUTUBE_HOSTS"] == "youtube.com,youtu.be,youtube-nocookie.com"
+    assert len(shown) == len(re.findall(r"^\| `", written.settings_page(), re.MULTILINE))
+
+
 @pytest.mark.parametrize("dialect", ["studio", "split", "stemify", "webserver"])
 def test_every_route_of_a_dialect_is_in_its_readme_and_the_other_way_round(written: ModuleType, dialect: str) -> None:
     readme = (PACKAGE / "dialects" / dialect / "README.md").read_text()
