@@ -42,8 +42,8 @@ class CoreSettings(Section):
     )
     allowed_hosts: Names = Field(
         (),
-        description="Host names that requests may be addressed to, comma-separated. Empty: any; only those of "
-        "loopback while nobody has to authenticate.",
+        description="Host names that requests may be addressed to, comma-separated: by callers, workers elsewhere and "
+        "Prometheus. Empty: any; only those of loopback while nobody has to authenticate.",
     )
 
     jwt_secret: SecretStr | None = Field(
