@@ -82,3 +82,55 @@ def test_when_memory_is_scarce_recordings_are_given_back_for_good(tapes: list[Ta
     graphs(torch.ones(2))
     assert [tape.replays for tape in tapes] == [1]
     assert graphs.failed == "memory is scarce"
+
+
+class StandingStream:
+    """Stands for a stream on which nothing is under way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def synchronize(self) -> None:
+        pass
+
+
+class FailingGraph:
+    """Stands for a graph of torch's: recording begins, and ends in an error."""
+
+    def capture_begin(self, **settings: object) -> None:
+        assert settings["capture_error_mode"] == "thread_local"
+
+    def capture_end(self) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def test_after_a_failed_recording_the_callers_stream_is_the_current_one_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.cuda.graph` itself, on stand-ins for streams and graphs: it leaves its own stream the current one."""
+    current, made = ["caller's"], []
+
+    class Chosen:
+        def __init__(self, stream: str) -> None:
+            self.stream = stream
+
+        def __enter__(self) -> None:
+            current[0] = self.stream
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError("torch does not come so far")
+
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: None, raising=False)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: made.append(device) or f"own on {device}")
+    monkeypatch.setattr(torch.cuda, "stream", Chosen)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: StandingStream(current[0]))
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: current.__setitem__(0, stream.name))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", FailingGraph)
+    graphs = Graphs(lambda given: 2 * given)
+    streams = []
+    for _ in range(3):
+        assert torch.equal(graphs(torch.ones(2)), torch.full((2,), 2.0))
+        streams.append(current[0])
+    assert streams == ["caller's"] * 3
+    assert made == [torch.device("cpu")]  # the stream was made for the device of what is computed
+    assert graphs.failed == "operation not permitted when stream is capturing"

@@ -1,6 +1,7 @@
 """CUDA graphs: what a network launches on a GPU for one batch is recorded once and replayed, hundreds of kernels in one call.
 
-A graph works on fixed memory and for one shape. So each shape keeps its own; shapes come in turns only at the end of a song.
+A graph works on fixed memory and for one shape. So each shape keeps its own; the last batch of a song is filled up to that of
+the others (see `EagerNetwork`), so that another shape comes only with another length of segments.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_KEPT = 2  # shapes: a song's batch and its last, smaller one
+_KEPT = 2  # shapes: songs with two lengths of segments in turns
 _WARM_UPS = 2  # runs before recording: libraries choose their algorithms and make their work spaces
 
 Compute = Callable[[Tensor], Tensor]
@@ -36,11 +37,18 @@ class CudaRecording:
         torch.cuda.current_stream(given.device).synchronize()
         torch.cuda.empty_cache()  # a graph has memory of its own, and cannot take what plain runs left behind
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads may go on with their copies while this one records.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._made = compute(self._given)
+        self._made = self._recorded(compute)
         self._lock = threading.Lock()
         self._free = torch.cuda.Event()  # type: ignore[no-untyped-call]
+
+    def _recorded(self, compute: Compute) -> Tensor:
+        before, own = torch.cuda.current_stream(self._given.device), torch.cuda.Stream(self._given.device)  # type: ignore[no-untyped-call]
+        try:
+            # Torch's own stream for recording is one for all devices. Other threads may go on with their copies meanwhile.
+            with torch.cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"):
+                return compute(self._given)
+        finally:
+            torch.cuda.set_stream(before)  # torch leaves its stream the current one when recording fails
 
     def replay(self, given: Tensor) -> Tensor:
         """See `Recording`."""
