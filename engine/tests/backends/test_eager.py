@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from small import SOURCES, music, snr_db, tiny_htdemucs
 
 from stemwright import DeviceError, SeparationOptions
-from stemwright.backends.eager import EagerNetwork, batch_that_fits
-from stemwright.backends.graphs import Graphs
+from stemwright.backends.eager import EagerNetwork, Placed, in_float32
+from stemwright.backends.graphs import Compute, Graphs
 from stemwright.models.bag import Bag
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.stream import Stream, Track
@@ -32,6 +37,39 @@ class Copies(torch.nn.Module):
         return mix[:, None].expand(-1, 4, -1, -1)
 
 
+class Together(Copies):
+    """Two calls are inside before either fails."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.both = threading.Barrier(2)
+
+    def forward(self, mix: torch.Tensor) -> torch.Tensor:
+        if len(self.batches) < 2:
+            self.batches.append(len(mix))
+            self.both.wait(60)
+        return super().forward(mix)
+
+
+class Tape:
+    """Stands for a recording on a GPU."""
+
+    def __init__(self, compute: Compute) -> None:
+        self.replay = compute
+
+
+def with_graphs(network: EagerNetwork, recorded: list[int]) -> EagerNetwork:
+    """As on a GPU: batches are recorded, and how many segments they had is noted."""
+
+    def record(compute: Compute, given: torch.Tensor) -> Tape:
+        recorded.append(len(given))
+        return Tape(compute)
+
+    graphs = Graphs(partial(in_float32, network._placed.module), record=record)
+    network._placed = replace(network._placed, graphs=graphs)
+    return network
+
+
 def own(precision: str = "fp32", **kwargs: object) -> EagerNetwork:
     peer = tiny_htdemucs(**kwargs)
     network = HTDemucs(**peer._init_args_kwargs[1])
@@ -48,7 +86,7 @@ def test_bf16_agrees_to_40_db_in_the_released_widths() -> None:
 
 
 def test_statistics_and_gains_stay_in_float32() -> None:
-    kinds = {name: parameter.dtype for name, parameter in own("bf16")._module.named_parameters()}
+    kinds = {name: parameter.dtype for name, parameter in own("bf16")._placed.module.named_parameters()}
     assert kinds["encoder.0.conv.weight"] == kinds["crosstransformer.layers.0.linear1.weight"] == torch.bfloat16
     assert kinds["encoder.0.dconv.layers.0.1.weight"] == kinds["crosstransformer.norm_in.weight"] == torch.float32
 
@@ -59,30 +97,33 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does_and_the_report_says_s
     mix = np.random.default_rng(0).standard_normal((8, 2, 100), dtype=np.float32)
     made = network(mix)
     np.testing.assert_array_equal(made, np.repeat(mix[:, None], 4, axis=1))
-    assert module.batches == [8, 4, 2, 2, 4, 2, 2]
+    assert module.batches == [8, 8, 4, 4, 2, 2, 2, 2]  # each is tried once more with all memory given back
     assert network.batch == 2
     assert network.notes[-1] == "cpu ran out of memory: batches of 2"
 
 
-def test_a_device_without_memory_for_one_segment_gives_over_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = EagerNetwork(Copies(most=0), to_cpu=lambda: Copies(most=1))
-    monkeypatch.setattr(network, "_device", torch.device("meta"))  # anything but the CPU
-    monkeypatch.setattr(network, "_computed", _out_of_memory_unless_cpu(network))
-    mix = np.ones((2, 2, 10), dtype=np.float32)
-    assert network(mix).shape == (2, 4, 2, 10)
-    assert (network.computation.device, network.computation.precision) == ("cpu", "fp32")
-    assert network.notes[-1] == "meta ran out of memory with one segment: the CPU took over"
+def test_what_fits_with_all_memory_given_back_is_not_halved() -> None:
+    module = Copies(most=0)
+    network = EagerNetwork(module)
+    module.register_forward_pre_hook(
+        lambda module, _: setattr(module, "most", len(module.batches))
+    )  # from the second on
+    assert len(network(np.ones((1, 2, 10), dtype=np.float32))) == 1
+    assert module.batches == [1, 1]
+    assert not network.notes
 
 
-def _out_of_memory_unless_cpu(network: EagerNetwork):  # type: ignore[no-untyped-def]
-    compute = EagerNetwork._computed
-
-    def computed(mix: np.ndarray) -> np.ndarray:
-        if network._device.type != "cpu":
-            raise torch.OutOfMemoryError("injected")
-        return compute(network, mix)
-
-    return computed
+def test_a_device_without_memory_for_one_segment_gives_over_to_the_cpu_once_whoever_else_finds_it_out() -> None:
+    moves: list[int] = []
+    network = EagerNetwork(Together(most=0), to_cpu=lambda: (moves.append(1), Copies(most=1))[1])
+    network._placed = replace(network._placed, device=torch.device("meta"))  # anything but the CPU
+    mix = np.ones((1, 2, 10), dtype=np.float32)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(network, [mix, mix]))
+    assert [each.shape for each in made] == [(1, 4, 2, 10)] * 2
+    assert moves == [1]
+    assert (network.computation.device, network.computation.precision, network.batch) == ("cpu", "fp32", 1)
+    assert network.notes == ("meta ran out of memory with one segment: the CPU took over",)
 
 
 def test_a_cpu_without_memory_for_one_segment_is_an_error_that_says_what_to_do() -> None:
@@ -91,25 +132,38 @@ def test_a_cpu_without_memory_for_one_segment_is_an_error_that_says_what_to_do()
     assert caught.value.code == "out_of_memory"
 
 
-@pytest.mark.parametrize(
-    ("free", "before", "peak", "expected"),
-    [(10_000, 500, 1500, 8), (1000, 500, 1500, 1), (0, 0, 10, 1), (10**12, 0, 10, 32), (100, 50, 50, 32)],
-)
-def test_the_batch_is_what_fits_into_four_fifths_of_the_free_memory(
-    free: int, before: int, peak: int, expected: int
-) -> None:
-    assert batch_that_fits(free, before, peak) == expected
+def test_the_last_batch_is_filled_up_so_that_one_recording_serves_all() -> None:
+    module, recorded = Copies(most=4), []
+    network = with_graphs(EagerNetwork(module), recorded)
+    network._batch = 4
+    for count in (4, 3, 4, 1, 4, 2):
+        mix = np.random.default_rng(count).standard_normal((count, 2, 10), dtype=np.float32)
+        np.testing.assert_array_equal(network(mix), np.repeat(mix[:, None], 4, axis=1))
+    assert module.batches == [4] * 6
+    assert recorded == [4]
 
 
-def test_a_stream_gives_the_same_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_is_full_float32_on_a_gpu_and_the_setting_comes_back_with_the_last_call() -> None:
+    placed = Placed(module=Copies(most=1), device=torch.device("cuda"), precision="fp32")
+    assert torch.backends.cudnn.allow_tf32  # as torch comes
+    one, other = placed.arithmetic(), placed.arithmetic()
+    with one:
+        with other:
+            assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
+    with replace(placed, device=torch.device("cpu")).arithmetic():
+        assert torch.backends.cudnn.allow_tf32
+
+
+def test_a_stream_gives_the_same_in_batches() -> None:
     mix = music(9.3).numpy()
     results = []
     for batch in (1, 3):
         network = own()
-        monkeypatch.setattr(network, "_batch", batch)
+        network._batch = batch
         sizes: list[int] = []
-        compute = network._computed
-        monkeypatch.setattr(network, "_computed", lambda x, c=compute, s=sizes: (s.append(len(x)), c(x))[1])
+        network._placed.module.register_forward_pre_hook(lambda _, given, s=sizes: s.append(len(given[0])))
         stream = Stream(
             bag=Bag(sources=SOURCES, loaders=[lambda n=network: n]),
             stems=SOURCES,
@@ -123,10 +177,8 @@ def test_a_stream_gives_the_same_in_batches(monkeypatch: pytest.MonkeyPatch) -> 
     assert snr_db(torch.from_numpy(results[0]), torch.from_numpy(results[1])) > 100
 
 
-def test_the_report_says_why_no_graphs_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = EagerNetwork(Copies(most=1), notes=("measured best",))
-    graphs = Graphs(network._on_device)
-    monkeypatch.setattr(network, "_graphs", graphs)  # as on a GPU
+def test_the_report_says_why_no_graphs_are_used() -> None:
+    network = with_graphs(EagerNetwork(Copies(most=1), notes=("measured best",)), [])
     assert network.notes == ("measured best",)
-    graphs.failed = "memory is scarce"
+    network._placed.give_memory_back()
     assert network.notes == ("measured best", "no CUDA graphs are used: memory is scarce")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stemwright.backends.gpu import FULL_FLOAT32, STREAMS, Streams, Turns, batch_that_fits
 from stemwright.backends.graphs import Graphs
 from stemwright.errors import DeviceError
 from stemwright.models.htdemucs import HTDemucs
@@ -17,8 +20,6 @@ from stemwright.models.layers import lower
 from stemwright.models.network import Computation, Facts, Samples
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_LARGEST_BATCH = 32  # segments; more gains nothing and delays the first ones
-_MEMORY_SHARE = 0.8  # of what is free on a device: the rest is for fragments and for others
 
 
 def facts_of(module: nn.Module) -> Facts:
@@ -33,10 +34,58 @@ def facts_of(module: nn.Module) -> Facts:
     )
 
 
-def batch_that_fits(free: int, before: int, peak: int) -> int:
-    """Segments at once when ``free`` bytes are free and one segment raised the use from ``before`` to ``peak`` bytes."""
-    each = max(1, peak - before)
-    return max(1, min(_LARGEST_BATCH, int(_MEMORY_SHARE * free / each)))
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A module on a device, and how it computes there: replaced as a whole when the CPU takes over."""
+
+    module: nn.Module
+    device: torch.device
+    precision: str
+    graphs: Graphs | None = None
+    streams: Streams | None = None  # on a GPU
+
+    def __call__(self, mix: Samples) -> Samples:
+        """``[B, channels, T]`` to ``[B, sources, channels, T']``.
+
+        Raises:
+            torch.OutOfMemoryError: the device cannot hold so many segments.
+        """
+        given = torch.from_numpy(np.ascontiguousarray(mix))
+        with torch.inference_mode(), self.arithmetic():
+            if self.streams is None:
+                return self._compute(given.to(self.device)).cpu().numpy()
+            # Through pinned memory and on a stream of its own, so that the copies of two calls overlap with computing.
+            with self.streams.one() as stream:
+                made = self._compute(given.pin_memory().to(self.device, non_blocking=True))
+                out = torch.empty(made.shape, pin_memory=True)
+                out.copy_(made, non_blocking=True)
+                stream.synchronize()
+            return out.numpy()
+
+    def arithmetic(self) -> contextlib.AbstractContextManager[object]:
+        """In which precision torch multiplies inside; our own HTDemucs in 16 bits knows it by itself."""
+        if self.precision == "fp32":
+            return FULL_FLOAT32 if self.device.type == "cuda" else contextlib.nullcontext()
+        if isinstance(self.module, HTDemucs):
+            return contextlib.nullcontext()
+        # A cache of cast weights would be freed between recording and replaying.
+        return torch.autocast(self.device.type, DTYPES[self.precision], cache_enabled=False)
+
+    def give_memory_back(self) -> None:
+        """What was kept to be faster. Nothing may be computed meanwhile."""
+        if self.graphs is not None:
+            self.graphs.forget()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _compute(self, given: Tensor) -> Tensor:
+        return in_float32(self.module, given) if self.graphs is None else self.graphs(given)
+
+
+def in_float32(module: nn.Module, given: Tensor) -> Tensor:
+    """What a module makes, in float32 whatever it computes in."""
+    made: Tensor = module(given).float()
+    return made
 
 
 class EagerNetwork:
@@ -60,31 +109,34 @@ class EagerNetwork:
         self.facts = facts_of(module)
         if precision != "fp32" and isinstance(module, HTDemucs):
             lower(module, DTYPES[precision])
-        self._autocasts = precision != "fp32" and not isinstance(module, HTDemucs)
-        self._module = module.to(device)
-        self._device = torch.device(device)
-        self._graphs = Graphs(self._on_device) if self._device.type == "cuda" else None
-        self._precision = precision
+        where = torch.device(device)
+        self._placed = Placed(module=module.to(where), device=where, precision=precision)
+        if where.type == "cuda":
+            graphs = Graphs(partial(in_float32, module))
+            self._placed = replace(self._placed, graphs=graphs, streams=Streams(where))
         self._to_cpu = to_cpu
-        self._batch: int | None = None if self._device.type == "cuda" else 1
+        self._batch: int | None = None if where.type == "cuda" else 1
         self._notes = list(notes)
+        self._turns = Turns()
         self._lock = threading.Lock()
 
     @property
     def computation(self) -> Computation:
         """How it computes now."""
-        return Computation(backend="eager", device=str(self._device), precision=self._precision)
+        placed = self._placed
+        return Computation(backend="eager", device=str(placed.device), precision=placed.precision)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What became of the batch, the device and the graphs."""
-        failed = self._graphs.failed if self._graphs is not None else None
+        graphs = self._placed.graphs
+        failed = graphs.failed if graphs is not None else None
         return (*self._notes, *([f"no CUDA graphs are used: {failed}"] if failed is not None else []))
 
     @property
     def streams(self) -> int:
         """On a GPU the copies of one batch run beside the computing of the next."""
-        return 2 if self._device.type == "cuda" else 1
+        return STREAMS if self._placed.streams is not None else 1
 
     @property
     def batch(self) -> int:
@@ -97,79 +149,71 @@ class EagerNetwork:
 
     def valid_length(self, length: int) -> int:
         """What the module wants; itself when it does not say."""
-        wanted: Callable[[int], int] = getattr(self._module, "valid_length", lambda given: given)
+        wanted: Callable[[int], int] = getattr(self._placed.module, "valid_length", lambda given: given)
         return wanted(length)
 
     def __call__(self, mix: Samples) -> Samples:
         """See `Network`."""
-        with contextlib.suppress(torch.OutOfMemoryError):
-            return self._computed(mix)
+        placed, batch = self._placed, self._batch or 1
+        with contextlib.suppress(torch.OutOfMemoryError), self._turns:
+            return placed(self._filled_up(mix, placed))[: len(mix)]
         # Tried again outside of the handler: the error's frames hold the tensors that did not fit.
-        if self._graphs is not None:
-            self._graphs.forget()
-            torch.cuda.empty_cache()
-        if len(mix) > 1:
-            half = len(mix) // 2
-            self._batch = half
-            self._note(f"{self._device} ran out of memory: batches of {self._batch}")
-            return np.concatenate([self(mix[:half]), self(mix[half:])])
-        self._move_to_cpu()
-        return self(mix)
+        self._turns.one_at_a_time()
+        with contextlib.suppress(torch.OutOfMemoryError), self._turns:
+            placed.give_memory_back()
+            return placed(mix)
+        self._ask_less_of(placed, batch, len(mix))
+        return self._in_pieces(mix)
 
-    def _computed(self, mix: Samples) -> Samples:
-        given = torch.from_numpy(np.ascontiguousarray(mix))
-        with torch.inference_mode(), self._autocast():
-            if self._graphs is None:
-                return self._on_device(given.to(self._device)).cpu().numpy()
-            return self._on_own_stream(given, self._graphs)
+    def _filled_up(self, mix: Samples, placed: Placed) -> Samples:
+        """A song's last batch with silence as long as the others: one recorded graph serves them all."""
+        missing = (self._batch or 0) - len(mix)
+        if missing <= 0 or placed.graphs is None or placed.graphs.failed is not None:
+            return mix
+        return np.concatenate([mix, np.zeros((missing, *mix.shape[1:]), dtype=np.float32)])
 
-    def _on_device(self, given: Tensor) -> Tensor:
-        made: Tensor = self._module(given).float()
-        return made
-
-    def _on_own_stream(self, given: Tensor, compute: Callable[[Tensor], Tensor]) -> Samples:
-        """Through pinned memory and on a stream of its own, so that the copies of two calls overlap with computing."""
-        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(stream):
-            made = compute(given.pin_memory().to(self._device, non_blocking=True))
-            out = torch.empty(made.shape, pin_memory=True)
-            out.copy_(made, non_blocking=True)
-        stream.synchronize()
-        return out.numpy()
-
-    def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        if not self._autocasts:
-            return contextlib.nullcontext()
-        # A cache of cast weights would be freed between recording and replaying.
-        return torch.autocast(self._device.type, DTYPES[self._precision], cache_enabled=False)
+    def _in_pieces(self, mix: Samples) -> Samples:
+        made = []
+        while len(mix):
+            count = self._batch or 1  # may become smaller on the way
+            made.append(self(mix[:count]))
+            mix = mix[count:]
+        return np.concatenate(made)
 
     def _measured_batch(self) -> int:
+        placed = replace(self._placed, graphs=None)
         length = self.valid_length(int(self.facts.segment * self.facts.samplerate))
-        torch.cuda.reset_peak_memory_stats(self._device)
-        before = torch.cuda.memory_allocated(self._device)
+        torch.cuda.reset_peak_memory_stats(placed.device)
+        before = torch.cuda.memory_allocated(placed.device)
         try:
-            self._computed(np.zeros((1, self.facts.audio_channels, length), dtype=np.float32))
+            placed(np.zeros((1, self.facts.audio_channels, length), dtype=np.float32))
         except torch.OutOfMemoryError:
             return 1  # the first real call finds the way out
-        peak = torch.cuda.max_memory_allocated(self._device)
+        peak = torch.cuda.max_memory_allocated(placed.device)
         torch.cuda.empty_cache()
-        return batch_that_fits(torch.cuda.mem_get_info(self._device)[0], before, peak)
+        return batch_that_fits(torch.cuda.mem_get_info(placed.device)[0], before, peak)
 
-    def _move_to_cpu(self) -> None:
-        """
+    def _ask_less_of(self, placed: Placed, batch: int, count: int) -> None:
+        """Half the batch, or the CPU: once, however many calls found that ``count`` segments do not fit.
+
         Raises:
-            DeviceError: it computes there already.
+            DeviceError: it is one segment on the CPU.
         """
         with self._lock:
-            if self._device.type == "cpu":
+            if self._placed is not placed or (self._batch or 1) != batch:
+                return  # another call did it
+            if (most := max(batch, count)) > 1:
+                self._batch = most // 2
+                self._note(f"{placed.device} ran out of memory: batches of {self._batch}")
+                return
+            if placed.device.type == "cpu":
                 raise DeviceError(
                     "there is not enough memory for one segment: choose a shorter --segment or fewer --jobs",
                     code="out_of_memory",
                 )
-            self._note(f"{self._device} ran out of memory with one segment: the CPU took over")
-            self._module = self._to_cpu() if self._to_cpu is not None else self._module.to("cpu")
-            self._device, self._precision, self._batch, self._graphs = torch.device("cpu"), "fp32", 1, None
-            self._autocasts = False
+            self._note(f"{placed.device} ran out of memory with one segment: the CPU took over")
+            module = self._to_cpu() if self._to_cpu is not None else placed.module.to("cpu")
+            self._placed, self._batch = Placed(module=module, device=torch.device("cpu"), precision="fp32"), 1
 
     def _note(self, text: str) -> None:
         if text not in self._notes:

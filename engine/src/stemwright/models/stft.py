@@ -48,7 +48,9 @@ def inverse(z: Tensor, length: int) -> Tensor:
 
 
 def _transposed(matrices: Tensor) -> Tensor:
-    """``[batch, n, m]`` to ``[batch, m, n]`` in memory; in strips, which torch transposes in parallel and in the cache."""
+    """``[batch, n, m]`` to ``[batch, m, n]`` in memory; on a CPU in strips, which torch does in parallel and in the cache."""
+    if matrices.device.type != "cpu":
+        return matrices.transpose(1, 2).contiguous()
     made = matrices.new_empty(matrices.shape[0], matrices.shape[2], matrices.shape[1])
     for source, target in zip(matrices, made, strict=True):
         for first in range(0, len(source), _STRIP):
