@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -248,6 +249,39 @@ def test_a_failed_task_does_not_stop_the_next(work: Any) -> None:
     api = Api([task(1, "bad"), task(2)])
     work(api, Models(odd))
     assert [type(end) for end in api.ends] == [Failed, Completed]
+
+
+def test_a_work_folder_that_was_tidied_away_is_made_again(work: Any, tmp_path: Path) -> None:
+    class Tidied(Api):
+        def _post(self, path: str, body: bytes) -> httpx2.Response:
+            if path == "/worker/claim":
+                shutil.rmtree(tmp_path / "work")
+            return super()._post(path, body)
+
+    api = Tidied([task(1), task(2)])
+    work(api, Models(reverse))
+    assert [type(end) for end in api.ends] == [Completed, Completed]
+
+
+def test_a_work_folder_that_cannot_be_made_fails_the_task_and_not_the_worker(
+    work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path.mkdir
+
+    def mkdir(path: Path, *args: Any, **options: Any) -> None:
+        if path.name == "j1-1":
+            raise PermissionError(13, "Permission denied", str(path))
+        made(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    api = Api([task(1), task(2)])
+    work(api, Models(reverse))
+    assert [type(end) for end in api.ends] == [Failed, Completed]
+    failed = cast(Failed, api.ends[0])
+    assert (failed.message, failed.retryable) == (
+        "The worker cannot make a folder to work in: Permission denied.",
+        True,
+    )
 
 
 def linked(url: str = "https://a/song", *, upload_url: str = "https://b/a.wav") -> Task:

@@ -144,7 +144,6 @@ class Runtime:
             names["correlation_id"] = task.correlation_id
         workdir = self._identity.work_dir / f"{task.job_id}-{task.attempt}"
         with structlog.contextvars.bound_contextvars(**names, model=task.model, variation=task.variation):
-            workdir.mkdir()
             tempfile.tempdir = str(workdir)
             self._client.correlate(task.request_id)
             try:
@@ -192,6 +191,7 @@ class Runtime:
         return report
 
     def _work(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Completed:
+        _make(workdir)
         source, title = self._transfers.fetch(task, workdir, control)
         disk.check()
         control.stage("loading")
@@ -243,6 +243,14 @@ class Runtime:
                 if time.monotonic() > deadline:
                     return
                 time.sleep(0.5)
+
+
+def _make(workdir: Path) -> None:
+    """Its parent may be gone as well: some machines tidy up what is old. Raises Unavailable."""
+    try:
+        workdir.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise Unavailable(f"The worker cannot make a folder to work in: {error.strerror}.") from error
 
 
 def _give_up(control: Control, error: WorkFolderFull) -> None:
