@@ -306,6 +306,23 @@ def test_filenames_are_shown_and_never_paths(idle: Service, given: str, shown: s
     assert all(part.isalnum() for path in idle.files() for part in Path(path).parts)
 
 
+def test_the_history_goes_back_to_any_time_and_one_without_a_zone_is_utc(idle: Service, seed: int) -> None:
+    uploader = Uploader(idle)
+    first = uploader.job(wav(seed=seed))
+    second = uploader.job(wav(seed=seed + 1))
+
+    def found(before: str) -> list[str]:
+        answer = uploader.http.get("/api/jobs", params={"before": before})
+        assert answer.status_code == 200, answer.text
+        return [job["job_id"] for job in answer.json()["jobs"]]
+
+    for long_ago in ("0001-01-01T00:00:00", "0001-01-01T00:00:00+14:00"):
+        assert found(long_ago) == []
+    created = uploader.status(second)["created_at"]
+    assert created.endswith("Z")
+    assert found(created)[0] == found(created.removesuffix("Z"))[0] == first
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [

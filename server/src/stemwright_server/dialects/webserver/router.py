@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -198,10 +198,12 @@ def _watching(routes: WebserverRoutes) -> APIRouter:
         request: Request,
         caller: Annotated[Principal, caller_of],
         limit: Annotated[int, Query(ge=1, le=100)] = 50,
-        before: Annotated[datetime | None, Query(description="Only jobs created before.")] = None,
+        before: Annotated[
+            datetime | None, Query(description="Only jobs created before; UTC unless it says otherwise.")
+        ] = None,
     ) -> JobsResponse:
         """Your jobs that are still here, newest first."""
-        since = None if before is None else before.timestamp()
+        since = None if before is None else before.replace(tzinfo=before.tzinfo or UTC).timestamp()
         found = parts.repository.history(caller.subject, DIALECT, limit=limit, before=since)
         now, links = parts.clock(), routes.links(request)
         here = [job for job in found if job.expires_at is None or job.expires_at > now]
