@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stemwright_server.domain.delivery import DeliveryState
 from stemwright_server.domain.job import JobState
-from stemwright_server.domain.tally import Labels
+from stemwright_server.domain.tally import JOBS, Labels
 from stemwright_server.domain.worker import GpuMemory, SeenWorker
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.workers import Presence
@@ -22,6 +22,15 @@ class Measures:
     workers: Sequence[SeenWorker]
     deliveries: Mapping[DeliveryState, int]  # webhooks
     gpus: Sequence[GpuMemory]  # as workers told this process
+
+
+def ended_jobs(parts: Parts) -> Mapping[JobState, int]:
+    """How many jobs ever ended in each final state; those that were removed since are among them."""
+    found = {state: 0.0 for state in JobState if state.final}
+    for (name, labels), amount in parts.repository.tallies().items():
+        if name == JOBS:
+            found[JobState(dict(labels)["status"])] += amount
+    return {state: round(amount) for state, amount in found.items()}
 
 
 def measure(parts: Parts, presence: Presence) -> Measures:

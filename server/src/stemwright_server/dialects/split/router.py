@@ -24,6 +24,7 @@ from stemwright_server.domain.job import Job, JobState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.sources import SourceFetcher
 from stemwright_server.usecases.cancel import cancel
+from stemwright_server.usecases.measure import ended_jobs
 from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.submit import submit_link
 from stemwright_server.usecases.workers import Presence
@@ -146,12 +147,12 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
     def queue_status(request: Request) -> QueueStatusResponse:
         """How long the queue is. Signs the empty body; may be asked again with the same signature."""
         check_signature(b"", request.headers, secrets=config.secrets, now=parts.clock())
-        counts = parts.repository.counts()
+        ended = ended_jobs(parts)
         return QueueStatusResponse(
-            queue_depth=counts[JobState.QUEUED],
+            queue_depth=parts.repository.counts()[JobState.QUEUED],
             active_workers=len(presence.workers(parts)),
-            completed_jobs=counts[JobState.COMPLETED],
-            failed_jobs=counts[JobState.FAILED],
+            completed_jobs=ended[JobState.COMPLETED],
+            failed_jobs=ended[JobState.FAILED],
         )
 
     return router

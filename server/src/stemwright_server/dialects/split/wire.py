@@ -71,5 +71,5 @@ class QueueStatusResponse(BaseModel):
 
     queue_depth: int = Field(description="Jobs that wait for a worker.")
     active_workers: int = Field(description="Workers that asked for work lately, or are at it.")
-    completed_jobs: int
-    failed_jobs: int
+    completed_jobs: int = Field(description="So far; jobs that were removed since are among them.")
+    failed_jobs: int = Field(description="Likewise.")
