@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import Request
+from fastapi.responses import StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
 from service import wav
 from webserver import Uploader
 
+from stemwright_server.dialects.webserver.download import zip_response
 from stemwright_server.domain.archive import Member, cut, layout
+from stemwright_server.usecases.archive import Archive
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +74,42 @@ def test_a_part_of_another_zip_is_not_mixed_in(uploader: Uploader, job: str) -> 
     head = uploader.http.head(f"/api/download/{job}")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(uploader.download(job).content))
+
+
+@pytest.mark.parametrize(
+    ("asked", "counts"),
+    [
+        ("", True),
+        ("bytes=0-", True),
+        ("bytes=0-999999", True),
+        ("bytes=600000-", True),  # a download that is resumed
+        ("bytes=0-999998", False),
+        ("bytes=999000-", False),  # what is in it?
+        ("bytes=-65557", False),
+        ("bytes=-1000000", True),
+        ("bytes=500000-999999", False),  # one of several pieces
+    ],
+)
+def test_a_look_at_the_end_is_no_download(asked: str, counts: bool) -> None:
+    headers = [(b"range", asked.encode())] if asked else []
+    sent: list[tuple[int, int]] = []
+    ends: list[bool] = []
+
+    def read(start: int, stop: int) -> Iterator[bytes]:
+        sent.append((start, stop))
+        yield b"bytes"
+
+    request = Request({"type": "http", "method": "GET", "headers": headers})
+    found = Archive(pieces=(), size=1_000_000, tag="t", whole=True)
+    answer = zip_response(request, found, "a.zip", read, lambda: ends.append(True))
+
+    async def receive(answer: StreamingResponse) -> list[Any]:
+        return [chunk async for chunk in answer.body_iterator]
+
+    assert isinstance(answer, StreamingResponse)
+    assert asyncio.run(receive(answer)) == [b"bytes"]
+    assert len(sent) == 1
+    assert ends == [True] * counts
 
 
 def test_some_stems_can_be_chosen(uploader: Uploader, job: str) -> None:

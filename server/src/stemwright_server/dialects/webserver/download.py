@@ -10,6 +10,8 @@ from fastapi.responses import Response, StreamingResponse
 
 from stemwright_server.usecases.archive import Archive
 
+# What a reader of zips may fetch first, to see what is in one: the directory is at the end, before a comment of 64 KiB at most.
+_LOOK = 1 << 17  # bytes
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
@@ -20,7 +22,11 @@ def zip_response(
     read: Callable[[int, int], Iterator[bytes]],
     ended: Callable[[], None],
 ) -> Response:
-    """Answer GET or HEAD, with one Range if asked. ``ended`` is called once the last byte has been sent."""
+    """Answer GET or HEAD, with one Range if asked. ``ended`` is called once a download has come to its end.
+
+    That is the last byte of a whole answer, or of one that goes on from somewhere to the end, as resumed downloads ask
+    (``bytes=N-``). The last bytes alone are no download, nor is a piece with two ends: its fellows may be on their way.
+    """
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
@@ -29,14 +35,14 @@ def zip_response(
     }
     if headers["ETag"] in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
-    start, stop, status = 0, found.size, 200
+    start, stop, status, counts = 0, found.size, 200, True
     asked = _RANGE.fullmatch(request.headers.get("Range", ""))
     fresh = request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
     if asked is not None and fresh and any(asked.groups()):
         start, stop = _bounds(asked[1], asked[2], found.size)
         if start >= stop:
             return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{found.size}"})
-        status = 206
+        status, counts = 206, start == 0 or (bool(asked[1]) and not asked[2] and stop - start > _LOOK)
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{found.size}"
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
@@ -44,7 +50,7 @@ def zip_response(
 
     def body() -> Iterator[bytes]:
         yield from read(start, stop)
-        if stop == found.size:
+        if counts and stop == found.size:
             ended()
 
     return StreamingResponse(body(), status_code=status, headers=headers, media_type="application/zip")
