@@ -75,7 +75,8 @@ def test_the_clock_of_the_job_store_is_never_read_on_the_event_loop(tmp_path: Pa
     headers = sign(report, secret=SECRET, now=time.time())
     assert client.post("/worker/report", content=report, headers=headers).json() == {"accepted": False, "stop": True}
     assert ran_in_a_thread()
-    assert client.post("/split/none/cancel", headers=signed(b"")).status_code == 404
+    named = b'{"jobId": "none"}'
+    assert client.post("/split/none/cancel", content=named, headers=signed(named)).status_code == 404
     assert ran_in_a_thread()
     with client.stream("GET", f"/events/{job.track_id}") as stream:  # of a completed job: it has URLs
         lines = []

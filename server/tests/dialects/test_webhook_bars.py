@@ -17,7 +17,7 @@ from backing import Postgres
 from chaos import LONG, PATIENCE, record, scaled
 from origin import Origin, body, serving
 from service import Service, running, until, wav
-from track_tree import TOKEN, Backend, Received, Receiver, signed, status
+from track_tree import TOKEN, Backend, Received, Receiver, status
 
 pytestmark = pytest.mark.chaos
 JOBS = scaled(25, 500)
@@ -85,7 +85,7 @@ def test_bar_5_a_receiver_that_fails_half_the_time_gets_every_webhook_and_one_ef
                     fields = {"versionId": f"v{number}", "audioUrl": f"{store.url}/a.wav", "aiModel": "half"}
                     jobs.add(backend.split(webhook=receiver.url, **fields).json()["jobId"])
                 for job_id in jobs:
-                    backend.http.post(f"/split/{job_id}/cancel", headers=signed(b""))
+                    backend.cancel(job_id)
                 if len(jobs) < JOBS:
                     until(lambda: faulty.effects, what="the first webhooks")
                     service.kill()
@@ -118,7 +118,7 @@ def test_two_services_over_one_database_send_each_webhook_once(
                 answer = backends[number % 2].split(webhook=receiver.url, **fields)
                 jobs.append(answer.json()["jobId"])
             for number, job_id in enumerate(jobs):
-                cancel = backends[number // 2 % 2].http.post(f"/split/{job_id}/cancel", headers=signed(b""))
+                cancel = backends[number // 2 % 2].cancel(job_id)
                 assert cancel.status_code == 200, cancel.text
             until(lambda: sum(map(_delivered, services)) == len(jobs), seconds=PATIENCE, what="every webhook")
             by_each = [_delivered(service) for service in services]
@@ -159,7 +159,7 @@ def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_p
 
         until(lambda: _separating(service.logged(), job_id), what="the job to run")
         began = time.monotonic()
-        assert backend.http.post(f"/split/{job_id}/cancel", headers=signed(b"")).json()["status"] == "canceled"
+        assert backend.cancel(job_id).json()["status"] == "canceled"
         until(stopped, what="the worker to stop")
         seconds = time.monotonic() - began
         assert seconds <= (5.0 if LONG else PATIENCE)

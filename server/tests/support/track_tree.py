@@ -38,6 +38,10 @@ class Backend:
         body = json.dumps(fields).encode()
         return self.post(body, signed(body, self.token) | dict(headers or {}))
 
+    def cancel(self, job_id: str) -> httpx2.Response:
+        body = json.dumps({"jobId": job_id}).encode()
+        return self.http.post(f"/split/{job_id}/cancel", content=body, headers=signed(body, self.token))
+
     def queue_status(self) -> Any:
         answer = self.http.get("/queue/status", headers=signed(b"", self.token))
         assert answer.status_code == 200, answer.text

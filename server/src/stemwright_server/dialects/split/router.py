@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
 
 from stemwright_server.contract.signing import SEEN_SECONDS, check_signature
 from stemwright_server.dialects.common import Door, Problem, request_id
@@ -15,11 +16,12 @@ from stemwright_server.dialects.split.request import translate
 from stemwright_server.dialects.split.wire import (
     HealthzResponse,
     QueueStatusResponse,
+    SplitCancelRequest,
     SplitCancelResponse,
     SplitRequest,
     SplitResponse,
 )
-from stemwright_server.domain.errors import Unsigned
+from stemwright_server.domain.errors import InvalidRequest, Unsigned
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.sources import SourceFetcher
@@ -42,6 +44,12 @@ _SIGNED: dict[str, Any] = {
     ]
 }
 _log = structlog.get_logger(__name__)
+
+
+def _signed(body: type[BaseModel]) -> dict[str, Any]:
+    """The description of a route whose body is read once its signature holds."""
+    content = {"application/json": {"schema": body.model_json_schema()}}
+    return _SIGNED | {"requestBody": {"required": True, "content": content}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +87,7 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
         "/split",
         status_code=202,
         responses={status: {"model": Problem} for status in (401, 403, 410, 413, 422, 507)},
-        openapi_extra=_SIGNED
-        | {
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": SplitRequest.model_json_schema()}},
-            }
-        },
+        openapi_extra=_signed(SplitRequest),
     )
     async def split(
         request: Request,
@@ -130,14 +132,18 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
 
     @router.post(
         "/split/{job_id}/cancel",
-        responses={status: {"model": Problem} for status in (401, 404, 409)},
-        openapi_extra=_SIGNED,
+        responses={status: {"model": Problem} for status in (401, 404, 409, 422)},
+        openapi_extra=_signed(SplitCancelRequest),
     )
     async def cancel_split(job_id: str, request: Request) -> SplitCancelResponse:
-        """Call a job off; its webhook says `canceled`. Signs the body, which may be empty; again, it changes nothing."""
+        """Call a job off; its webhook says `canceled`. The signed body names the job too; again, it changes nothing."""
 
         def checked(body: bytes) -> Job:
             check_signature(body, request.headers, secrets=config.secrets, now=parts.clock())
+            if (
+                SplitCancelRequest.read(body).job_id != job_id
+            ):  # no path is signed: else one signature would do for all jobs
+                raise InvalidRequest("jobId: the signed body names another job than the path.")
             return cancel(parts, CALLER, job_id)
 
         job = await run_in_threadpool(checked, await request.body())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
@@ -17,10 +17,24 @@ VersionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]
 CorrelationId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]  # goes into headers and logs
 
 
-class SplitRequest(BaseModel):
-    """A mix to take apart. Unknown fields are a mistake worth saying."""
+class _Signed(BaseModel):
+    """A signed body. Unknown fields are a mistake worth saying."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+    @classmethod
+    def read(cls, body: bytes) -> Self:
+        """What ``body`` asks, whose signature held. Raises InvalidRequest."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the body"
+            raise InvalidRequest(f"{where}: {first['msg']}.") from error
+
+
+class SplitRequest(_Signed):
+    """A mix to take apart."""
 
     version_id: VersionId = Field(description="The caller's own id: comes back in the webhook, and names the folder.")
     audio_url: Url = Field(description="GET, usually presigned. https and public, unless its origin is on the list.")
@@ -36,15 +50,11 @@ class SplitRequest(BaseModel):
     format: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{2,8}$")] = Field("wav", description="Of the stems.")
     priority: Annotated[int, Field(ge=0, le=9, strict=True)] = Field(5, description="A higher one is done first.")
 
-    @classmethod
-    def read(cls, body: bytes) -> SplitRequest:
-        """The request in ``body``, whose signature held. Raises InvalidRequest."""
-        try:
-            return cls.model_validate_json(body)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the body"
-            raise InvalidRequest(f"{where}: {first['msg']}.") from error
+
+class SplitCancelRequest(_Signed):
+    """The job to call off."""
+
+    job_id: str = Field(description="The job of the path, once more.")
 
 
 class SplitResponse(BaseModel):
