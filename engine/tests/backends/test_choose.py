@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import weakref
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from stemwright import SeparationOptions, Separator
 from stemwright.backends import choose, warm
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import Candidate, candidate, decide
+from stemwright.backends.eager import EagerNetwork
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
 from stemwright.checkpoints.files import load_network
 from stemwright.checkpoints.hashing import sha256_of
+from stemwright.models.network import Computation
 
 COMPILED = Way(backend="compiled", precision="fp32")
 
@@ -179,14 +182,20 @@ def test_another_machine_another_torch_or_other_weights_are_measured_anew(
 
 def test_a_device_is_measured_at_once_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a GPU is; the CPU stands for it here."""
-    file, cache, loads = save_safetensors(tiny_htdemucs(depth=3, t_layers=1), tmp_path, "abc"), Cache(), []
+    file, cache = save_safetensors(tiny_htdemucs(depth=3, t_layers=1), tmp_path, "abc"), Cache()
+    loads: list[weakref.ref[torch.nn.Module]] = []
 
     def load() -> torch.nn.Module:
-        loads.append(1)
-        return load_network(file)
+        loads.append(weakref.ref(made := load_network(file)))
+        return made
+
+    with monkeypatch.context() as patched:  # as when there is no memory
+        patched.setattr(EagerNetwork, "computation", Computation(backend="eager", device="meta", precision="fp32"))
+        precisions_on("cpu", "bf16", "0" * 64, load, cache)
+    assert [each() for each in loads] == [None, None], "what was tried takes memory from what is used"
 
     known = precisions_on("cpu", "bf16", "0" * 64, load, cache)
     assert [str(each.way) for each in known.measured] == ["eager fp32", "eager bf16"]
     assert known.measured[1].agreement_db > 25  # so small a network loses more than a released one
     assert precisions_on("cpu", "bf16", "0" * 64, load, cache) == known
-    assert len(loads) == 2
+    assert len(loads) == 4
