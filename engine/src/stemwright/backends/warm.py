@@ -36,7 +36,7 @@ def start_in_background(found: Candidate, cache: Cache) -> str:
         cache.prepare()
         with (cache.root / _LOG).open("ab") as log:
             subprocess.Popen(
-                [sys.executable, "-m", "stemwright.backends.warm", str(found.file)],
+                [sys.executable, "-P", "-m", "stemwright.backends.warm", str(found.file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
