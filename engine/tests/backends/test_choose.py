@@ -157,6 +157,23 @@ def test_a_backend_that_is_asked_for_and_cannot_be_had_is_said(
     assert decision.notes == ("STEMWRIGHT_BACKEND asks for openvino, which is not to be had: openvino fp32 (broken)",)
 
 
+def test_a_backend_that_does_not_exist_is_said(found: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMWRIGHT_BACKEND", "tensorrt")
+    remember(found, Cache())
+    notes = decide(found, "auto", Cache(), may_start=True).notes
+    assert notes[0] == (
+        "STEMWRIGHT_BACKEND is 'tensorrt', which is none of auto, eager, compiled, openvino: auto is meant"
+    )
+    assert "eager fp32 was measured best" in notes[1]
+
+
+def test_without_torch_fast_is_said_to_be_float32_too(found: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "has_torch", lambda: False)
+    decision = decide(found, "fast", Cache(), may_start=True)
+    assert str(decision.way) == "openvino fp32"
+    assert decision.notes == ("there is no torch here: OpenVINO computes in float32, for fast as well",)
+
+
 def test_small_networks_and_other_kinds_are_computed_as_they_are(
     found: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

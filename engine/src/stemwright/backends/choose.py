@@ -77,9 +77,20 @@ def decide(found: Candidate, precision: Precision, cache: Cache, *, may_start: b
     Args:
         may_start: whether the measurement may be started now; false when that was done before.
     """
+    decision = _decided(found, precision, cache, may_start=may_start)
+    asked = os.environ.get("STEMWRIGHT_BACKEND", "auto")
+    if asked in BACKENDS:
+        return decision
+    unknown = f"STEMWRIGHT_BACKEND is {asked!r}, which is none of {', '.join(BACKENDS)}: auto is meant"
+    return replace(decision, notes=(unknown, *decision.notes))
+
+
+def _decided(found: Candidate, precision: Precision, cache: Cache, *, may_start: bool) -> Decision:
     asked = backend_asked_for()
     if not has_torch():
-        return Decision(way=Way(backend="openvino", precision="fp32"), notes=("there is no torch here",))
+        fast = ", for fast as well" if precision == "fast" else ""
+        why = f"there is no torch here: OpenVINO computes in float32{fast}"
+        return Decision(way=Way(backend="openvino", precision="fp32"), notes=(why,))
     known = Measurements.from_json(cache.note(found.measurements_name))
     if known is None:
         return _measured_later(found, cache, may_start=may_start)
