@@ -48,6 +48,23 @@ def test_what_agrees_too_little_is_never_chosen() -> None:
     assert best([*rows(2.0, 1.4, 1.4)[:2], bad], "fast")[0] == COMPILED
 
 
+@pytest.mark.parametrize(
+    ("precision", "expected", "reason"),
+    [
+        ("exact", PLAIN, "nothing that was measured agrees to 100 dB: compiled bf16 42 dB"),
+        ("fast", BF16, "compiled bf16 was measured best"),
+        ("auto", BF16, "compiled bf16 was measured best"),
+    ],
+)
+def test_among_inexact_ways_alone_exact_is_plain_and_the_others_take_the_best(
+    precision: Precision, expected: Way, reason: str
+) -> None:
+    """As `STEMWRIGHT_BACKEND` may leave them."""
+    way, why = best([Measured(way=BF16, seconds=0.5, agreement_db=42)], precision)
+    assert way == expected
+    assert why.startswith(reason)
+
+
 def test_the_reason_names_what_was_measured() -> None:
     _, why = best(rows(2.0, 1.4, 0.5), "auto")
     assert "compiled bf16 was measured best: 0.50 s a segment, agreement 42 dB" in why

@@ -75,15 +75,16 @@ def _row(value: Mapping[str, Any]) -> Measured:
 
 
 def best(measured: Sequence[Measured], precision: Precision) -> tuple[Way, str]:
-    """The way to compute at this precision, and why, in a sentence. Plain float32 when nothing was measured."""
-    exact = _fastest(measured, EXACT_DB)
-    if exact is None:
-        return PLAIN, "nothing was measured yet"
-    chosen = exact
-    if precision != "exact":
-        fast = _fastest(measured, FAST_DB) or exact
-        if precision == "fast" or exact.seconds > _WORTH_IT * fast.seconds:
-            chosen = fast
+    """The way to compute at this precision, and why, in a sentence. Plain float32 when nothing agrees enough."""
+    exact, fast = _fastest(measured, EXACT_DB), _fastest(measured, FAST_DB)
+    if precision == "exact" or (precision == "auto" and exact and fast and exact.seconds <= _WORTH_IT * fast.seconds):
+        chosen, needed = exact, EXACT_DB
+    else:
+        chosen, needed = fast, FAST_DB
+    if chosen is None:
+        found = ", ".join(f"{each.way} {each.agreement_db:.0f} dB" for each in measured)
+        why = f"nothing that was measured agrees to {needed:.0f} dB: {found}" if found else "nothing was measured yet"
+        return PLAIN, why
     others = ", ".join(f"{each.way} {each.seconds:.2f} s" for each in measured if each is not chosen)
     agreement = "" if math.isinf(chosen.agreement_db) else f", agreement {chosen.agreement_db:.0f} dB"
     against = f"; the others: {others}" if others else ""
