@@ -123,8 +123,9 @@ class Networks:
         low = low_precision(self.device) if precision == "fast" or self.device != "cpu" else None
         if low is None:
             return decision
-        if self.device == "cpu":  # asked for, and measured when the backends are
-            return replace(decision, way=Way(backend=PLAIN.backend, precision=low))
+        if self.device == "cpu":  # asked for; measured when the backends are, and for other networks never
+            notes = (f"{low} was asked for: how closely it agrees was not measured", *decision.notes)
+            return replace(decision, way=Way(backend=PLAIN.backend, precision=low), notes=notes)
         load = partial(self._module, index, member)
         load()  # fetches and hashes
         known = precisions_on(self.device, low, self._hashes[index], load, self._cache)

@@ -99,6 +99,17 @@ def test_16_bits_are_used_where_they_were_measured_best(tmp_path: Path) -> None:
     assert (auto.precision, exact.precision) == ("bf16", "fp32")
 
 
+def test_16_bits_that_were_asked_for_and_never_measured_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_safetensors(tiny_hdemucs(), tmp_path, "v3")
+    monkeypatch.setattr("stemwright.networks.low_precision", lambda device: "bf16")  # as with AMX
+    separator = Separator("v3", models_path=tmp_path, device="cpu")
+    report = separator.separate(music(0.5).numpy(), 44100, SeparationOptions(precision="fast")).report
+    assert report.precision == "bf16"
+    assert report.notes == ("bf16 was asked for: how closely it agrees was not measured",)
+
+
 def test_a_built_network_that_is_gone_or_damaged_is_prepared_again(found: Candidate, started: list[list[str]]) -> None:
     cache = Cache()
     remember(found, cache, Measured(way=COMPILED, seconds=1.0, agreement_db=120))
