@@ -40,6 +40,10 @@ class Follower:
     def names(self) -> list[str]:
         return [name for name, _ in self.told]
 
+    def heard(self) -> list[tuple[str, Any]]:
+        """What it was told of the job; the answer to its subscription comes after the first of that."""
+        return [each for each in self.told if each[0] not in ("connect", "ack")]
+
     def all(self, name: str) -> list[Any]:
         """The data of every event of a name."""
         return [data for each, data in self.told if each == name]

@@ -44,13 +44,13 @@ def test_a_job_is_told_from_its_start_to_its_end(slow: Service, seed: int, trans
     assert len(set(progress)) >= 4  # and not only the first and the last
     assert states[-1] | {"status": "completed", "progress": 100} == states[-1]
     assert {state["status"] for state in states} >= {"processing", "completed"}
-    assert follower.told[-1] == (
+    assert follower.heard()[-1] == (
         "completed",
         {"job_id": job_id, "download_url": f"{slow.url}/api/download/{job_id}"},
     )
-    assert uploader.http.get(follower.told[-1][1]["download_url"]).status_code == 200
+    assert uploader.http.get(follower.heard()[-1][1]["download_url"]).status_code == 200
     late = Follower(slow.url, job_id, token=token()).ended()  # who comes late is told how things are
-    assert [name for name in late.names() if name not in ("connect", "ack")] == ["progress", "completed"]
+    assert [name for name, _ in late.heard()] == ["progress", "completed"]
 
 
 def test_a_job_that_is_canceled_ends_with_an_error(slow: Service, seed: int) -> None:
@@ -70,7 +70,7 @@ def test_a_job_that_fails_in_its_model_ends_with_an_error(tmp_path: Path) -> Non
         job_id = uploader.job(wav())
         follower = Follower(service.url, job_id).ended()
         status = uploader.status(job_id)
-    assert follower.names()[-1] == "error"
+    assert follower.heard()[-1][0] == "error"
     assert follower.all("error") == [{"job_id": job_id, "error_message": status["error"]}]
     assert "was to fail" in status["error"]
     assert (status["status"], status["error_code"]) == ("failed", "not_music")
@@ -127,4 +127,4 @@ def test_two_processes_of_the_api_tell_through_redis(tmp_path: Path, postgres: P
             job_id = Uploader(one).job(wav(seed=seed))
             follower = Follower(two.url, job_id).ended()
             assert len({state["progress"] for state in follower.all("progress")}) >= 4
-            assert follower.names()[-1] == "completed"
+            assert follower.heard()[-1][0] == "completed"

@@ -100,7 +100,7 @@ class SocketEvents:
             if (self._redis_url is None and "_server" not in self.__dict__) or not self._is_news(job):
                 continue  # nobody was ever connected here
             try:
-                await self._emit(job, room=job.id)
+                await self._emit(job, to=job.id)
             except Exception:  # a subscriber may be missed, the next event may not
                 _log.exception("event_not_told", job_id=job.id)
 
@@ -116,9 +116,14 @@ class SocketEvents:
             self._told.popitem(last=False)
         return True
 
-    async def _emit(self, job: Job, **to: str) -> None:
+    def _revision_told(self, job_id: str) -> int:
+        """The latest revision that the room of the job was told of here; -1: none."""
+        last = self._told.get(job_id)
+        return -1 if last is None else last[0]
+
+    async def _emit(self, job: Job, *, to: str) -> None:
         for name, data in self._speech.events(job):
-            await self._server.emit(name, data, namespace=self._speech.namespace, **to)
+            await self._server.emit(name, data, to=to, namespace=self._speech.namespace)
 
     @cached_property
     def _app(self) -> ASGIApp:
@@ -170,9 +175,13 @@ class SocketEvents:
             caller = self._speech.caller(session["authorization"])  # a token may have ended meanwhile
             job = await asyncio.to_thread(self._speech.job, caller, data)
             await self._server.enter_room(sid, job.id, namespace=namespace)
+            before = self._revision_told(job.id)
             while job.revision != revision:  # what changed while it was told is told again: the last word is right
                 revision = job.revision
-                await self._emit(job, to=sid)
+                if not before < self._revision_told(job.id) >= revision:  # else the room heard of it, and we with it
+                    # Said to all who follow, it is news no more: it does not come to this one again.
+                    to_all = self._redis_url is None and self._is_news(job)
+                    await self._emit(job, to=job.id if to_all else sid)
                 job = await asyncio.to_thread(self._speech.job, caller, data)
         except ServiceError as error:
             name, said = self._speech.refusal(data, error)
