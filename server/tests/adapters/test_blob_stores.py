@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import time
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import pytest
 from fastapi import FastAPI
+from loops import in_loop
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.blobs.s3 import S3Blobs
@@ -37,10 +37,12 @@ class World:
 
         async def once() -> httpx2.Response:
             transport = httpx2.ASGITransport(self._app) if self._app is not None else None
-            async with httpx2.AsyncClient(base_url="http://api", transport=transport, trust_env=False) as client:
+            async with httpx2.AsyncClient(
+                base_url="http://api", transport=transport, trust_env=False, timeout=60.0
+            ) as client:
                 return await client.request(method, url, content=data, headers={"Content-Type": "audio/wav"})
 
-        return asyncio.run(once())
+        return in_loop(once())
 
 
 @pytest.fixture(params=["local", "s3"])

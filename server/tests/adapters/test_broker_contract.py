@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from backing import Postgres, RabbitMQ, Redis
 from kombu import Connection
+from loops import in_loop
 from service import until
 from sqlalchemy import make_url
 
@@ -43,7 +44,7 @@ class World:
                 await listener.wait(seconds)
                 return time.monotonic() - began < seconds
 
-        return asyncio.run(waits())
+        return in_loop(waits())
 
     def counts(self, *waiting: Waiting) -> list[int]:
         """How many messages lie in the queue of each; as many as were asked about where there are no messages."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 from fastapi import Request
+from loops import in_loop
 
 from stemwright_server.dialects.multipart import read_form
 from stemwright_server.domain.errors import InvalidRequest, TooLarge, UnusableInput
@@ -49,7 +49,7 @@ def read(
 
     request = Request({"type": "http", "method": "POST", "headers": [(b"content-type", kind.encode())]}, receive)
     collected = Collected()
-    fields = asyncio.run(read_form(request, collected.open))
+    fields = in_loop(read_form(request, collected.open))
     return fields, {name: bytes(data) for name, data in collected.files.items()}
 
 
@@ -81,7 +81,7 @@ def test_a_large_file_is_passed_on_while_it_comes() -> None:
         return {"type": "http.request", "body": b"\r\n--xyz--\r\n", "more_body": False}
 
     scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"multipart/form-data; boundary=xyz")]}
-    asyncio.run(read_form(Request(scope, receive), lambda field, filename: Counting()))
+    in_loop(read_form(Request(scope, receive), lambda field, filename: Counting()))
     assert sum(written) == 78 << 18
 
 
@@ -124,4 +124,4 @@ def test_a_sink_that_is_full_ends_the_form() -> None:
 
     scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"multipart/form-data; boundary=xyz")]}
     with pytest.raises(TooLarge):
-        asyncio.run(read_form(Request(scope, receive), lambda field, filename: Full()))
+        in_loop(read_form(Request(scope, receive), lambda field, filename: Full()))
