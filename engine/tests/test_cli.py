@@ -366,7 +366,11 @@ def test_an_interrupt_leaves_nothing_half_written(models: Path, tmp_path: Path) 
     import signal
     import time
 
-    song = write_song(tmp_path / "long.flac", seconds=60)
+    song = tmp_path / "long.wav"
+    with open_writer(song, format="wav", sample_rate=44100, channels=2) as writer:
+        second = music(1).numpy()
+        for _ in range(240):  # so long that it is not done before anybody has looked
+            writer.write(second)
     process = subprocess.Popen(
         [*COMMAND, "split", str(song), "-o", str(tmp_path / "out"), "-n", "tiny"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "DEMUCS_MODELS_PATH": str(models)},

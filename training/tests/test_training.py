@@ -54,6 +54,7 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
             assert child.poll() is None
             time.sleep(0.05)
         while averaged_weights(tmp_path)[1] < 2:
+            assert child.poll() is None
             time.sleep(0.05)
     finally:
         child.send_signal(signal.SIGKILL)

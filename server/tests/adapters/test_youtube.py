@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -345,11 +346,9 @@ def test_every_code_is_documented() -> None:
 def children(pid: int | None = None) -> set[int]:
     """All processes below one."""
     found: set[int] = set()
-    for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
-        try:
-            direct = {int(child) for child in (task / "children").read_text().split()}
-        except FileNotFoundError:
-            continue
-        for child in direct:
-            found |= {child} | (children(child) if Path(f"/proc/{child}/task").exists() else set())
+    with suppress(FileNotFoundError, ProcessLookupError):  # what ends while we look
+        for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for child in map(int, (task / "children").read_text().split()):
+                    found |= {child} | children(child)
     return found
