@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 
 from stemwright_server.adapters.blobs.s3_client import S3Options
 from stemwright_server.adapters.blobs.s3_service import S3Service
@@ -96,6 +96,8 @@ class FlakyWay(ThreadingHTTPServer):
         self.refused = 0
         self.asked: list[str] = []  # method and path of every request
         self.forbidden = ""  # a pattern of those that are answered with 403
+        self.held = ""  # a pattern of those that wait until ``go_on`` is set
+        self.go_on = Event()
 
     @property
     def url(self) -> str:
@@ -122,6 +124,8 @@ class _Forward(BaseHTTPRequestHandler):
         if self.server.forbidden and re.search(self.server.forbidden, self.server.asked[-1]):
             self._send(403, [("Content-Type", "application/xml")], b"<Error><Code>AccessDenied</Code></Error>")
             return
+        if self.server.held and re.search(self.server.held, self.server.asked[-1]):
+            self.server.go_on.wait(600.0)
         if self.server.refuses():
             self._send(503, [("Content-Type", "application/xml")], b"<Error><Code>SlowDown</Code></Error>")
             return
