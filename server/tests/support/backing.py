@@ -74,7 +74,7 @@ def ended(process: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> Non
     """End a part with all that it started."""
     try:
         os.killpg(process.pid, number)
-        process.wait(30)
+        process.wait(120)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -111,8 +111,14 @@ class Postgres:
         """Up, and answering."""
         quick = ["-c", "fsync=off", "-c", "listen_addresses=", "-c", "max_connections=200"]
         command = [self._binary("postgres"), "-D", str(self._folder / "data"), "-k", str(self._folder), *quick]
-        self.process = started(command, self._folder, user="postgres")
-        until(self._answers, what="PostgreSQL to answer")
+
+        def answers() -> bool:
+            if self.process is None or self.process.poll() is not None:
+                # Again, if need be: it goes at once while a child of the one that was killed still has its memory.
+                self.process = started(command, self._folder, user="postgres")
+            return self._answers()
+
+        until(answers, what="PostgreSQL to answer")
 
     def stop(self) -> None:
         """At once, as when its machine fails."""

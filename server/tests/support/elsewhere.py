@@ -57,7 +57,7 @@ class Worker:
     def stop(self) -> int:
         """In good order; the exit code."""
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def files(self) -> list[str]:
         """What it keeps of tasks."""
