@@ -244,7 +244,7 @@ def test_the_commands_of_the_compose_file_do_a_job_together(
         until(lambda: answers(port).get("workers") == 2, seconds=240.0, what="both workers")
         client = Client(f"http://127.0.0.1:{port}")
         announced = client.announce().json()
-        assert httpx2.put(announced["upload_url"], content=wav(), trust_env=False).status_code == 200
+        assert httpx2.put(announced["upload_url"], content=wav(), trust_env=False, timeout=60.0).status_code == 200
         job_id = client.submit(announced["file_id"])
         job = client.wait(announced["file_id"], job_id, "completed", seconds=120.0)
         for output in job["outputs"]:

@@ -128,7 +128,7 @@ def test_the_api_process_holds_no_torch(service: Service, client: Client, seed: 
 
 def test_progress_is_told_as_it_happens(client: Client, seed: int) -> None:
     file_id = client.upload(wav(seed=seed))
-    job_id = client.submit(file_id, segments=4, sleep=0.3)
+    job_id = client.submit(file_id, segments=8, sleep=0.3)
     events = _events(client, file_id, until_event="completed")
     assert [name for name, _ in events][-1] == "completed"
     assert {name for name, _ in events[:-1]} == {"progress"}

@@ -23,7 +23,7 @@ def serve(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.Comple
         env=environment(tmp_path, settings),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,  # for names that the machine asks others about
         check=False,
     )
 
@@ -191,7 +191,7 @@ def test_of_files_on_their_way_in_those_of_dead_services_are_removed_and_no_othe
 
 
 def test_retention_removes_uploads_outputs_and_records(tmp_path: Path) -> None:
-    settings = {"STEMWRIGHT_UPLOAD_RETENTION": "0.5", "STEMWRIGHT_OUTPUT_RETENTION": "3"}
+    settings = {"STEMWRIGHT_UPLOAD_RETENTION": "3", "STEMWRIGHT_OUTPUT_RETENTION": "12"}
     with running(tmp_path / "data", settings) as service:
         client = service.client
         file_id = client.upload(wav())

@@ -39,13 +39,12 @@ def run(service: Service, number: int, **params: Any) -> None:
 
 
 def test_the_numbers_are_of_the_store_and_outlive_process_and_jobs(tmp_path: Path) -> None:
-    settings = {"STEMWRIGHT_OUTPUT_RETENTION": "0.5"}
-    with running(tmp_path / "data", settings) as service:
+    with running(tmp_path / "data") as service:
         for number in range(2):
             run(service, number)
         run(service, 2, fail="not_music")
         found = scrape(service)
-    with running(tmp_path / "data", settings) as service:
+    with running(tmp_path / "data", {"STEMWRIGHT_OUTPUT_RETENTION": "0.5"}) as service:
         until(lambda: service.client.http.get("/health").json()["queue"]["completed"] == 0, what="the jobs to expire")
         again = scrape(service)
     for samples in (found, again):
@@ -96,7 +95,9 @@ def test_a_port_of_its_own_and_none_at_the_api(tmp_path: Path) -> None:
             lambda: next((line["port"] for line in service.logged() if line["event"] == "metrics_listen"), None),
             what="the port",
         )
-        assert "demucs_jobs_active" in httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        assert (
+            "demucs_jobs_active" in httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60.0).text
+        )
         assert service.client.http.get("/metrics").status_code == 404
         assert service.stop() == 0
 

@@ -109,10 +109,13 @@ def test_links_in_a_signed_webhook_out(
     assert told.headers["content-type"] == "application/json"
     assert (told.headers["x-request-id"], told.headers["x-correlation-id"]) == ("request-7", "order-7")
     assert backend.queue_status()["completed_jobs"] >= 1
-    lines = [line for line in service.logged() if line.get("job_id") == job_id]
     expected = {"split_taken", "claimed", "job_progress", "attempt_done", "reported", "webhook_tried"}
-    assert expected <= {line["event"] for line in lines}
-    assert {line.get("request_id") for line in lines} == {"request-7"}
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in service.logged() if line.get("job_id") == job_id]
+
+    until(lambda: expected <= {line["event"] for line in lines()}, what="a line about each step")
+    assert {line.get("request_id") for line in lines()} == {"request-7"}
     assert "secret" not in service.log.read_text()
 
 

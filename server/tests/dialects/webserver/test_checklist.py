@@ -137,8 +137,8 @@ def test_zip_contains_all_requested_stems(uploader: Uploader, seed: int) -> None
 @pytest.mark.parametrize(
     "settings",
     [
-        {"STEMWRIGHT_WEBSERVER_KEEP_AFTER_DOWNLOAD": "2"},
-        {"STEMWRIGHT_WEBSERVER_KEEP_SECONDS": "6", "STEMWRIGHT_WEBSERVER_KEEP_AFTER_DOWNLOAD": "100"},
+        {"STEMWRIGHT_WEBSERVER_KEEP_AFTER_DOWNLOAD": "6"},
+        {"STEMWRIGHT_WEBSERVER_KEEP_SECONDS": "12", "STEMWRIGHT_WEBSERVER_KEEP_AFTER_DOWNLOAD": "100"},
     ],
     ids=["after_download", "after_timeout"],
 )
