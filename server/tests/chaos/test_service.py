@@ -137,7 +137,9 @@ def test_bar_11_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
         before = client.upload(wav(seed=1))
         first = client.submit(before)
         client.wait(before, first, "completed")
-        running_job = client.submit(before, segments=60, sleep=0.05)
+        running_job = client.submit(
+            before, segments=240, sleep=0.05
+        )  # longer than the disk takes to be full and to refuse
         client.wait_for_segment(before, running_job)
         ballast = disk / "ballast"
         with suppress(OSError), ballast.open("wb", buffering=0) as file:

@@ -46,7 +46,7 @@ def test_a_worker_stopped_in_mid_put_and_resumed_past_its_lease_cannot_overwrite
             "API_WEBHOOK_URL_ALLOWLIST": receiver.url,
             "SOURCE_ORIGIN_ALLOWLIST": store.url,
             "STEMWRIGHT_WORKERS": "2",
-            "STEMWRIGHT_LEASE_SECONDS": "3",
+            "STEMWRIGHT_LEASE_SECONDS": "8",
             "STEMWRIGHT_HEARTBEAT_SECONDS": "1",
         }
         with running(tmp_path / "data", settings) as service:

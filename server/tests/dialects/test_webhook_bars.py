@@ -21,6 +21,7 @@ from track_tree import TOKEN, Backend, Received, Receiver, status
 
 pytestmark = pytest.mark.chaos
 JOBS = scaled(25, 500)
+PATIENT = {"STEMWRIGHT_WEBHOOK_SECONDS": "60"}  # where an answer that is late would be one more request
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_two_services_over_one_database_send_each_webhook_once(
 ) -> None:
     """Each asks the same outbox at the same time; a row is leased to one of them."""
     with Receiver() as receiver:
-        given = settings(receiver, store, STEMWRIGHT_WORKERS="0", DATABASE_URL=postgres.database())
+        given = settings(receiver, store, STEMWRIGHT_WORKERS="0", DATABASE_URL=postgres.database(), **PATIENT)
         folders = [tmp_path / name for name in ("one", "two")]
         for folder in folders:
             folder.mkdir()
@@ -147,7 +148,7 @@ def _wait_for_all(service: Service, faulty: Faulty, jobs: set[str]) -> None:
 
 def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_path: Path, store: Origin) -> None:
     store.answers["/a.wav"] = body(wav())
-    slow = {"FAST_MODEL_DEFAULTS": '{"segments": 2000, "sleep": 0.05}'}
+    slow = PATIENT | {"FAST_MODEL_DEFAULTS": '{"segments": 2000, "sleep": 0.05}'}
     with Receiver() as receiver, running(tmp_path / "data", settings(receiver, store, **slow)) as service:
         backend = Backend(service.url)
         fields = {"versionId": "v1", "audioUrl": f"{store.url}/a.wav", "aiModel": "half", "webhook": receiver.url}
