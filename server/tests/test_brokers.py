@@ -67,7 +67,7 @@ def test_what_the_broker_lost_is_rung_again(tmp_path: Path, broker: Broker) -> N
 
 
 def test_a_celery_worker_that_dies_is_replaced_and_its_files_go(tmp_path: Path, broker: Broker) -> None:
-    lease = {"STEMWRIGHT_LEASE_SECONDS": "3", "STEMWRIGHT_HEARTBEAT_SECONDS": "1"}
+    lease = {"STEMWRIGHT_LEASE_SECONDS": "8", "STEMWRIGHT_HEARTBEAT_SECONDS": "1"}
     settings = SECRET | lease | {"BROKER_URL": broker.url}
     with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings) as worker:
         client = service.client
@@ -207,13 +207,13 @@ def test_a_message_stands_for_its_lane_and_what_is_more_urgent() -> None:
 
 
 def test_a_model_that_never_returns_is_killed_by_the_parent(tmp_path: Path, redis: Redis) -> None:
-    limits = {"STEMWRIGHT_JOB_SECONDS": "2", "STEMWRIGHT_STOP_SECONDS": "0.5", "STEMWRIGHT_LEASE_SECONDS": "2"}
+    limits = {"STEMWRIGHT_JOB_SECONDS": "10", "STEMWRIGHT_STOP_SECONDS": "0.5", "STEMWRIGHT_LEASE_SECONDS": "5"}
     settings = SECRET | limits | {"BROKER_URL": redis.url, "STEMWRIGHT_HEARTBEAT_SECONDS": "0.5"}
     with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings) as worker:
         client = service.client
         file_id = client.upload(wav())
         job_id = client.submit(file_id, deaf=600.0)
         client.wait(file_id, job_id, "running", seconds=240.0)
-        (child,) = worker.children()
+        (child,) = until(worker.children, what="its child")
         os.kill(child, signal.SIGSTOP)  # no thread of it runs, as with code that never lets go of the interpreter
         until(lambda: worker.children() not in ([child], []), seconds=240.0, what="the child to be replaced")

@@ -150,6 +150,7 @@ def test_bars_1_2_and_12_celery_workers_and_their_broker_are_killed_at_work(
         assert ended == {"completed": count}
         record(f"1 and 2 {kind}", jobs=count, kills=kills, ended=ended, seconds=round(time.monotonic() - began))
         for worker in workers:
+            until(worker.children, seconds=240.0, what="a worker to be up")  # one may have been started just now
             assert worker.stop() == 0
             assert worker.files() == []
 
