@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -24,6 +25,8 @@ ROUNDS = 3
 _WHOLE = 60.0  # of audio: from here on nothing is shortened
 LONGEST = 100.0  # seconds that the rounds of one row may take: the first one is always made
 JOB_SECONDS = 180.0  # of audio in a whole job
+_WARM_SECONDS = 8.0  # of audio that both separate before they are timed: a little more than a segment
+_MORE_MINUTES = 5  # of audio that goes from file to files: an hour would take longer than all other rows
 
 
 class NotMeasuredError(Exception):
@@ -92,8 +95,20 @@ def core_rate_fp32(_seconds: float) -> Figure:
 def memory(_seconds: float) -> Figure:
     """Peak memory of a stream of 60 minutes less that of one minute, each in a process of its own."""
     peaks = {minutes: _child("peak_of_stream", str(minutes)) for minutes in (1, 60)}
-    note = f"peaks {peaks[1]:.0f} and {peaks[60]:.0f} MB; the stream alone: a network that copies stands for the model"
+    note = (
+        f"peaks {peaks[1]:.0f} and {peaks[60]:.0f} MB; the stream alone: a network that copies stands for the model, "
+        "and nothing is decoded or encoded"
+    )
     return Figure(value=peaks[60] - peaks[1], note=note)
+
+
+def memory_of_file(_seconds: float) -> Figure:
+    """The same of a flac file to four flac files with the model that ships, from one minute to a few."""
+    peaks = {minutes: _peak_of_file(minutes) for minutes in (1, _MORE_MINUTES)}
+    note = (
+        f"peaks {peaks[1]:.0f} and {peaks[_MORE_MINUTES]:.0f} MB; `pocket` in plain torch, its decoder's process added"
+    )
+    return Figure(value=peaks[_MORE_MINUTES] - peaks[1], note=note)
 
 
 def one_stem(_seconds: float) -> Figure:
@@ -158,7 +173,9 @@ def v3(_seconds: float) -> Figure:
     save(network, CHECKPOINTS, "v3")
     separator = Separator("v3", models_path=CHECKPOINTS, device="cpu")
     options = SeparationOptions(precision="exact")
-    separator.load(options)
+    few = mix[:, : int(44100 * _WARM_SECONDS)]
+    apply_model(network, few[None], shifts=0)
+    separator.separate(few.numpy(), 44100, options)
     ratios = _ratios(
         lambda: apply_model(network, mix[None], shifts=0), lambda: separator.separate(mix.numpy(), 44100, options), 2
     )
@@ -172,6 +189,27 @@ def gpu(seconds: float) -> Figure:
     if not torch.cuda.is_available():
         raise NotMeasuredError("there is no GPU here")
     return _against_peer(seconds, "fast", least_db=40, device="cuda")
+
+
+def gpu_song(_seconds: float) -> Figure:
+    """Seconds for a song of three minutes on a GPU, from array to arrays."""
+    import torch
+    from sounds import music
+
+    from stemwright import SeparationOptions
+
+    if not torch.cuda.is_available():
+        raise NotMeasuredError("there is no GPU here")
+    separator, _ = _separator("fast", "cuda")
+    mix, options = music(JOB_SECONDS).numpy(), SeparationOptions(precision="fast")
+    separator.separate(mix, 44100, options)
+    took = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        report = separator.separate(mix, 44100, options).report
+        took.append(time.perf_counter() - began)
+    note = f"{report.backend} {report.precision}, median of {ROUNDS} rounds, {torch.cuda.get_device_name()}"
+    return Figure(value=statistics.median(took), note=note)
 
 
 def _against_peer(seconds: float, precision: Any, *, least_db: float, device: str = "cpu") -> Figure:
@@ -196,7 +234,9 @@ def _against_peer(seconds: float, precision: Any, *, least_db: float, device: st
         out = apply_model(peer, scaled[None], shifts=0, device=device)[0]
         made["peer"] = out * (reference.std() + 1e-8) + reference.mean()
 
-    separator.separate(mix.numpy()[:, : 44100 * 8], 44100, options)  # warm
+    few = int(44100 * _WARM_SECONDS)
+    separator.separate(mix.numpy()[:, :few], 44100, options)
+    apply_model(peer, scaled[None, :, :few], shifts=0, device=device)
     ratios = _ratios(theirs, ours, ROUNDS)
     got = torch.stack([torch.from_numpy(stem) for stem in made["ours"].stems.values()])
     agreement = _snr_db(made["peer"], got)
@@ -262,9 +302,11 @@ class _Ratios:
 
     clock: float
     processor: float
+    rounds: int
 
     def figure(self, note: str) -> Figure:
-        return Figure(value=self.clock, note=note, processor=self.processor)
+        how = "one round" if self.rounds == 1 else f"median of {self.rounds} rounds"
+        return Figure(value=self.clock, note=f"{note}, {how}", processor=self.processor)
 
 
 def _ratios(first: Callable[[], object], second: Callable[[], object], rounds: int) -> _Ratios:
@@ -285,7 +327,7 @@ def _ratios(first: Callable[[], object], second: Callable[[], object], rounds: i
             worked.append(sum(after[:4]) - sum(before[:4]))
         clock.append(seconds[0] / seconds[1])
         processor.append(worked[0] / worked[1])
-    return _Ratios(clock=statistics.median(clock), processor=statistics.median(processor))
+    return _Ratios(clock=statistics.median(clock), processor=statistics.median(processor), rounds=len(clock))
 
 
 def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:
@@ -296,6 +338,12 @@ def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:
 def _child(*arguments: str) -> float:
     command = [sys.executable, str(Path(__file__).with_name("children.py")), *arguments]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def _peak_of_file(minutes: int) -> float:
+    command = [sys.executable, str(Path(__file__).with_name("memory.py")), "--one", str(minutes)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return float(json.loads(done.stdout)["peak_mb"])
 
 
 def _first_segment() -> float:

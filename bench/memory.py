@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(model: str, models_path: str | None, minutes: float) -> dict[str, float]:
-    """Separate a file of so many minutes; peak resident memory of this process in MB."""
+    """Separate a file of so many minutes; peak resident memory in MB, of this process and its decoder's."""
     from stemwright import OutputOptions, Separator
     from stemwright.audio import open_writer
 
@@ -55,7 +55,8 @@ def measure(model: str, models_path: str | None, minutes: float) -> dict[str, fl
             writer.close()
         separator = Separator(model, models_path=models_path, device="cpu")
         separator.separate_file(song, folder, output=OutputOptions(format="flac"))
-    return {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return {"peak_mb": sum(peaks) / 1024}
 
 
 def noise(samples: int) -> Iterator[object]:

@@ -50,6 +50,13 @@ ROWS = (
         measure=measures.memory,
     ),
     Row(
+        key="memory_of_file",
+        what="growth of peak memory from 1 to 5 minutes, file to files",
+        unit="MB",
+        more_is_better=False,
+        measure=measures.memory_of_file,
+    ),
+    Row(
         key="one_stem",
         what="one stem of a bag of four networks, of all four",
         bar=0.27,
@@ -77,4 +84,13 @@ ROWS = (
     ),
     Row(key="v3", what="a network of `mdx_extra`, against demucs", bar=1, measure=measures.v3),
     Row(key="gpu", what="`fast` on a GPU, against demucs on it", bar=8, measure=measures.gpu),
+    Row(
+        key="gpu_song",
+        what="3 minutes of audio on a GPU",
+        unit="s",
+        bar=0.5,
+        more_is_better=False,
+        wants_quiet=True,
+        measure=measures.gpu_song,
+    ),
 )
