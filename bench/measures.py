@@ -105,9 +105,7 @@ def memory(_seconds: float) -> Figure:
 def memory_of_file(_seconds: float) -> Figure:
     """The same of a flac file to four flac files with the model that ships, from one minute to a few."""
     peaks = {minutes: _peak_of_file(minutes) for minutes in (1, _MORE_MINUTES)}
-    note = (
-        f"peaks {peaks[1]:.0f} and {peaks[_MORE_MINUTES]:.0f} MB; `pocket` in plain torch, its decoder's process added"
-    )
+    note = f"peaks {peaks[1]:.0f} and {peaks[_MORE_MINUTES]:.0f} MB; `pocket`, its decoder's process added"
     return Figure(value=peaks[_MORE_MINUTES] - peaks[1], note=note)
 
 
