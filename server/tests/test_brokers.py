@@ -207,7 +207,7 @@ def test_a_message_stands_for_its_lane_and_what_is_more_urgent() -> None:
 
 
 def test_a_model_that_never_returns_is_killed_by_the_parent(tmp_path: Path, redis: Redis) -> None:
-    limits = {"STEMWRIGHT_JOB_SECONDS": "10", "STEMWRIGHT_STOP_SECONDS": "0.5", "STEMWRIGHT_LEASE_SECONDS": "5"}
+    limits = {"STEMWRIGHT_JOB_SECONDS": "6", "STEMWRIGHT_STOP_SECONDS": "0.5", "STEMWRIGHT_LEASE_SECONDS": "5"}
     settings = SECRET | limits | {"BROKER_URL": redis.url, "STEMWRIGHT_HEARTBEAT_SECONDS": "0.5"}
     with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings) as worker:
         client = service.client
