@@ -80,9 +80,12 @@ def export(page: Page, folder: Path) -> Path:
     return path
 
 
-def wait(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Until it holds."""
+def wait(condition: Callable[[], bool], what: str, seconds: float = 60.0, *, events_of: Page | None = None) -> None:
+    """Until it holds. ``events_of``: where it is the page's events that make it hold, they have to be let in."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
+        if events_of is None:
+            time.sleep(0.05)
+        else:
+            events_of.wait_for_timeout(50)

@@ -81,7 +81,7 @@ def test_an_upload_that_failed_is_tried_again_and_makes_one_job(page: Page, fast
     page.get_by_role("button", name="Try again to upload Again.wav").click()
     expect(page.get_by_role("link", name="Open mixer: Again.wav")).to_have_count(1)
     expect(page.get_by_text("The service does not answer.")).to_have_count(0)
-    wait(lambda: len(keys) == 2, "both uploads")
+    wait(lambda: len(keys) == 2, "both uploads", events_of=page)
     assert keys[0]
     assert keys[0] == keys[1], "the service can tell that it is the same"
 

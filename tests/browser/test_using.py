@@ -162,7 +162,7 @@ def test_what_comes_and_goes_in_the_list_leaves_the_focus_where_it_is(
     held: list[Route] = []
     page.route("**/api/upload", lambda route: held.append(route))
     separate(page, songs[1])
-    wait(lambda: bool(held), "the upload")
+    wait(lambda: bool(held), "the upload", events_of=page)
     link.focus()
     held[0].continue_()  # its row goes, that of the job comes
     expect(page.get_by_role("link", name="Open mixer: Comes.wav")).to_be_visible()
