@@ -17,7 +17,7 @@ from stemwright.models.bandnet import BANDS, BandNet
 from .batches import Songs, make_batch
 from .score import STEMS
 
-_WORTH = {"drums": 1.0, "bass": 1.0, "other": 2.5, "vocals": 1.0}  # of a dB: the hardest stem counts more
+_WORTH = {"drums": 0.8, "bass": 1.2, "other": 4.0, "vocals": 0.8}  # of a dB: the hardest stem counts more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
