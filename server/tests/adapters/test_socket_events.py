@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from jobs import new_job
 from loops import in_loop
 
 from stemwright_server.adapters.notify.socketio import Event, SocketEvents
@@ -14,18 +15,7 @@ from stemwright_server.domain.errors import ServiceError
 from stemwright_server.domain.job import Job
 from stemwright_server.ports.auth import Principal
 
-JOB = Job(
-    id="j",
-    track_id="t",
-    owner="o",
-    model="m",
-    variation="v",
-    params={},
-    outputs=(),
-    work_key="w",
-    created_at=10.0,
-    request_id="r",
-)
+JOB = new_job()
 
 
 class Speech:

@@ -10,6 +10,7 @@ from chaos import record, scaled
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from jobs import new_job
 
 from stemwright_server.domain.job import Extras, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import (
@@ -37,21 +38,9 @@ LEGAL = {
 }
 
 
-def new_job(**changes: Any) -> Job:
+def job_of_vocals(**changes: Any) -> Job:
     outputs = (OutputSpec(name="vocals", filename="vocals.wav", content_type="audio/wav"),)
-    job = Job(
-        id="j",
-        track_id="t",
-        owner="o",
-        model="m",
-        variation="v",
-        params={},
-        outputs=outputs,
-        work_key="w",
-        created_at=0.0,
-        request_id="r",
-    )
-    return replace(job, **changes)
+    return new_job(outputs=outputs, **changes)
 
 
 def completed(attempt: int, *names: str) -> Completed:
@@ -70,7 +59,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.job = new_job()
+        self.job = job_of_vocals()
         self.charged = 0
         self.completions = 0
 
@@ -181,7 +170,7 @@ def test_bar_15_no_event_in_any_order_is_an_illegal_transition() -> None:
 
 
 def running(**changes: Any) -> Job:
-    return replace(advance(new_job(), Claimed(worker="a"), now=1.0, policy=POLICY).job, **changes)
+    return replace(advance(job_of_vocals(), Claimed(worker="a"), now=1.0, policy=POLICY).job, **changes)
 
 
 def test_a_crash_is_tried_again_after_a_growing_wait_and_then_fails() -> None:
@@ -222,12 +211,12 @@ def test_a_report_for_another_job_changes_nothing() -> None:
 
 @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED])
 def test_what_is_over_cannot_be_canceled(state: JobState) -> None:
-    job = new_job(state=state)
+    job = job_of_vocals(state=state)
     assert advance(job, CancelAsked(), now=2.0, policy=POLICY) == Transition(job=job, accepted=False)
 
 
 def test_only_an_ended_job_expires_and_never_later_than_said() -> None:
-    waiting = new_job()
+    waiting = job_of_vocals()
     assert not advance(waiting, Expire(at=5.0), now=1.0, policy=POLICY).accepted
     ended = advance(replace(waiting, extras=Extras(keep_seconds=10.0)), CancelAsked(), now=1.0, policy=POLICY).job
     assert ended.expires_at == 11.0

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jobs import new_job
 from structlog.testing import capture_logs
 
-from stemwright_server.domain.job import Extras, Job, JobState
+from stemwright_server.domain.job import Extras, JobState
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.offer import Progress
 from stemwright_server.usecases import journal
 
-JOB = Job(
-    id="j",
-    track_id="t",
-    owner="o",
-    model="m",
-    variation="v",
-    params={},
-    outputs=(),
-    work_key="w",
-    created_at=0.0,
-    request_id="r",
-    state=JobState.RUNNING,
-    attempt=2,
-    extras=Extras(correlation_id="c"),
-)
+JOB = new_job(state=JobState.RUNNING, attempt=2, extras=Extras(correlation_id="c"))
 
 
 def said(*progress: Progress) -> list[dict[str, object]]:

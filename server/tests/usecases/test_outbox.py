@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, cast
 
 import pytest
+from jobs import new_job
 from service import until
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
@@ -28,18 +29,9 @@ from stemwright_server.usecases.parts import Limits, Parts
 from stemwright_server.usecases.postman import Postman
 
 URL = "https://a.example/hook"
-JOB = Job(
-    id="j",
-    track_id="t",
-    owner="o",
-    model="m",
-    variation="v",
-    params={},
-    outputs=(),
-    work_key="w",
+JOB = new_job(
     created_at=10.0,
     available_at=10.0,
-    request_id="r",
     extras=Extras(webhook=Webhook(url=URL, kind="split"), correlation_id="c"),
 )
 

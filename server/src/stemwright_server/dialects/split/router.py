@@ -140,9 +140,8 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
 
         def checked(body: bytes) -> Job:
             check_signature(body, request.headers, secrets=config.secrets, now=parts.clock())
-            if (
-                SplitCancelRequest.read(body).job_id != job_id
-            ):  # no path is signed: else one signature would do for all jobs
+            # No path is signed: one signature would do for all jobs.
+            if SplitCancelRequest.read(body).job_id != job_id:
                 raise InvalidRequest("jobId: the signed body names another job than the path.")
             return cancel(parts, CALLER, job_id)
 
