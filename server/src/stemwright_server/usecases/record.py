@@ -19,14 +19,12 @@ def record(parts: Parts, report: Report) -> ReportAnswer:
     event: Report = report
     if isinstance(report, Completed):
         event = _with_artifacts_there(parts, report)
+        _describe(parts, report)
     transition = apply(parts, report.job_id, event)
     if transition is None:
         return ReportAnswer(accepted=False, stop=True)
-    if isinstance(report, Completed) and transition.outcome is Outcome.COMPLETED:
+    if transition.outcome is Outcome.COMPLETED:
         track_id = transition.job.track_id
-        parts.repository.describe_track(
-            track_id, duration=report.duration, sample_rate=report.sample_rate, filename=report.filename
-        )
         with suppress(StorageFull, Unavailable):  # the job is done all the same; sweep writes it when it can
             write_metadata(parts, track_id)
     return ReportAnswer(accepted=transition.accepted, stop=not transition.accepted)
@@ -66,6 +64,15 @@ def _with_artifacts_there(parts: Parts, report: Completed) -> Completed | Failed
     return Failed(
         job_id=report.job_id, attempt=report.attempt, code="artifact_missing", message=message, retryable=True
     )
+
+
+def _describe(parts: Parts, report: Completed) -> None:
+    """What decoding told of the track: before the job counts as completed, for who sees that reads this next."""
+    job = parts.repository.job(report.job_id)
+    if job is not None and job.state is JobState.RUNNING and job.attempt == report.attempt:
+        parts.repository.describe_track(
+            job.track_id, duration=report.duration, sample_rate=report.sample_rate, filename=report.filename
+        )
 
 
 def _put_together(parts: Parts, job: Job, report: Completed) -> None:

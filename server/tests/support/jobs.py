@@ -1,0 +1,26 @@
+"""A job to begin with, for tests that care for little of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from stemwright_server.domain.job import Job
+
+_JOB = Job(
+    id="j",
+    track_id="t",
+    owner="o",
+    model="m",
+    variation="v",
+    params={},
+    outputs=(),
+    work_key="w",
+    created_at=0.0,
+    request_id="r",
+)
+
+
+def new_job(**changes: Any) -> Job:
+    """A queued one, with what is given instead."""
+    return replace(_JOB, **changes)
