@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.util
+import sys
+from pathlib import Path
 
 from stemwright.errors import DeviceError
 
@@ -12,13 +16,23 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def only_cpu() -> bool:
+    """Whether no GPU can be used here, as far as that can be told without importing torch: there is no driver for one."""
+    if not sys.platform.startswith("linux"):
+        return False
+    with contextlib.suppress(OSError):
+        ctypes.CDLL("libcuda.so.1")
+        return False
+    return not Path("/dev/kfd").exists()  # AMD's
+
+
 def choose_device(name: str) -> str:
     """The device of this name; ``auto`` is a GPU if there is one.
 
     Raises:
         DeviceError: there is no such device here.
     """
-    if name == "cpu" or (name == "auto" and not has_torch()):
+    if name == "cpu" or (name == "auto" and (not has_torch() or only_cpu())):
         return "cpu"
     if not has_torch():
         words = f"the device {name!r} needs torch: pip install torch, or choose cpu"

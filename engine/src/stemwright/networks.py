@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import Candidate, Decision, candidate, decide, instead_of_damaged
+from stemwright.backends.library import load_torch
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Way, best
 from stemwright.checkpoints import Member, ModelInfo, hub
 from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.hub import OnFetch
-from stemwright.device import choose_device, has_torch, low_precision
+from stemwright.device import choose_device, has_torch, low_precision, only_cpu
 from stemwright.errors import MissingExtraError
 from stemwright.models.bag import Bag
 from stemwright.models.network import Network
@@ -108,7 +109,7 @@ class Networks:
     def _candidate(self, index: int, member: Member) -> Candidate | None:
         if self._info.origin == "package":
             return None
-        file = self._file(index, member)  # hashed while torch, which knows the devices, is still being imported
+        file = self._file(index, member)  # hashed while torch, which may have to tell the device, is still being loaded
         return candidate(file, self._hashes[index]) if self.device == "cpu" else None
 
     def _decision(self, index: int, member: Member, found: Candidate | None, precision: Precision) -> Decision:
@@ -164,8 +165,12 @@ class Networks:
 
 @contextlib.contextmanager
 def _torch_meanwhile() -> Iterator[None]:
-    """Import torch beside what is done inside: that takes a second or two, in which a checkpoint is hashed and looked up."""
+    """Load torch beside what is done inside: that takes its time, in which a checkpoint is hashed and looked up.
+
+    Where only torch knows the devices it is imported; else what it shares with compiled networks is loaded, which do
+    without the rest.
+    """
     with ThreadPoolExecutor(1) as pool:
         if has_torch():
-            pool.submit(importlib.import_module, "torch")
+            pool.submit(load_torch) if only_cpu() else pool.submit(importlib.import_module, "torch")
         yield

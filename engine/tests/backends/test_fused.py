@@ -63,7 +63,7 @@ def test_a_fused_network_agrees_to_100_db_and_gives_the_same_bytes_twice() -> No
     fused.fuse(network, fused.KERNELS)
     kinds = [type(module).__name__ for module in network.modules()]
     assert (kinds.count("FusedDConv"), kinds.count("FusedAttention")) == (12, 4)
-    x, xt = compiled.example_inputs(plain)
+    x, xt = compiled.core_inputs(plain)
     expected, got, again = plain.core(x, xt), network.core(x, xt), network.core(x, xt)
     for wanted, made, repeated in zip(expected, got, again, strict=True):
         assert snr_db(wanted, made) > 100
@@ -88,7 +88,7 @@ def test_only_what_is_faster_here_is_put_in(
     kinds = {"FusedDConv": "dconv", "FusedAttention": "attention"}
     monkeypatch.setattr(fused, "_faster", lambda one, other, given: kinds[type(one).__name__] in names)
     network = own()
-    x, _ = compiled.example_inputs(network)
+    x, _ = compiled.core_inputs(network)
     assert fused.put_in(network, "c++", tmp_path, x=x) == names
     assert {kinds[name] for module in network.modules() if (name := type(module).__name__) in kinds} == set(names)
     assert (tmp_path / fused.LIBRARY).exists() == bool(names)
@@ -98,7 +98,7 @@ def test_a_compiler_that_fails_leaves_the_network_as_it_is(tmp_path: Path) -> No
     network = own()
     with pytest.raises(RuntimeError, match="the kernels cannot be compiled"):
         fused.build("false", tmp_path)
-    assert fused.put_in(network, "false", tmp_path, x=compiled.example_inputs(network)[0]) == ()
+    assert fused.put_in(network, "false", tmp_path, x=compiled.core_inputs(network)[0]) == ()
     assert not any(isinstance(module, fused.FusedDConv) for module in network.modules())
 
 

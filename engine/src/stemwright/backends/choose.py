@@ -8,13 +8,15 @@ from pathlib import Path
 
 from stemwright.backends import openvino
 from stemwright.backends.cache import Cache, key_of
+from stemwright.backends.core import CoreNetwork
+from stemwright.backends.library import CoreLibrary
 from stemwright.backends.machine import code_version, fingerprint, version_of
 from stemwright.backends.ways import PLAIN, Measurements, Way, best
 from stemwright.checkpoints.header import Header, read_header
 from stemwright.device import has_torch
 from stemwright.errors import MissingExtraError
 from stemwright.models.arguments import facts, supports
-from stemwright.models.network import Network
+from stemwright.models.network import Computation, Network
 from stemwright.options import Precision
 
 BACKENDS = ("auto", "eager", "compiled", "openvino")
@@ -47,11 +49,9 @@ class Candidate:
         if folder is None:
             return None
         known, nfft = facts(self.header.sources, self.header.kwargs), int(self.header.kwargs.get("nfft", 4096))
-        if way.backend == "openvino":
-            return openvino.OpenVinoNetwork(folder, known, nfft=nfft, precision=way.precision, notes=notes)
-        from stemwright.backends.compiled import CompiledNetwork
-
-        return CompiledNetwork(folder, known, nfft=nfft, precision=way.precision, notes=notes)
+        core = openvino.OpenVinoCore(folder, way.precision) if way.backend == "openvino" else CoreLibrary(folder)
+        computation = Computation(backend=way.backend, device="cpu", precision=way.precision)
+        return CoreNetwork(core, known, nfft=nfft, computation=computation, notes=notes)
 
 
 def candidate(file: Path, sha256: str) -> Candidate | None:

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stemwright.backends.library import KERNELS as LIBRARY
+from stemwright.backends.library import load_kernels
 from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.layers import DConv, EncoderLayer
 
-LIBRARY = "kernels.so"
 KERNELS = ("dconv", "attention")
 _HEAD = 64  # channels of a head that the attention kernel is written for
 _VECTOR = 16  # channels of a residual branch have to be a multiple of this
@@ -38,9 +39,10 @@ def build(compiler: str, folder: Path) -> None:
     """
     sources = resources.files("stemwright.backends") / "native"
     with resources.as_file(sources) as native:
-        files = [str(native / f"{name}.cpp") for name in KERNELS]
+        files = [str(native / f"{name}.cpp") for name in (*KERNELS, "shims")]
         # Without errno and traps the loops become vectors; sums keep their order, so results do not depend on luck.
         options = ["-std=c++17", "-O3", *_instructions(), "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
+        options.append(f"-I{Path(torch.__file__).parent / 'include'}")
         command = [compiler, *options, "-shared", "-fPIC", *files, "-o", str(folder / LIBRARY)]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -49,7 +51,7 @@ def build(compiler: str, folder: Path) -> None:
 
 def load(folder: Path) -> None:
     """Let `dconv` and `attention` use the kernels in this folder, for the rest of this process."""
-    library = ctypes.CDLL(str(folder / LIBRARY))
+    library = load_kernels(folder)
     for name in KERNELS:
         _loaded[name] = getattr(library, f"stemwright_{name}")
         _loaded[name].restype = None
@@ -111,7 +113,7 @@ class FusedDConv(nn.Module):
             assert isinstance(layer, nn.ModuleDict)
             names = ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias", "4.weight", "4.bias", "6.scale")
             learnt = [layer.get_parameter(name) for name in names]
-            x = torch.ops.stemwright.dconv(x, 2**index, learnt)
+            x = torch.ops.stemwright.dconv(x.contiguous(), 2**index, learnt)
         return x
 
 
@@ -136,7 +138,6 @@ class FusedAttention(nn.Module):
 
 def _dconv(x: Tensor, dilation: int, learnt: list[Tensor]) -> Tensor:
     """``x`` ``[batch, rows, time, channels]`` and what a layer of `DConv` has learnt, in its order."""
-    x, learnt = x.contiguous(), [each.contiguous() for each in learnt]
     made = torch.empty_like(x)
     batch, rows, frames, channels = x.shape
     sizes = (batch * rows, frames, channels, learnt[0].shape[0], dilation)
@@ -198,9 +199,21 @@ def _without_numbers(x: Tensor, *_rest: object) -> Tensor:
     return x.new_empty(x.shape)
 
 
-torch.library.define("stemwright::dconv", "(Tensor x, int dilation, Tensor[] learnt) -> Tensor")
-torch.library.define("stemwright::attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor")
+_AS_TRACED = (torch.Tag.needs_exact_strides,)
+torch.library.define("stemwright::dconv", "(Tensor x, int dilation, Tensor[] learnt) -> Tensor", tags=_AS_TRACED)
+torch.library.define("stemwright::attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor", tags=_AS_TRACED)
 torch.library.impl("stemwright::dconv", "CPU", _dconv)
 torch.library.impl("stemwright::attention", "CPU", _attention)
 for _name in KERNELS:
     torch.library.register_fake(f"stemwright::{_name}", _without_numbers)
+SHIMS = {
+    torch.ops.stemwright.dconv.default: [
+        "AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt, "
+        "int64_t count, AtenTensorHandle* made)"
+    ],
+    torch.ops.stemwright.attention.default: [
+        "AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value, "
+        "int64_t heads, AtenTensorHandle* made)"
+    ],
+}
+"""How compiled networks call the operators: the functions in `native/shims.cpp`."""

@@ -16,9 +16,11 @@ _CODE = (
     "models/layers.py",
     "backends/compiled.py",
     "backends/fused.py",
+    "backends/library.py",
     "backends/native/vectors.h",
     "backends/native/dconv.cpp",
     "backends/native/attention.cpp",
+    "backends/native/shims.cpp",
 )
 
 

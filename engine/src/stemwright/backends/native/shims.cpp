@@ -1,0 +1,79 @@
+// The kernels as a compiled network calls them: on torch's tensors, through the C interface that torch keeps stable for
+// such networks (torch/csrc/inductor/aoti_torch/c/shim.h), so that neither Python nor torch's operators stand between.
+
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+
+extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden,
+                                 long dilation, const float* squeeze, const float* squeeze_bias, const float* gain1,
+                                 const float* bias1, const float* widen, const float* widen_bias, const float* gain2,
+                                 const float* bias2, const float* scale);
+extern "C" void stemwright_attention(const float* q, const float* k, const float* v, float* out, long batch, long heads,
+                                     long queries, long keys, long query_stride, long key_stride);
+
+namespace {
+
+constexpr int64_t LEARNT = 9;  // tensors of one layer of a residual branch
+constexpr int64_t MOST = 4;    // dimensions
+
+struct View {
+    const float* data = nullptr;
+    int64_t *sizes = nullptr, *strides = nullptr;
+
+    explicit View(AtenTensorHandle tensor) {
+        void* found = nullptr;
+        aoti_torch_get_data_ptr(tensor, &found);
+        aoti_torch_get_sizes(tensor, &sizes);
+        aoti_torch_get_strides(tensor, &strides);
+        data = static_cast<const float*>(found);
+    }
+};
+
+bool whole(AtenTensorHandle tensor) {
+    bool contiguous = false;
+    return aoti_torch_is_contiguous(tensor, &contiguous) == AOTI_TORCH_SUCCESS && contiguous;
+}
+
+// Channels follow each other, and batch entries too; rows may lie apart, as parts of one tensor do.
+bool in_rows(const View& x) { return x.strides[2] == 1 && (x.sizes[0] == 1 || x.strides[0] == x.sizes[1] * x.strides[1]); }
+
+// A tensor of these sizes without gaps; null where there is no memory.
+float* empty(const int64_t* sizes, int64_t dims, AtenTensorHandle* made) {
+    int64_t strides[MOST];
+    int64_t stride = 1;
+    for (int64_t i = dims - 1; i >= 0; stride *= sizes[i--]) strides[i] = stride;
+    void* data = nullptr;
+    const AOTITorchError status = aoti_torch_empty_strided(dims, sizes, strides, aoti_torch_dtype_float32(),
+                                                           aoti_torch_device_type_cpu(), 0, made);
+    if (status == AOTI_TORCH_SUCCESS) aoti_torch_get_data_ptr(*made, &data);
+    return static_cast<float*>(data);
+}
+
+}  // namespace
+
+// `x` [batch, rows, time, channels]; `learnt` as in `fused.py`.
+extern "C" AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt,
+                                               int64_t count, AtenTensorHandle* made) {
+    const float* each[LEARNT];
+    if (count != LEARNT || !whole(x)) return AOTI_TORCH_FAILURE;
+    for (int64_t i = 0; i < LEARNT; ++i) {
+        if (!whole(learnt[i])) return AOTI_TORCH_FAILURE;
+        each[i] = View(learnt[i]).data;
+    }
+    const View in(x);
+    float* out = empty(in.sizes, 4, made);
+    if (out == nullptr) return AOTI_TORCH_FAILURE;
+    stemwright_dconv(in.data, out, in.sizes[0] * in.sizes[1], in.sizes[2], in.sizes[3], View(learnt[0]).sizes[0], dilation,
+                     each[0], each[1], each[2], each[3], each[4], each[5], each[6], each[7], each[8]);
+    return AOTI_TORCH_SUCCESS;
+}
+
+// Each of `q`, `k` and `v` is [batch, tokens, heads * 64].
+extern "C" AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value,
+                                                   int64_t heads, AtenTensorHandle* made) {
+    const View q(query), k(key), v(value);
+    if (!in_rows(q) || !in_rows(k) || !in_rows(v) || k.strides[1] != v.strides[1]) return AOTI_TORCH_FAILURE;
+    float* out = empty(q.sizes, 3, made);
+    if (out == nullptr) return AOTI_TORCH_FAILURE;
+    stemwright_attention(q.data, k.data, v.data, out, q.sizes[0], heads, q.sizes[1], k.sizes[1], q.strides[1], k.strides[1]);
+    return AOTI_TORCH_SUCCESS;
+}
