@@ -35,11 +35,14 @@ def test_importing_the_package_imports_neither_torch_nor_a_decoder() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_separator_whose_device_is_not_named_leaves_torch_for_the_hashing_of_its_checkpoint() -> None:
+def test_torch_is_asked_for_the_device_only_where_there_may_be_a_gpu() -> None:
     code = """if True:
     import sys, stemwright
-    separator = stemwright.Separator("pocket")
+    from stemwright import device
+    device.only_cpu = lambda: True
+    assert stemwright.Separator("pocket").device == "cpu"
     assert "torch" not in sys.modules
-    assert separator.device
+    device.only_cpu = lambda: False
+    assert stemwright.Separator("pocket").device
     assert "torch" in sys.modules"""
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,7 +18,6 @@ from stemwright.backends.library import load_torch
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Way, best
 from stemwright.checkpoints import Member, ModelInfo, hub
-from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.hub import OnFetch
 from stemwright.device import choose_device, has_torch, low_precision, only_cpu
 from stemwright.errors import MissingExtraError
@@ -157,7 +156,7 @@ class Networks:
         """The checkpoint on this machine, checked against its published hash."""
         file = hub.obtain(self._info, member, self._on_fetch)
         if index not in self._hashes:
-            actual = sha256_of(file)
+            actual = self._cache.hash_of(file, "sha256")
             hub.check(member, file, actual)
             self._hashes[index] = actual
         return file

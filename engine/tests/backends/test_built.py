@@ -33,6 +33,18 @@ def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(list(stems.values())))
 
 
+RUN_COMPILED = """
+import sys
+import numpy as np
+from stemwright import SeparationOptions, Separator, device
+device.only_cpu = lambda: True
+result = Separator("abc", models_path=sys.argv[1]).separate(np.load(sys.argv[2]), 44100, SeparationOptions(precision="exact"))
+assert result.report.backend == "compiled", result.report
+assert "torch" not in sys.modules, "importing it takes a second or two"
+np.save(sys.argv[3], np.stack(list(result.stems.values())))
+"""
+
+
 @pytest.mark.skipif(compiled.compiler() is None, reason="there is no C++ compiler here")
 def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -55,6 +67,10 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     assert "compiled fp32 was measured best" in second.report.notes[0]
     assert snr_db(as_tensor(first.stems), as_tensor(second.stems)) > 100
     assert not list(tmp_path.glob("aotinductor_*")), "a process that is killed would leave behind what was unpacked"
+    np.save(tmp_path / "mix.npy", mix)
+    words = [sys.executable, "-c", RUN_COMPILED, str(tmp_path), str(tmp_path / "mix.npy"), str(tmp_path / "stems.npy")]
+    subprocess.run(words, check=True)
+    assert np.array_equal(np.load(tmp_path / "stems.npy"), np.stack(list(second.stems.values())))
 
 
 def test_the_background_process_measures_at_the_lowest_priority(

@@ -3,6 +3,9 @@
 A folder is built aside, written to the disk and then renamed. It lists the hashes of its files, and one that does not
 match is removed and built again. A lock on a file keeps two processes from building the same; the operating system
 releases it when its owner dies, so there is no stale lock to find.
+
+Hashes are remembered: a file that the system says was not written to since is not read again, which would take a second
+at each start.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,7 @@ from stemwright.errors import OutputError
 _LISTING = "contents.json"
 _HASH = "blake2b"
 _WRITABLE_BY_OTHERS = 0o022
+_SETTLED = 2.0  # seconds: a change may follow another within one tick of the file system's clock, and look like it
 
 
 class Busy(Exception):
@@ -116,13 +121,29 @@ class Cache:
         folder = self.root / name
         try:
             hashes = json.loads((folder / _LISTING).read_text())
-            whole = all(hash_of(folder / file, _HASH) == expected for file, expected in hashes.items())
+            whole = all(self.hash_of(folder / file, _HASH) == expected for file, expected in hashes.items())
         except (OSError, ValueError, AttributeError):
             whole = False
         if whole and _only_ours(self.root, folder):
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         return None
+
+    def hash_of(self, file: Path, algorithm: str) -> str:
+        """The hash of a file in hex, taken again whenever its size, its times or its place on the disk have changed.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        name, stamp = f"hash-{key_of(algorithm, str(file.resolve()))}", _stamp(file)
+        known = self.note(name)
+        if isinstance(known, dict) and known.get("stamp") == stamp and _only_ours(self.root):
+            return str(known.get("hash"))
+        made = hash_of(file, algorithm)
+        if _stamp(file) == stamp and time.time() - max(stamp[-2:]) / 1e9 > _SETTLED:
+            with contextlib.suppress(OSError):
+                self.write_note(name, {"file": str(file), "stamp": stamp, "hash": made})
+        return made
 
     def note(self, name: str) -> Any:
         """A small JSON value that `write_note` wrote, or None."""
@@ -147,6 +168,11 @@ class Cache:
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+def _stamp(file: Path) -> list[int]:
+    found = file.stat()
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _only_ours(*folders: Path) -> bool:

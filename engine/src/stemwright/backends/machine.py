@@ -16,7 +16,6 @@ _CODE = (
     "models/layers.py",
     "backends/compiled.py",
     "backends/fused.py",
-    "backends/library.py",
     "backends/native/vectors.h",
     "backends/native/dconv.cpp",
     "backends/native/attention.cpp",

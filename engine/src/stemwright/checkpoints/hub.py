@@ -10,8 +10,6 @@ import hashlib
 import os
 import re
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +144,8 @@ def _delete(file: Path) -> None:
 
 
 def _from_legacy(_repository: str, signature: str, tell: OnFetch) -> Path:
+    import urllib.request  # takes a twentieth of a second, at every start
+
     url = manifest.LEGACY_ROOT + manifest.LEGACY[signature]
     target = _legacy_cache() / Path(manifest.LEGACY[signature]).name
     target.parent.mkdir(parents=True, exist_ok=True)
