@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import resource
 import sys
+import time
 from collections.abc import Iterator
 
 RATE = 44100
@@ -64,5 +67,34 @@ def first_segment(folder: str) -> None:
     separator.separate(mix, RATE, options, on_progress=lambda _: print("done", flush=True))
 
 
+def separate(folder: str, precision: str, device: str, mix_file: str, stems_file: str) -> None:
+    """Separate a mix each time that a line says ``go``, and print the seconds it took, and the processor's.
+
+    ``save`` writes the stems, and prints how they were computed.
+    """
+    from stemwright.allocator import keep_freed_memory
+
+    keep_freed_memory()  # as the command line and the workers do
+    import numpy as np
+
+    from stemwright import SeparationOptions, Separator
+
+    mix = np.load(mix_file)
+    options = SeparationOptions(precision=precision)  # type: ignore[arg-type]
+    separator = Separator("released", models_path=folder, device=device)
+    result = separator.separate(mix[:, : 8 * RATE], RATE, options)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        if line.strip() == "go":
+            began, before = time.perf_counter(), os.times()
+            result = separator.separate(mix, RATE, options)
+            took, after = time.perf_counter() - began, os.times()
+            print(json.dumps([took, sum(after[:4]) - sum(before[:4])]), flush=True)
+        else:
+            np.save(stems_file, np.stack(list(result.stems.values())))
+            print(json.dumps(f"{result.report.backend} {result.report.precision}"), flush=True)
+
+
 if __name__ == "__main__":
-    {"peak_of_stream": peak_of_stream, "first_segment": first_segment}[sys.argv[1]](sys.argv[2])
+    called = {"peak_of_stream": peak_of_stream, "first_segment": first_segment, "separate": separate}
+    called[sys.argv[1]](*sys.argv[2:])

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from timing import Figure, NotMeasuredError, Ours, here, ratios_of
 
 if TYPE_CHECKING:
     import torch
@@ -23,25 +23,9 @@ CHECKPOINTS = Path(tempfile.gettempdir()) / "stemwright-bench"
 CORE_FLOP = 309.6e9  # of one segment: convolutions 123.0, linear layers 101.5, attention 85.1 GFLOP
 ROUNDS = 3
 _WHOLE = 60.0  # of audio: from here on nothing is shortened
-LONGEST = 100.0  # seconds that the rounds of one row may take: the first one is always made
 JOB_SECONDS = 180.0  # of audio in a whole job
 _WARM_SECONDS = 8.0  # of audio that both separate before they are timed: a little more than a segment
 _MORE_MINUTES = 5  # of audio that goes from file to files: an hour would take longer than all other rows
-
-
-class NotMeasuredError(Exception):
-    """This machine cannot show it; the message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """What a row gave."""
-
-    value: float
-    note: str  # how it came about, as far as a reader has to know
-    processor: float | None = (
-        None  # the same in processor seconds: what is left to say on a machine that others work on
-    )
 
 
 def fast(seconds: float) -> Figure:
@@ -125,7 +109,9 @@ def one_stem(_seconds: float) -> Figure:
     one = SeparationOptions(stems=("vocals",), precision="exact")
     every = SeparationOptions(precision="exact")
     separator.load(every)
-    ratios = _ratios(lambda: separator.separate(mix, 44100, one), lambda: separator.separate(mix, 44100, every), 2)
+    ratios = ratios_of(
+        here(lambda: separator.separate(mix, 44100, one)), here(lambda: separator.separate(mix, 44100, every)), 2
+    )
     return ratios.figure("9 s of audio, plain torch, networks loaded before")
 
 
@@ -136,7 +122,7 @@ def whole_job(seconds: float) -> Figure:
     from stemwright import OutputOptions, SeparationOptions
     from stemwright.audio import open_writer
 
-    separator, _ = _separator("exact")
+    separator = _separator("exact")
     seconds = JOB_SECONDS if seconds >= _WHOLE else seconds
     mix, options = music(seconds).numpy(), SeparationOptions(precision="exact")
     with tempfile.TemporaryDirectory() as folder:
@@ -147,13 +133,13 @@ def whole_job(seconds: float) -> Figure:
         song = Path(folder) / "song.wav"
         job = lambda: separator.separate_file(song, folder, options, output)  # noqa: E731
         separator.separate(mix[:, : 44100 * 3], 44100, options)
-        ratios = _ratios(job, lambda: separator.separate(mix, 44100, options), 1)
+        ratios = ratios_of(here(job), here(lambda: separator.separate(mix, 44100, options)), 1)
     return ratios.figure(f"{seconds:g} s of audio, mp3 preset 5")
 
 
 def start(_seconds: float) -> Figure:
     """From the start of a process to the end of its first segment, with everything in the cache."""
-    _separator("exact")
+    _built("cpu")
     took = [_first_segment() for _ in range(3)]
     return Figure(
         value=statistics.median(took), note="median of three processes; one segment of the model is part of it"
@@ -174,8 +160,10 @@ def v3(_seconds: float) -> Figure:
     few = mix[:, : int(44100 * _WARM_SECONDS)]
     apply_model(network, few[None], shifts=0)
     separator.separate(few.numpy(), 44100, options)
-    ratios = _ratios(
-        lambda: apply_model(network, mix[None], shifts=0), lambda: separator.separate(mix.numpy(), 44100, options), 2
+    ratios = ratios_of(
+        here(lambda: apply_model(network, mix[None], shifts=0)),
+        here(lambda: separator.separate(mix.numpy(), 44100, options)),
+        2,
     )
     return ratios.figure("20 s of audio in segments of 10 s")
 
@@ -198,7 +186,7 @@ def gpu_song(_seconds: float) -> Figure:
 
     if not torch.cuda.is_available():
         raise NotMeasuredError("there is no GPU here")
-    separator, _ = _separator("fast", "cuda")
+    separator = _separator("fast", "cuda")
     mix, options = music(JOB_SECONDS).numpy(), SeparationOptions(precision="fast")
     separator.separate(mix, 44100, options)
     took = []
@@ -211,40 +199,36 @@ def gpu_song(_seconds: float) -> Figure:
 
 
 def _against_peer(seconds: float, precision: Any, *, least_db: float, device: str = "cpu") -> Figure:
-    """Median of the peer's time over ours, measured in turns in one process."""
+    """Median of the peer's time over ours, measured in turns, each in a process that is set up as its command line's is."""
+    import numpy as np
     import torch
     from demucs.apply import apply_model
     from sounds import htdemucs, music
 
-    from stemwright import SeparationOptions
-
-    separator, _ = _separator(precision, device)
+    _built(device)
     peer, mix = htdemucs(), music(seconds)
-    options = SeparationOptions(precision=precision)
     reference = mix.mean(0)
     scaled = (mix - reference.mean()) / (reference.std() + 1e-8)
-    made: dict[str, Any] = {}
-
-    def ours() -> None:
-        made["ours"] = separator.separate(mix.numpy(), 44100, options)
+    made = [torch.empty(0)]
 
     def theirs() -> None:
-        out = apply_model(peer, scaled[None], shifts=0, device=device)[0]
-        made["peer"] = out * (reference.std() + 1e-8) + reference.mean()
+        made[0] = (
+            apply_model(peer, scaled[None], shifts=0, device=device)[0] * (reference.std() + 1e-8) + reference.mean()
+        )
 
-    few = int(44100 * _WARM_SECONDS)
-    separator.separate(mix.numpy()[:, :few], 44100, options)
-    apply_model(peer, scaled[None, :, :few], shifts=0, device=device)
-    ratios = _ratios(theirs, ours, ROUNDS)
-    got = torch.stack([torch.from_numpy(stem) for stem in made["ours"].stems.values()])
-    agreement = _snr_db(made["peer"], got)
+    apply_model(peer, scaled[None, :, : int(44100 * _WARM_SECONDS)], shifts=0, device=device)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Ours(mix.numpy(), CHECKPOINTS, precision, device, Path(folder)) as ours,
+    ):
+        ratios = ratios_of(here(theirs), ours, ROUNDS)
+        stems, how = ours.result()
+        agreement = _snr_db(made[0], torch.from_numpy(np.load(stems)))
     if agreement < least_db:
         raise NotMeasuredError(
             f"the stems agree with the peer's to {agreement:.1f} dB only: {least_db:g} are asked for"
         )
-    report = made["ours"].report
-    note = f"{report.backend} {report.precision}, agreement {agreement:.1f} dB, {seconds:g} s of audio"
-    return ratios.figure(note)
+    return ratios.figure(f"{how}, agreement {agreement:.1f} dB, {seconds:g} s of audio")
 
 
 def _limited(seconds: float, isa: str, *, has: str, more: str) -> Figure:
@@ -260,7 +244,10 @@ def _limited(seconds: float, isa: str, *, has: str, more: str) -> Figure:
 def _core_rate(dtype: torch.dtype, precision: Any) -> Figure:
     import torch
 
-    separator, _ = _separator(precision)
+    from stemwright.allocator import keep_freed_memory
+
+    keep_freed_memory()  # as the command line and the workers do
+    separator = _separator(precision)
     network = separator._networks.bag(precision).network(0)
     mix = torch.randn(1, 2, 343980).numpy()
     a, b = torch.randn(2048, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
@@ -279,53 +266,25 @@ def _core_rate(dtype: torch.dtype, precision: Any) -> Figure:
     return Figure(value=statistics.median(ratios), note=note)
 
 
-def _separator(precision: Any, device: str = "cpu") -> tuple[Separator, Path]:
+def _separator(precision: Any, device: str = "cpu") -> Separator:
     """Our separator of the released configuration, every backend built and measured before."""
+    from stemwright import SeparationOptions, Separator
+
+    _built(device)
+    separator = Separator("released", models_path=CHECKPOINTS, device=device)
+    separator.load(SeparationOptions(precision=precision))
+    return separator
+
+
+def _built(device: str) -> None:
+    """A checkpoint of the released configuration, and every backend for it."""
     from sounds import htdemucs, save
 
-    from stemwright import SeparationOptions, Separator
     from stemwright.backends.warm import warm
 
     file = save(htdemucs(), CHECKPOINTS, "released")
     if os.environ.get("STEMWRIGHT_BACKEND") != "eager" and device == "cpu":
         warm(file, say=lambda line: print(f"    {line}", file=sys.stderr, flush=True))
-    separator = Separator("released", models_path=CHECKPOINTS, device=device)
-    separator.load(SeparationOptions(precision=precision))
-    return separator, file
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Ratios:
-    """Medians over some rounds."""
-
-    clock: float
-    processor: float
-    rounds: int
-
-    def figure(self, note: str) -> Figure:
-        how = "one round" if self.rounds == 1 else f"median of {self.rounds} rounds"
-        return Figure(value=self.clock, note=f"{note}, {how}", processor=self.processor)
-
-
-def _ratios(first: Callable[[], object], second: Callable[[], object], rounds: int) -> _Ratios:
-    """Time of the first over that of the second, in turns; as many rounds as there is time for."""
-    clock: list[float] = []
-    processor: list[float] = []
-    started = time.perf_counter()
-    while len(clock) < rounds:
-        if clock and (time.perf_counter() - started) * (1 + 1 / len(clock)) > LONGEST:
-            break
-        seconds = []
-        worked = []
-        for call in (first, second):
-            began, before = time.perf_counter(), os.times()
-            call()
-            after = os.times()
-            seconds.append(time.perf_counter() - began)
-            worked.append(sum(after[:4]) - sum(before[:4]))
-        clock.append(seconds[0] / seconds[1])
-        processor.append(worked[0] / worked[1])
-    return _Ratios(clock=statistics.median(clock), processor=statistics.median(processor), rounds=len(clock))
 
 
 def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:

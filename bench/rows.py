@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import measures
-from measures import Figure
+from timing import Figure
 
 
 @dataclass(frozen=True, kw_only=True)

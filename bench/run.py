@@ -19,10 +19,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from measures import NotMeasuredError
 from picture import draw
 from rows import ROWS, Row
 from table import markdown, quoted_in
+from timing import NotMeasuredError
 
 from stemwright.backends.machine import cpu_flags
 
