@@ -8,20 +8,22 @@ import pytest
 import torch
 from small import snr_db, tiny_htdemucs
 
-from stemwright.backends import compiled, fused
+from stemwright.backends import compiled, fused, winograd
 from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import DConv
+from stemwright.models.layers import DConv, Rewrite
 
 COMPILER = compiled.compiler()
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler here")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture(scope="module", autouse=True, params=["", "AVX2"], ids=["native", "avx2"])
+def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert COMPILER is not None
     folder = tmp_path_factory.mktemp("kernels")
-    fused.build(COMPILER, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONEDNN_MAX_CPU_ISA", request.param)
+        fused.build(COMPILER, folder)
     fused.load(folder)
 
 
@@ -58,11 +60,39 @@ def test_attention_agrees_to_100_db_however_many_tokens(queries: int, keys: int,
     assert snr_db(exact(x.double()), attention(x)) > 100
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [
+        ((1, 4, 12, 384), (3, 3)),
+        ((2, 13, 29, 48), (3, 3)),  # batches and tiles that end early
+        ((1, 3, 2, 32), (3, 3)),  # less than a tile
+        ((1, 1, 1, 16), (3, 3)),
+        ((1, 1, 1344, 96), (3,)),
+        ((2, 3, 7, 16), (3,)),
+    ],
+)
+def test_the_decoders_gate_agrees_to_110_db_at_every_size(shape: tuple[int, ...], kernel: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    plain = Rewrite(2 * shape[-1], shape[-1], *kernel, bias=2 * shape[-1]).requires_grad_(False)
+    plain.bias += torch.randn_like(plain.bias)
+    x, skip = torch.randn(shape), torch.randn(shape)
+    got = fused.FusedRewrite(plain)(x, skip)
+    assert snr_db(plain.double()(x.double(), skip.double()), got) > 110
+
+
+def test_a_gate_that_the_kernel_is_not_written_for_is_told() -> None:
+    assert winograd.fits(torch.empty(96, 48, 3, 3))
+    assert winograd.fits(torch.empty(96, 48, 3))
+    assert not winograd.fits(torch.empty(80, 40, 3))
+    assert not winograd.fits(torch.empty(96, 48, 1, 1))
+    assert not winograd.fits(torch.empty(96, 48, 5, 5))
+
+
 def test_a_fused_network_agrees_to_100_db_and_gives_the_same_bytes_twice() -> None:
     plain, network = own(), own()
     fused.fuse(network, fused.KERNELS)
     kinds = [type(module).__name__ for module in network.modules()]
-    assert (kinds.count("FusedDConv"), kinds.count("FusedAttention")) == (12, 4)
+    assert [kinds.count(f"Fused{name}") for name in ("DConv", "Attention", "Rewrite")] == [12, 4, 6]
     x, xt = compiled.core_inputs(plain)
     expected, got, again = plain.core(x, xt), network.core(x, xt), network.core(x, xt)
     for wanted, made, repeated in zip(expected, got, again, strict=True):
@@ -76,16 +106,17 @@ def test_layers_that_the_kernels_are_not_written_for_stay_as_they_are() -> None:
     fused.fuse(network, fused.KERNELS)
     kinds = [type(module).__name__ for module in network.modules()]
     assert "FusedAttention" not in kinds
+    assert isinstance(network.decoder[-1].rewrite, Rewrite)
     assert isinstance(network.encoder[0].dconv, DConv)
 
 
-@pytest.mark.parametrize("names", [(), ("dconv",), ("attention",), ("dconv", "attention")])
+@pytest.mark.parametrize("names", [(), *((name,) for name in fused.KERNELS), fused.KERNELS])
 def test_only_what_is_faster_here_is_put_in(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fused, "build", lambda _compiler, folder: (folder / fused.LIBRARY).touch())
     monkeypatch.setattr(fused, "load", lambda folder: None)
-    kinds = {"FusedDConv": "dconv", "FusedAttention": "attention"}
+    kinds = {"FusedDConv": "dconv", "FusedAttention": "attention", "FusedRewrite": "rewrite"}
     monkeypatch.setattr(fused, "_faster", lambda one, other, given: kinds[type(one).__name__] in names)
     network = own()
     x, _ = compiled.core_inputs(network)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stemwright.backends import fused
+from stemwright.backends import fused, operators
 from stemwright.backends.eager import DTYPES
 from stemwright.backends.library import CORE
 from stemwright.models.htdemucs import HTDemucs
@@ -73,7 +73,11 @@ def build(network: HTDemucs, precision: str, folder: Path) -> None:
         package = torch._inductor.aoti_compile_and_package(
             exported,
             package_path=str(scratch / "core.pt2"),
-            inductor_configs={"freezing": True, "aot_inductor.custom_ops_to_c_shims": fused.SHIMS, **_vector_length()},
+            inductor_configs={
+                "freezing": True,
+                "aot_inductor.custom_ops_to_c_shims": operators.SHIMS,
+                **_vector_length(),
+            },
         )
         _unpack(Path(package), folder)
 

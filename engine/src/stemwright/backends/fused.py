@@ -1,34 +1,31 @@
-"""Kernels of our own for what torch does slowest in float32 on a CPU: the residual branches, and attention.
+"""Kernels of our own for what torch does slowest in float32 on a CPU: residual branches, attention, the decoder's gates.
 
-Two small C++ files in `native/`, compiled for this machine where there is a compiler, and called as operators of torch,
-so that a compiled network can hold them. Which of them are used is measured.
+Three small C++ files in `native/`, compiled for this machine where there is a compiler, and called as `operators` of
+torch. Which of them are used is measured.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import time
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stemwright.backends import winograd
 from stemwright.backends.library import KERNELS as LIBRARY
-from stemwright.backends.library import load_kernels
+from stemwright.backends.operators import KERNELS, load
 from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import DConv, EncoderLayer
+from stemwright.models.layers import DConv, EncoderLayer, Rewrite
 
-KERNELS = ("dconv", "attention")
 _HEAD = 64  # channels of a head that the attention kernel is written for
-_VECTOR = 16  # channels of a residual branch have to be a multiple of this
+_VECTOR = 16  # channels of a residual branch or a gate have to be a multiple of this
 _ROUNDS = 5
-_loaded: dict[str, Any] = {}
 
 
 def build(compiler: str, folder: Path) -> None:
@@ -49,14 +46,6 @@ def build(compiler: str, folder: Path) -> None:
         raise RuntimeError(f"the kernels cannot be compiled: {done.stderr.strip()[-160:]}")
 
 
-def load(folder: Path) -> None:
-    """Let `dconv` and `attention` use the kernels in this folder, for the rest of this process."""
-    library = load_kernels(folder)
-    for name in KERNELS:
-        _loaded[name] = getattr(library, f"stemwright_{name}")
-        _loaded[name].restype = None
-
-
 def fuse(network: HTDemucs, kernels: tuple[str, ...]) -> None:
     """Put the kernels of these names into a network, wherever they can compute what stands there."""
     for parent in list(network.modules()):
@@ -65,6 +54,8 @@ def fuse(network: HTDemucs, kernels: tuple[str, ...]) -> None:
                 setattr(parent, name, FusedDConv(child))
             if isinstance(child, Attention) and "attention" in kernels and _head_of(child) == _HEAD:
                 setattr(parent, name, FusedAttention(child))
+            if isinstance(child, Rewrite) and "rewrite" in kernels and winograd.fits(child.weight):
+                setattr(parent, name, FusedRewrite(child))
 
 
 def put_in(network: HTDemucs, compiler: str, folder: Path, *, x: Tensor) -> tuple[str, ...]:
@@ -87,17 +78,21 @@ def put_in(network: HTDemucs, compiler: str, folder: Path, *, x: Tensor) -> tupl
 
 def that_pay(network: HTDemucs, x: Tensor) -> tuple[str, ...]:
     """The kernels that are faster here than torch's own operations, each tried on one layer. For ``x`` see `put_in`."""
-    trials: dict[str, tuple[nn.Module, nn.Module, Tensor]] = {}
+    trials: dict[str, tuple[nn.Module, nn.Module, tuple[Tensor, ...]]] = {}
     outer, attention = network.encoder[0], network.crosstransformer.layers[0].self_attn  # type: ignore[index]
+    gate = network.decoder[-1].rewrite  # type: ignore[index,union-attr]
     assert isinstance(outer, EncoderLayer)
     assert isinstance(attention, Attention)
+    assert isinstance(gate, Rewrite)
+    outermost = torch.randn(1, x.shape[1] // outer.stride, x.shape[2], outer.conv.weight.shape[0])
     if outer.dconv is not None and _fits(outer.dconv):
-        rows, channels = x.shape[1] // outer.stride, outer.conv.weight.shape[0]
-        trials["dconv"] = (outer.dconv, FusedDConv(outer.dconv), torch.randn(1, rows, x.shape[2], channels))
+        trials["dconv"] = (outer.dconv, FusedDConv(outer.dconv), (outermost,))
     if _head_of(attention) == _HEAD:
         rows = x.shape[1] // outer.stride ** len(network.encoder)  # type: ignore[arg-type]
         tokens = torch.randn(1, rows * x.shape[2], attention.out_proj.in_features)
-        trials["attention"] = (attention, FusedAttention(attention), tokens)
+        trials["attention"] = (attention, FusedAttention(attention), (tokens,))
+    if winograd.fits(gate.weight):
+        trials["rewrite"] = (gate, FusedRewrite(gate), (outermost, outermost))
     return tuple(name for name, (plain, fused, given) in trials.items() if _faster(fused, plain, given))
 
 
@@ -136,34 +131,17 @@ class FusedAttention(nn.Module):
         return self.out_proj(torch.ops.stemwright.attention(q, k, v, self.heads))  # type: ignore[no-any-return]
 
 
-def _dconv(x: Tensor, dilation: int, learnt: list[Tensor]) -> Tensor:
-    """``x`` ``[batch, rows, time, channels]`` and what a layer of `DConv` has learnt, in its order."""
-    made = torch.empty_like(x)
-    batch, rows, frames, channels = x.shape
-    sizes = (batch * rows, frames, channels, learnt[0].shape[0], dilation)
-    _loaded["dconv"](*_pointers(x, made), *map(ctypes.c_long, sizes), *_pointers(*learnt))
-    return made
+class FusedRewrite(nn.Module):
+    """`Rewrite` through the kernel, which wants its weight prepared."""
 
+    def __init__(self, plain: Rewrite) -> None:
+        super().__init__()
+        self.bias = plain.bias
+        self.register_buffer("at_points", winograd.packed(plain.weight))
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """``[batch, tokens, heads * 64]`` each; rows may lie apart, as parts of one tensor do."""
-    q, (k, v) = _in_rows(q), (_in_rows(k), _in_rows(v))
-    if k.stride() != v.stride():
-        k, v = k.contiguous(), v.contiguous()
-    made = q.new_empty(q.shape)
-    sizes = (q.shape[0], heads, q.shape[1], k.shape[1], q.stride(1), k.stride(1))
-    _loaded["attention"](*_pointers(q, k, v, made), *map(ctypes.c_long, sizes))
-    return made
-
-
-def _in_rows(x: Tensor) -> Tensor:
-    """As it is if channels follow each other and batch entries too."""
-    whole = x.stride(2) == 1 and (x.shape[0] == 1 or x.stride(0) == x.shape[1] * x.stride(1))
-    return x if whole else x.contiguous()
-
-
-def _pointers(*tensors: Tensor) -> list[ctypes.c_void_p]:
-    return [ctypes.c_void_p(each.data_ptr()) for each in tensors]
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """See `Rewrite`."""
+        return torch.ops.stemwright.rewrite(x.contiguous(), skip.contiguous(), self.at_points, self.bias)  # type: ignore[no-any-return]
 
 
 def _fits(branch: DConv) -> bool:
@@ -182,38 +160,13 @@ def _instructions() -> list[str]:
     return ["-mavx2", "-mfma"] if "avx2" in limits.split() else ["-march=native"]
 
 
-def _faster(one: nn.Module, other: nn.Module, given: Tensor) -> bool:
+def _faster(one: nn.Module, other: nn.Module, given: tuple[Tensor, ...]) -> bool:
     """Whether the best round of the one is shorter than that of the other; they take turns."""
     best = [float("inf"), float("inf")]
     with torch.inference_mode():
         for _ in range(_ROUNDS):
             for index, module in enumerate((one, other)):
                 began = time.perf_counter()
-                module(given)
+                module(*given)
                 best[index] = min(best[index], time.perf_counter() - began)
     return best[0] < best[1]
-
-
-def _without_numbers(x: Tensor, *_rest: object) -> Tensor:
-    """What both operators give, as far as the compiler has to know: as large as their first argument."""
-    return x.new_empty(x.shape)
-
-
-_AS_TRACED = (torch.Tag.needs_exact_strides,)
-torch.library.define("stemwright::dconv", "(Tensor x, int dilation, Tensor[] learnt) -> Tensor", tags=_AS_TRACED)
-torch.library.define("stemwright::attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor", tags=_AS_TRACED)
-torch.library.impl("stemwright::dconv", "CPU", _dconv)
-torch.library.impl("stemwright::attention", "CPU", _attention)
-for _name in KERNELS:
-    torch.library.register_fake(f"stemwright::{_name}", _without_numbers)
-SHIMS = {
-    torch.ops.stemwright.dconv.default: [
-        "AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt, "
-        "int64_t count, AtenTensorHandle* made)"
-    ],
-    torch.ops.stemwright.attention.default: [
-        "AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value, "
-        "int64_t heads, AtenTensorHandle* made)"
-    ],
-}
-"""How compiled networks call the operators: the functions in `native/shims.cpp`."""

@@ -16,9 +16,12 @@ _CODE = (
     "models/layers.py",
     "backends/compiled.py",
     "backends/fused.py",
+    "backends/operators.py",
+    "backends/winograd.py",
     "backends/native/vectors.h",
     "backends/native/dconv.cpp",
     "backends/native/attention.cpp",
+    "backends/native/rewrite.cpp",
     "backends/native/shims.cpp",
 )
 

@@ -145,6 +145,15 @@ class EncoderLayer(nn.Module):
         return F.glu(self.rewrite.pointwise(y), dim=-1)
 
 
+class Rewrite(Conv):
+    """The gate of `DecoderLayer`: sees its neighbours in time, and in frequency where the kernel is planar."""
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Both ``[B, rows, time, channels]``, to the same."""
+        _, _, rows, frames = self.planar().shape
+        return F.glu(self.conv(x + skip, padding=(rows // 2, frames // 2)), dim=-1)
+
+
 class DecoderLayer(nn.Module):
     """Gate with context, residual branch, transposed convolution: the mirror of `EncoderLayer`."""
 
@@ -161,17 +170,16 @@ class DecoderLayer(nn.Module):
         dconv: dict[str, float] | None,
     ) -> None:
         super().__init__()
-        self.spectral, self.kernel, self.stride, self.context, self.last = spectral, kernel, stride, context, last
+        self.spectral, self.kernel, self.stride, self.last = spectral, kernel, stride, last
         tail = (kernel, 1) if spectral else (kernel,)
         around = (1 + 2 * context,) * (2 if spectral else 1)
-        self.rewrite = Conv(2 * channels, channels, *around, bias=2 * channels)
+        self.rewrite = Rewrite(2 * channels, channels, *around, bias=2 * channels)
         self.conv_tr = Conv(channels, outputs, *tail, bias=outputs)
         self.dconv = DConv(channels, **dconv) if dconv is not None else None  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
         """``skip``: the encoder's output at this depth; ``length``: the time samples that the encoder layer saw."""
-        rows = self.context if self.spectral else 0
-        y = F.glu(self.rewrite.conv(x + skip, padding=(rows, self.context)), dim=-1)
+        y = self.rewrite(x, skip)
         if self.dconv is not None:
             y = self.dconv(y)
         pad = self.kernel // 4

@@ -9,6 +9,8 @@ extern "C" void stemwright_dconv(const float* x, float* out, long groups, long t
                                  const float* bias2, const float* scale);
 extern "C" void stemwright_attention(const float* q, const float* k, const float* v, float* out, long batch, long heads,
                                      long queries, long keys, long query_stride, long key_stride);
+extern "C" void stemwright_rewrite(const float* x, const float* skip, float* out, long batch, long rows, long frames, long channels,
+                                   long points, const float* weights, const float* bias);
 
 namespace {
 
@@ -75,5 +77,17 @@ extern "C" AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenT
     float* out = empty(q.sizes, 3, made);
     if (out == nullptr) return AOTI_TORCH_FAILURE;
     stemwright_attention(q.data, k.data, v.data, out, q.sizes[0], heads, q.sizes[1], k.sizes[1], q.strides[1], k.strides[1]);
+    return AOTI_TORCH_SUCCESS;
+}
+
+// `x` and `skip` [batch, rows, time, channels]; `at_points` as in `winograd.py`.
+extern "C" AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle at_points,
+                                                 AtenTensorHandle bias, AtenTensorHandle* made) {
+    if (!whole(x) || !whole(skip) || !whole(at_points) || !whole(bias)) return AOTI_TORCH_FAILURE;
+    const View in(x), weights(at_points);
+    float* out = empty(in.sizes, 4, made);
+    if (out == nullptr) return AOTI_TORCH_FAILURE;
+    stemwright_rewrite(in.data, View(skip).data, out, in.sizes[0], in.sizes[1], in.sizes[2], in.sizes[3], weights.sizes[0],
+                       weights.data, View(bias).data);
     return AOTI_TORCH_SUCCESS;
 }

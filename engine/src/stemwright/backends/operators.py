@@ -1,0 +1,94 @@
+"""Our own kernels as operators of torch, so that a compiled network can hold them."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stemwright.backends.library import load_kernels
+
+KERNELS = ("dconv", "attention", "rewrite")
+_loaded: dict[str, Any] = {}
+
+
+def load(folder: Path) -> None:
+    """Let the operators use the kernels in this folder, for the rest of this process."""
+    library = load_kernels(folder)
+    for name in KERNELS:
+        _loaded[name] = getattr(library, f"stemwright_{name}")
+        _loaded[name].restype = None
+
+
+def _dconv(x: Tensor, dilation: int, learnt: list[Tensor]) -> Tensor:
+    """``x`` ``[batch, rows, time, channels]`` and what a layer of `DConv` has learnt, in its order."""
+    made = torch.empty_like(x)
+    batch, rows, frames, channels = x.shape
+    sizes = (batch * rows, frames, channels, learnt[0].shape[0], dilation)
+    _loaded["dconv"](*_pointers(x, made), *map(ctypes.c_long, sizes), *_pointers(*learnt))
+    return made
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """``[batch, tokens, heads * 64]`` each; rows may lie apart, as parts of one tensor do."""
+    q, (k, v) = _in_rows(q), (_in_rows(k), _in_rows(v))
+    if k.stride() != v.stride():
+        k, v = k.contiguous(), v.contiguous()
+    made = q.new_empty(q.shape)
+    sizes = (q.shape[0], heads, q.shape[1], k.shape[1], q.stride(1), k.stride(1))
+    _loaded["attention"](*_pointers(q, k, v, made), *map(ctypes.c_long, sizes))
+    return made
+
+
+def _rewrite(x: Tensor, skip: Tensor, at_points: Tensor, bias: Tensor) -> Tensor:
+    """``[batch, rows, time, channels]`` both; the weight as `winograd.packed` makes it."""
+    made = torch.empty_like(x)
+    sizes = (*x.shape, at_points.shape[0])
+    _loaded["rewrite"](*_pointers(x, skip, made), *map(ctypes.c_long, sizes), *_pointers(at_points, bias))
+    return made
+
+
+def _in_rows(x: Tensor) -> Tensor:
+    """As it is if channels follow each other and batch entries too."""
+    whole = x.stride(2) == 1 and (x.shape[0] == 1 or x.stride(0) == x.shape[1] * x.stride(1))
+    return x if whole else x.contiguous()
+
+
+def _pointers(*tensors: Tensor) -> list[ctypes.c_void_p]:
+    return [ctypes.c_void_p(each.data_ptr()) for each in tensors]
+
+
+def _without_numbers(x: Tensor, *_rest: object) -> Tensor:
+    """What the operators give, as far as the compiler has to know: as large as their first argument."""
+    return x.new_empty(x.shape)
+
+
+_AS_TRACED = (torch.Tag.needs_exact_strides,)
+torch.library.define("stemwright::dconv", "(Tensor x, int dilation, Tensor[] learnt) -> Tensor", tags=_AS_TRACED)
+torch.library.define("stemwright::attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor", tags=_AS_TRACED)
+torch.library.define(
+    "stemwright::rewrite", "(Tensor x, Tensor skip, Tensor at_points, Tensor bias) -> Tensor", tags=_AS_TRACED
+)
+torch.library.impl("stemwright::dconv", "CPU", _dconv)
+torch.library.impl("stemwright::attention", "CPU", _attention)
+torch.library.impl("stemwright::rewrite", "CPU", _rewrite)
+for _name in KERNELS:
+    torch.library.register_fake(f"stemwright::{_name}", _without_numbers)
+SHIMS = {
+    torch.ops.stemwright.dconv.default: [
+        "AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt, "
+        "int64_t count, AtenTensorHandle* made)"
+    ],
+    torch.ops.stemwright.attention.default: [
+        "AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value, "
+        "int64_t heads, AtenTensorHandle* made)"
+    ],
+    torch.ops.stemwright.rewrite.default: [
+        "AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle at_points, "
+        "AtenTensorHandle bias, AtenTensorHandle* made)"
+    ],
+}
+"""How compiled networks call the operators: the functions in `native/shims.cpp`."""
