@@ -41,7 +41,7 @@ inline void strip_product(const float* a, const float* b, float* out) {
 }
 
 // Scores of one query against one tile become weights; what was summed so far is scaled to the new maximum.
-inline void weigh(float* scores, float* sums, float& highest, float& weight, long keys) {
+inline void weigh(float* scores, float* sums, float& highest, vec& weight, long keys) {
     for (long k = keys; k < KEYS; ++k) scores[k] = -INFINITY;
     vec top = load(scores);
     for (long k = WIDTH; k < KEYS; k += WIDTH) top = larger(top, load(scores + k));
@@ -52,13 +52,11 @@ inline void weigh(float* scores, float* sums, float& highest, float& weight, lon
         weight *= fade;
         highest = now;
     }
-    vec added{};
     for (long k = 0; k < KEYS; k += WIDTH) {
         const vec p = exp2v(load(scores + k) - highest);
         store(scores + k, p);
-        added += p;
+        weight += p;
     }
-    weight += total(added);
 }
 
 struct Head {
@@ -69,7 +67,8 @@ struct Head {
 
 void attend(const Head& head, const float* queries, long query_stride, float* out, long out_stride, long count) {
     alignas(64) float q[QUERIES * HEAD] = {}, sums[QUERIES * HEAD] = {}, scores[QUERIES * KEYS];
-    float highest[QUERIES], weights[QUERIES] = {};
+    float highest[QUERIES];
+    vec weights[QUERIES] = {};  // each the sum of its floats
     for (long r = 0; r < QUERIES; ++r) highest[r] = -INFINITY;
     for (long r = 0; r < count; ++r) std::memcpy(q + r * HEAD, queries + r * query_stride, HEAD * sizeof(float));
     for (long first = 0; first < head.count; first += KEYS) {
@@ -79,9 +78,10 @@ void attend(const Head& head, const float* queries, long query_stride, float* ou
         for (long r = 0; r < count; ++r) weigh(scores + r * KEYS, sums + r * HEAD, highest[r], weights[r], valid);
         for (long r = 0; r < count; r += STRIP) strip_product<true>(scores + r * KEYS, values, sums + r * HEAD);
     }
-    for (long r = 0; r < count; ++r)
-        for (long d = 0; d < HEAD; d += WIDTH)
-            store(out + r * out_stride + d, load(sums + r * HEAD + d) / weights[r]);
+    for (long r = 0; r < count; ++r) {
+        const float share = 1 / total(weights[r]);
+        for (long d = 0; d < HEAD; d += WIDTH) store(out + r * out_stride + d, load(sums + r * HEAD + d) * share);
+    }
 }
 
 }  // namespace
