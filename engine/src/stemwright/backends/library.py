@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import math
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -32,7 +33,8 @@ def load_torch() -> ctypes.CDLL:
     found = importlib.util.find_spec("torch")
     if found is None or not found.submodule_search_locations:
         raise OSError("torch is not installed")
-    return ctypes.CDLL(f"{found.submodule_search_locations[0]}/lib/libtorch_cpu.so", mode=ctypes.RTLD_GLOBAL)
+    suffix = "dylib" if sys.platform == "darwin" else "so"
+    return ctypes.CDLL(f"{found.submodule_search_locations[0]}/lib/libtorch_cpu.{suffix}", mode=ctypes.RTLD_GLOBAL)
 
 
 def load_kernels(folder: Path) -> ctypes.CDLL:
@@ -42,7 +44,7 @@ def load_kernels(folder: Path) -> ctypes.CDLL:
 
 
 class CoreLibrary:
-    """What was compiled, ready to be called. Calls from several threads take turns."""
+    """What was compiled, ready to be called. Calls from several threads take turns. Its weights go when it does."""
 
     def __init__(self, folder: Path) -> None:
         """
@@ -61,6 +63,7 @@ class CoreLibrary:
             ),
             "set up",
         )
+        weakref.finalize(self, self._core.AOTInductorModelContainerDelete, self._container).atexit = False
         self._lock = threading.Lock()
 
     def __call__(self, *inputs: Samples) -> tuple[Samples, Samples]:
