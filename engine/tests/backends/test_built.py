@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from packed import save_safetensors
 from small import music, snr_db, tiny_htdemucs
 
 from stemwright import SeparationOptions, Separator
-from stemwright.backends import compiled, fused, openvino, warm
+from stemwright.backends import compiled, fused, library, openvino, warm
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import candidate
 from stemwright.backends.eager import EagerNetwork
@@ -31,6 +34,21 @@ COMPILED = Way(backend="compiled", precision="fp32")
 
 def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(list(stems.values())))
+
+
+def finalizers_of(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> list[weakref.finalize]:
+    """What was to be done when the thing that is made here goes, which it does at once."""
+    found: list[weakref.finalize] = []
+
+    def kept(*words: Any) -> weakref.finalize:
+        found.append(real(*words))
+        return found[-1]
+
+    real = weakref.finalize
+    with monkeypatch.context() as patch:
+        patch.setattr(library.weakref, "finalize", kept)
+        make()
+    return found
 
 
 RUN_COMPILED = """
@@ -71,6 +89,9 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     words = [sys.executable, "-c", RUN_COMPILED, str(tmp_path), str(tmp_path / "mix.npy"), str(tmp_path / "stems.npy")]
     subprocess.run(words, check=True)
     assert np.array_equal(np.load(tmp_path / "stems.npy"), np.stack(list(second.stems.values())))
+    (folder,) = Cache().root.glob("compiled-*/")
+    finalizers = finalizers_of(lambda: library.CoreLibrary(folder), monkeypatch)
+    assert [each.alive for each in finalizers] == [False], "its weights stay when a worker changes models"
 
 
 def test_the_background_process_measures_at_the_lowest_priority(
