@@ -8,7 +8,7 @@ import pytest
 import torch
 from small import snr_db, tiny_htdemucs
 
-from stemwright.backends import compiled, fused, winograd
+from stemwright.backends import compiled, fused, operators, winograd
 from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.layers import DConv, Rewrite
@@ -90,7 +90,7 @@ def test_a_gate_that_the_kernel_is_not_written_for_is_told() -> None:
 
 def test_a_fused_network_agrees_to_100_db_and_gives_the_same_bytes_twice() -> None:
     plain, network = own(), own()
-    fused.fuse(network, fused.KERNELS)
+    fused.fuse(network, operators.KERNELS)
     kinds = [type(module).__name__ for module in network.modules()]
     assert [kinds.count(f"Fused{name}") for name in ("DConv", "Attention", "Rewrite")] == [12, 4, 6]
     x, xt = compiled.core_inputs(plain)
@@ -103,14 +103,14 @@ def test_a_fused_network_agrees_to_100_db_and_gives_the_same_bytes_twice() -> No
 def test_layers_that_the_kernels_are_not_written_for_stay_as_they_are() -> None:
     peer = tiny_htdemucs(depth=3)  # 8 channels, heads of 8
     network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
-    fused.fuse(network, fused.KERNELS)
+    fused.fuse(network, operators.KERNELS)
     kinds = [type(module).__name__ for module in network.modules()]
     assert "FusedAttention" not in kinds
     assert isinstance(network.decoder[-1].rewrite, Rewrite)
     assert isinstance(network.encoder[0].dconv, DConv)
 
 
-@pytest.mark.parametrize("names", [(), *((name,) for name in fused.KERNELS), fused.KERNELS])
+@pytest.mark.parametrize("names", [(), *((name,) for name in operators.KERNELS), operators.KERNELS])
 def test_only_what_is_faster_here_is_put_in(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stemwright.backends import fused, operators
+from stemwright.backends import amx, fused, operators
 from stemwright.backends.eager import DTYPES
 from stemwright.backends.library import CORE
 from stemwright.models.htdemucs import HTDemucs
@@ -61,10 +61,10 @@ def segment_inputs(network: HTDemucs) -> tuple[Tensor, Tensor]:
 
 
 def build(network: HTDemucs, precision: str, folder: Path) -> None:
-    """Compile the core of a network, in float32 on the CPU, into ``folder``, with the kernels of `fused` that are faster here."""
+    """Compile the core of a network for the CPU into ``folder``, with the kernels of `fused` that are faster here."""
     core = CoreModule(copy.deepcopy(network))
     lower(core.network, DTYPES[precision])
-    if precision == "fp32" and (found := compiler()) is not None:
+    if (precision == "fp32" or amx.here()) and (found := compiler()) is not None:
         fused.put_in(core.network, found, folder, x=core_inputs(network)[0])
     inputs = segment_inputs(network)
     with torch.no_grad(), _scratch() as scratch:

@@ -1,7 +1,7 @@
-"""Kernels of our own for what torch does slowest in float32 on a CPU: residual branches, attention, the decoder's gates.
+"""Kernels of our own for what torch does slowest on a CPU: residual branches, attention, the decoder's gates.
 
-Three small C++ files in `native/`, compiled for this machine where there is a compiler, and called as `operators` of
-torch. Which of them are used is measured.
+Small C++ files in `native/`, compiled for this machine where there is a compiler, and called as `operators` of torch:
+in float32, and in bfloat16 for processors with AMX (`amx`). Which of them are used is measured.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from stemwright.backends import winograd
 from stemwright.backends.library import KERNELS as LIBRARY
-from stemwright.backends.operators import KERNELS, load
+from stemwright.backends.operators import load, loaded
 from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.layers import DConv, EncoderLayer, Rewrite
@@ -36,7 +36,7 @@ def build(compiler: str, folder: Path) -> None:
     """
     sources = resources.files("stemwright.backends") / "native"
     with resources.as_file(sources) as native:
-        files = [str(native / f"{name}.cpp") for name in (*KERNELS, "shims")]
+        files = sorted(str(file) for file in native.glob("*.cpp"))
         # Without errno and traps the loops become vectors; sums keep their order, so results do not depend on luck.
         options = ["-std=c++17", "-O3", *_instructions(), "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
         options.append(f"-I{Path(torch.__file__).parent / 'include'}")
@@ -84,14 +84,15 @@ def that_pay(network: HTDemucs, x: Tensor) -> tuple[str, ...]:
     assert isinstance(outer, EncoderLayer)
     assert isinstance(attention, Attention)
     assert isinstance(gate, Rewrite)
-    outermost = torch.randn(1, x.shape[1] // outer.stride, x.shape[2], outer.conv.weight.shape[0])
-    if outer.dconv is not None and _fits(outer.dconv):
+    dtype = gate.weight.dtype
+    outermost = torch.randn(1, x.shape[1] // outer.stride, x.shape[2], outer.conv.weight.shape[0]).to(dtype)
+    if "dconv" in loaded(dtype) and outer.dconv is not None and _fits(outer.dconv):
         trials["dconv"] = (outer.dconv, FusedDConv(outer.dconv), (outermost,))
-    if _head_of(attention) == _HEAD:
+    if "attention" in loaded(dtype) and _head_of(attention) == _HEAD:
         rows = x.shape[1] // outer.stride ** len(network.encoder)  # type: ignore[arg-type]
         tokens = torch.randn(1, rows * x.shape[2], attention.out_proj.in_features)
         trials["attention"] = (attention, FusedAttention(attention), (tokens,))
-    if winograd.fits(gate.weight):
+    if "rewrite" in loaded(dtype) and winograd.fits(gate.weight):
         trials["rewrite"] = (gate, FusedRewrite(gate), (outermost, outermost))
     return tuple(name for name, (plain, fused, given) in trials.items() if _faster(fused, plain, given))
 
@@ -123,10 +124,12 @@ class FusedAttention(nn.Module):
     def forward(self, query: Tensor, memory: Tensor | None = None) -> Tensor:
         """See `Attention`."""
         dim = query.shape[-1]
+        query = query.to(self.in_proj_weight.dtype)
         if memory is None:
             q, k, v = F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         else:
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
+            memory = memory.to(self.in_proj_weight.dtype)
             k, v = F.linear(memory, self.in_proj_weight[dim:], self.in_proj_bias[dim:]).chunk(2, dim=-1)
         return self.out_proj(torch.ops.stemwright.attention(q, k, v, self.heads))  # type: ignore[no-any-return]
 

@@ -12,23 +12,40 @@ from torch import Tensor
 from stemwright.backends.library import load_kernels
 
 KERNELS = ("dconv", "attention", "rewrite")
-_loaded: dict[str, Any] = {}
+_SUFFIXES = {torch.float32: "", torch.bfloat16: "_bf16"}
+_loaded: dict[tuple[str, torch.dtype], Any] = {}
 
 
 def load(folder: Path) -> None:
     """Let the operators use the kernels in this folder, for the rest of this process."""
     library = load_kernels(folder)
-    for name in KERNELS:
-        _loaded[name] = getattr(library, f"stemwright_{name}")
-        _loaded[name].restype = None
+    _loaded.clear()
+    for dtype, suffix in _SUFFIXES.items():
+        if suffix and not _tiles_allowed(library):
+            continue
+        for name in KERNELS:
+            if (kernel := getattr(library, f"stemwright_{name}{suffix}", None)) is not None:
+                kernel.restype = None
+                _loaded[name, dtype] = kernel
+
+
+def loaded(dtype: torch.dtype) -> frozenset[str]:
+    """The kernels that there are for numbers of this type."""
+    return frozenset(name for name, known in _loaded if known == dtype)
+
+
+def _tiles_allowed(library: ctypes.CDLL) -> bool:
+    """Whether kernels for 16 bits were compiled, and the operating system lets this process use what they need."""
+    allowed = getattr(library, "stemwright_tiles_allowed", None)
+    return allowed is not None and bool(allowed())
 
 
 def _dconv(x: Tensor, dilation: int, learnt: list[Tensor]) -> Tensor:
-    """``x`` ``[batch, rows, time, channels]`` and what a layer of `DConv` has learnt, in its order."""
+    """``x`` ``[batch, rows, time, channels]`` and what a layer of `DConv` has learnt, in its order; see `amx` for bfloat16."""
     made = torch.empty_like(x)
     batch, rows, frames, channels = x.shape
-    sizes = (batch * rows, frames, channels, learnt[0].shape[0], dilation)
-    _loaded["dconv"](*_pointers(x, made), *map(ctypes.c_long, sizes), *_pointers(*learnt))
+    sizes = (batch * rows, frames, channels, learnt[2].shape[0], dilation)
+    _loaded["dconv", x.dtype](*_pointers(x, made), *map(ctypes.c_long, sizes), *_pointers(*learnt))
     return made
 
 
@@ -39,15 +56,15 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         k, v = k.contiguous(), v.contiguous()
     made = q.new_empty(q.shape)
     sizes = (q.shape[0], heads, q.shape[1], k.shape[1], q.stride(1), k.stride(1))
-    _loaded["attention"](*_pointers(q, k, v, made), *map(ctypes.c_long, sizes))
+    _loaded["attention", q.dtype](*_pointers(q, k, v, made), *map(ctypes.c_long, sizes))
     return made
 
 
 def _rewrite(x: Tensor, skip: Tensor, at_points: Tensor, bias: Tensor) -> Tensor:
-    """``[batch, rows, time, channels]`` both; the weight as `winograd.packed` makes it."""
+    """``[batch, rows, time, channels]`` both; the weight as `winograd.packed` makes it, or `amx.packed`."""
     made = torch.empty_like(x)
     sizes = (*x.shape, at_points.shape[0])
-    _loaded["rewrite"](*_pointers(x, skip, made), *map(ctypes.c_long, sizes), *_pointers(at_points, bias))
+    _loaded["rewrite", x.dtype](*_pointers(x, skip, made), *map(ctypes.c_long, sizes), *_pointers(at_points, bias))
     return made
 
 

@@ -3,6 +3,8 @@
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
+#include "amx.h"
+
 extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden,
                                  long dilation, const float* squeeze, const float* squeeze_bias, const float* gain1,
                                  const float* bias1, const float* widen, const float* widen_bias, const float* gain2,
@@ -12,13 +14,21 @@ extern "C" void stemwright_attention(const float* q, const float* k, const float
 extern "C" void stemwright_rewrite(const float* x, const float* skip, float* out, long batch, long rows, long frames, long channels,
                                    long points, const float* weights, const float* bias);
 
+// The same in 16 bits, where the compiler knows AMX.
+#ifdef STEMWRIGHT_AMX
+extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf16* v, bf16* out, long batch, long heads,
+                                          long queries, long keys, long query_stride, long key_stride);
+extern "C" int stemwright_tiles_allowed() { return tiles_allowed(); }
+#endif
+
 namespace {
 
 constexpr int64_t LEARNT = 9;  // tensors of one layer of a residual branch
 constexpr int64_t MOST = 4;    // dimensions
 
+template <typename Number>
 struct View {
-    const float* data = nullptr;
+    const Number* data = nullptr;
     int64_t *sizes = nullptr, *strides = nullptr;
 
     explicit View(AtenTensorHandle tensor) {
@@ -26,7 +36,7 @@ struct View {
         aoti_torch_get_data_ptr(tensor, &found);
         aoti_torch_get_sizes(tensor, &sizes);
         aoti_torch_get_strides(tensor, &strides);
-        data = static_cast<const float*>(found);
+        data = static_cast<const Number*>(found);
     }
 };
 
@@ -35,19 +45,39 @@ bool whole(AtenTensorHandle tensor) {
     return aoti_torch_is_contiguous(tensor, &contiguous) == AOTI_TORCH_SUCCESS && contiguous;
 }
 
+bool in_16_bits(AtenTensorHandle tensor) {
+    int32_t type = -1;
+    return aoti_torch_get_dtype(tensor, &type) == AOTI_TORCH_SUCCESS && type == aoti_torch_dtype_bfloat16();
+}
+
 // Channels follow each other, and batch entries too; rows may lie apart, as parts of one tensor do.
-bool in_rows(const View& x) { return x.strides[2] == 1 && (x.sizes[0] == 1 || x.strides[0] == x.sizes[1] * x.strides[1]); }
+template <typename Number>
+bool in_rows(const View<Number>& x) {
+    return x.strides[2] == 1 && (x.sizes[0] == 1 || x.strides[0] == x.sizes[1] * x.strides[1]);
+}
 
 // A tensor of these sizes without gaps; null where there is no memory.
-float* empty(const int64_t* sizes, int64_t dims, AtenTensorHandle* made) {
+template <typename Number>
+Number* empty(const int64_t* sizes, int64_t dims, AtenTensorHandle* made) {
     int64_t strides[MOST];
     int64_t stride = 1;
     for (int64_t i = dims - 1; i >= 0; stride *= sizes[i--]) strides[i] = stride;
     void* data = nullptr;
-    const AOTITorchError status = aoti_torch_empty_strided(dims, sizes, strides, aoti_torch_dtype_float32(),
-                                                           aoti_torch_device_type_cpu(), 0, made);
+    const int32_t type = sizeof(Number) == sizeof(float) ? aoti_torch_dtype_float32() : aoti_torch_dtype_bfloat16();
+    const AOTITorchError status = aoti_torch_empty_strided(dims, sizes, strides, type, aoti_torch_device_type_cpu(), 0, made);
     if (status == AOTI_TORCH_SUCCESS) aoti_torch_get_data_ptr(*made, &data);
-    return static_cast<float*>(data);
+    return static_cast<Number*>(data);
+}
+
+template <typename Number, typename Kernel>
+AOTITorchError attention(Kernel* kernel, AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value, int64_t heads,
+                         AtenTensorHandle* made) {
+    const View<Number> q(query), k(key), v(value);
+    if (!in_rows(q) || !in_rows(k) || !in_rows(v) || k.strides[1] != v.strides[1]) return AOTI_TORCH_FAILURE;
+    Number* out = empty<Number>(q.sizes, 3, made);
+    if (out == nullptr) return AOTI_TORCH_FAILURE;
+    kernel(q.data, k.data, v.data, out, q.sizes[0], heads, q.sizes[1], k.sizes[1], q.strides[1], k.strides[1]);
+    return AOTI_TORCH_SUCCESS;
 }
 
 }  // namespace
@@ -59,12 +89,12 @@ extern "C" AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilat
     if (count != LEARNT || !whole(x)) return AOTI_TORCH_FAILURE;
     for (int64_t i = 0; i < LEARNT; ++i) {
         if (!whole(learnt[i])) return AOTI_TORCH_FAILURE;
-        each[i] = View(learnt[i]).data;
+        each[i] = View<float>(learnt[i]).data;
     }
-    const View in(x);
-    float* out = empty(in.sizes, 4, made);
+    const View<float> in(x);
+    float* out = empty<float>(in.sizes, 4, made);
     if (out == nullptr) return AOTI_TORCH_FAILURE;
-    stemwright_dconv(in.data, out, in.sizes[0] * in.sizes[1], in.sizes[2], in.sizes[3], View(learnt[0]).sizes[0], dilation,
+    stemwright_dconv(in.data, out, in.sizes[0] * in.sizes[1], in.sizes[2], in.sizes[3], View<float>(learnt[0]).sizes[0], dilation,
                      each[0], each[1], each[2], each[3], each[4], each[5], each[6], each[7], each[8]);
     return AOTI_TORCH_SUCCESS;
 }
@@ -72,22 +102,21 @@ extern "C" AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilat
 // Each of `q`, `k` and `v` is [batch, tokens, heads * 64].
 extern "C" AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value,
                                                    int64_t heads, AtenTensorHandle* made) {
-    const View q(query), k(key), v(value);
-    if (!in_rows(q) || !in_rows(k) || !in_rows(v) || k.strides[1] != v.strides[1]) return AOTI_TORCH_FAILURE;
-    float* out = empty(q.sizes, 3, made);
-    if (out == nullptr) return AOTI_TORCH_FAILURE;
-    stemwright_attention(q.data, k.data, v.data, out, q.sizes[0], heads, q.sizes[1], k.sizes[1], q.strides[1], k.strides[1]);
-    return AOTI_TORCH_SUCCESS;
+    if (!in_16_bits(query)) return attention<float>(stemwright_attention, query, key, value, heads, made);
+#ifdef STEMWRIGHT_AMX
+    if (tiles_allowed()) return attention<bf16>(stemwright_attention_bf16, query, key, value, heads, made);
+#endif
+    return AOTI_TORCH_FAILURE;
 }
 
 // `x` and `skip` [batch, rows, time, channels]; `at_points` as in `winograd.py`.
 extern "C" AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle at_points,
                                                  AtenTensorHandle bias, AtenTensorHandle* made) {
     if (!whole(x) || !whole(skip) || !whole(at_points) || !whole(bias)) return AOTI_TORCH_FAILURE;
-    const View in(x), weights(at_points);
-    float* out = empty(in.sizes, 4, made);
+    const View<float> in(x), weights(at_points);
+    float* out = empty<float>(in.sizes, 4, made);
     if (out == nullptr) return AOTI_TORCH_FAILURE;
-    stemwright_rewrite(in.data, View(skip).data, out, in.sizes[0], in.sizes[1], in.sizes[2], in.sizes[3], weights.sizes[0],
-                       weights.data, View(bias).data);
+    stemwright_rewrite(in.data, View<float>(skip).data, out, in.sizes[0], in.sizes[1], in.sizes[2], in.sizes[3], weights.sizes[0],
+                       weights.data, View<float>(bias).data);
     return AOTI_TORCH_SUCCESS;
 }

@@ -1,0 +1,120 @@
+// Tiles of Intel's AMX, and bfloat16, the upper half of a float32: what the kernels for 16 bits are made of.
+//
+// A tile register holds 16 rows of 64 bytes, and here each of the eight always does. A product adds to a tile of 16 by 16
+// floats a tile of 16 rows by 32 numbers times one of 32 rows by 16 columns, whose rows lie in pairs: [16 pairs][16 columns][2].
+// What a tensor does not have is filled up with zeros. Where the compiler does not know AMX, nothing of this is there.
+#pragma once
+
+#if defined(__AMX_BF16__) && defined(__AVX512BW__) && defined(__linux__)
+#define STEMWRIGHT_AMX
+
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+#include "vectors.h"
+
+typedef uint16_t bf16;
+
+constexpr long TILE_ROWS = 16;                        // of the left factor, and of what is made
+constexpr long TILE_COLUMNS = 16;                     // of the right factor, and of what is made
+constexpr long TILE_DEPTH = 32;                       // numbers that one product adds up
+constexpr long TILE_SIZE = TILE_ROWS * TILE_DEPTH;    // numbers in 16 bits
+constexpr long TILE_LINE = TILE_DEPTH * sizeof(bf16);  // bytes of a row
+
+// Linux saves tiles only for processes that asked; false where it does not give leave.
+inline bool tiles_allowed() {
+    constexpr long ask = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM and XFEATURE_XTILEDATA of asm/prctl.h
+    static const bool allowed = syscall(SYS_arch_prctl, ask, tile_data) == 0;
+    return allowed;
+}
+
+struct TileShapes {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t bytes[16] = {TILE_LINE, TILE_LINE, TILE_LINE, TILE_LINE, TILE_LINE, TILE_LINE, TILE_LINE, TILE_LINE};
+    uint8_t rows[16] = {TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS, TILE_ROWS};
+};
+static_assert(sizeof(TileShapes) == 64, "as the processor reads it");
+
+// The calling thread's tiles, from here on and until this goes: released, they need not be saved when threads change.
+// Instructions are written out, since some compilers' own functions do not say that memory is read.
+struct Tiles {
+    Tiles() {
+        alignas(64) static constexpr TileShapes shapes{};
+        tiles_allowed();
+        asm volatile("ldtilecfg %0" ::"m"(shapes));
+    }
+    ~Tiles() { asm volatile("tilerelease"); }
+    Tiles(const Tiles&) = delete;
+    Tiles& operator=(const Tiles&) = delete;
+};
+
+template <int TILE>
+inline void tile_zero() {
+    asm volatile("tilezero %%tmm%c0" ::"i"(TILE));
+}
+
+// Rows lie `stride` bytes apart.
+template <int TILE>
+inline void tile_load(const void* from, long stride = TILE_LINE) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(TILE) : "memory");
+}
+
+template <int TILE>
+inline void tile_store(void* to, long stride = TILE_LINE) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(TILE) : "memory");
+}
+
+// SUMS += LEFT @ RIGHT.
+template <int SUMS, int LEFT, int RIGHT>
+inline void tile_product() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(SUMS), "i"(LEFT), "i"(RIGHT));
+}
+
+typedef uint16_t halves __attribute__((vector_size(2 * WIDTH)));
+typedef uint32_t words __attribute__((vector_size(4 * WIDTH)));
+
+inline vec widened(const bf16* from) {
+    halves read;
+    std::memcpy(&read, from, sizeof read);
+    return (vec)(__builtin_convertvector(read, words) << 16);
+}
+
+// Each number to the nearest, or to the even one of two.
+inline void narrow(bf16* to, vec v) {
+#ifdef __AVX512BF16__
+    const halves made = (halves)_mm512_cvtneps_pbh((__m512)v);
+#else
+    const words bits = (words)v;
+    const halves made = __builtin_convertvector((bits + (bits >> 16 & 1) + 0x7fff) >> 16, halves);
+#endif
+    std::memcpy(to, &made, sizeof made);
+}
+
+// Two vectors, one behind the other.
+inline void narrow(bf16* to, vec one, vec other) {
+#ifdef __AVX512BF16__
+    const __m512bh made = _mm512_cvtne2ps_pbh((__m512)other, (__m512)one);
+    std::memcpy(to, &made, sizeof made);
+#else
+    narrow(to, one);
+    narrow(to + WIDTH, other);
+#endif
+}
+
+// 2^x to 1e-4, a twentieth of what 16 bits round, for x up to 126; what is below 2^-126 becomes (nearly) nothing.
+inline vec short_exp2(vec x) {
+    x = larger(x, all(-126.0f));
+    const vec to_integer = all(12582912.0f);  // as in exp2v
+    const vec shifted = x + to_integer;
+    const vec f = x - (shifted - to_integer);
+    vec p = all(0.05517167f);  // the cubic with the least relative error on [-0.5, 0.5]
+    p = p * f + 0.24261112f;
+    p = p * f + 0.69326099f;
+    p = p * f + 0.99992807f;
+    return (vec)((ivec)p + ((ivec)shifted << 23));  // of the shifted number only the integer is left
+}
+
+#endif

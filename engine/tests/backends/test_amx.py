@@ -1,0 +1,63 @@
+"""The kernels for AMX, in a process that has it: as this machine does, or by an emulator."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiles
+
+from stemwright.backends import amx, compiled
+
+COMPILER = compiled.compiler()
+needs_amx = pytest.mark.skipif(
+    (why := tiles.reason_not_to_try(COMPILER)) is not None, reason=why or "kernels for AMX can be tried here"
+)
+CASES = Path(__file__).with_name("amx_cases.py")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    assert COMPILER is not None
+    return tiles.environment(COMPILER, tmp_path_factory.mktemp("emulator"))
+
+
+@needs_amx
+def test_the_kernels_agree_as_closely_as_torch_does(environment: dict[str, str]) -> None:
+    words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "-p", "no:faulthandler", str(CASES)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_amx
+def test_the_emulator_lets_other_illegal_instructions_kill(environment: dict[str, str]) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 4)"], env=environment)
+    assert ended.returncode == -signal.SIGILL
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, True),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX"}, True),
+        ({"ONEDNN_MAX_CPU_ISA": "all"}, True),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, False),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, False),
+        ({"ATEN_CPU_CAPABILITY": "avx2"}, False),
+    ],
+)
+def test_what_keeps_onednn_from_amx_keeps_our_kernels_from_it(
+    limits: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+    flags = {"amx_tile", "amx_bf16", "avx512f", "avx512bw"}
+    monkeypatch.setattr(amx, "cpu_flags", lambda: frozenset(flags))
+    assert amx.here() is (expected and sys.platform == "linux")
+    monkeypatch.setattr(amx, "cpu_flags", lambda: frozenset(flags - {"amx_bf16"}))
+    assert not amx.here()

@@ -1,0 +1,32 @@
+"""Lets tests of kernels for AMX run on processors without it, by the emulator in `amx/`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from stemwright.backends.machine import cpu_flags
+
+OPTIONS = ["-march=native", "-mamx-tile", "-mamx-bf16"]
+_EMULATOR = Path(__file__).parent / "amx" / "emulator.cpp"
+
+
+def reason_not_to_try(compiler: str | None) -> str | None:
+    """Why kernels for AMX cannot be tried here, not even by the emulator; None if they can."""
+    if compiler is None:
+        return "there is no C++ compiler here"
+    if not {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= cpu_flags():
+        return "this processor has no AVX-512, which the kernels for AMX use beside it"
+    known = subprocess.run([compiler, *OPTIONS, "-E", "-x", "c++", os.devnull], capture_output=True)
+    return None if known.returncode == 0 else "this compiler does not know AMX"
+
+
+def environment(compiler: str, folder: Path) -> dict[str, str]:
+    """The variables of a process that has AMX: ours where the processor has it, else with the emulator, made in ``folder``."""
+    if {"amx_tile", "amx_bf16"} <= cpu_flags():
+        return dict(os.environ)
+    library = folder / "emulator.so"
+    options = ["-std=c++17", "-O3", "-march=native", "-shared", "-fPIC"]
+    subprocess.run([compiler, *options, str(_EMULATOR), "-o", str(library), "-ldl"], check=True)
+    return {**os.environ, "LD_PRELOAD": str(library)}
