@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stemwright.backends import compiled, fused, operators
 from stemwright.models.crosstransformer import Attention
-from stemwright.models.layers import lower
+from stemwright.models.layers import Rewrite, lower
 
 BF16 = torch.bfloat16
 
@@ -26,7 +26,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
         patch.setattr(fused, "_instructions", lambda: tiles.OPTIONS)
         fused.build(compiler, folder)
     fused.load(folder)
-    assert operators.loaded(BF16) == {"attention"}
+    assert operators.loaded(BF16) == {"attention", "rewrite"}
 
 
 def agree(plain: nn.Module, fused_as: type[nn.Module], *given: Tensor) -> None:
@@ -51,6 +51,25 @@ def test_attention_to_itself_takes_scores_that_grow_from_block_to_block() -> Non
     torch.manual_seed(0)
     plain = Attention(64, 1).requires_grad_(False)
     agree(plain, fused.FusedAttention, torch.linspace(0.01, 60, 400)[None, :, None] * torch.randn(1, 1, 64))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [
+        ((1, 4, 12, 384), (3, 3)),
+        ((2, 13, 29, 48), (3, 3)),  # batches, and blocks that end early
+        ((1, 17, 336, 48), (3, 3)),
+        ((1, 3, 2, 32), (3, 3)),  # less than a tile
+        ((1, 1, 1, 16), (3, 3)),
+        ((1, 1, 1344, 96), (3,)),
+        ((2, 3, 7, 16), (3,)),
+    ],
+)
+def test_the_decoders_gate_at_every_size(shape: tuple[int, ...], kernel: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    plain = Rewrite(2 * shape[-1], shape[-1], *kernel, bias=2 * shape[-1]).requires_grad_(False)
+    plain.bias += torch.randn_like(plain.bias)
+    agree(plain, fused.FusedRewrite, torch.randn(shape), torch.randn(shape))
 
 
 def test_two_threads_compute_at_once() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -31,3 +32,14 @@ def tiles(matrix: Tensor) -> Tensor:
     depth, columns = matrix.shape
     filled = F.pad(matrix, (0, -columns % _COLUMNS, 0, -depth % _DEPTH))
     return filled.view(-1, _DEPTH // 2, 2, filled.shape[1] // _COLUMNS, _COLUMNS).permute(0, 3, 1, 4, 2).contiguous()
+
+
+def packed(weight: Tensor) -> Tensor:
+    """A gate's kernel ``[2 * channels, channels, 3]`` or ``[.., 3, 3]`` in the order in which `native/amx_rewrite.cpp` reads it.
+
+    Returns ``[rows, channels / 16, 3 * channels / 32, value and gate, 16, 16, 2]``; see `winograd.fits` for which are taken.
+    """
+    outputs, channels = weight.shape[:2]
+    rows = weight.view(outputs, channels, -1, weight.shape[-1]).permute(2, 3, 1, 0).flatten(1, 2)  # as the input lies
+    each = torch.stack([tiles(row).view(-1, 2, channels // _COLUMNS, _DEPTH // 2, _COLUMNS, 2) for row in rows])
+    return each.permute(0, 3, 1, 2, 4, 5, 6).contiguous()

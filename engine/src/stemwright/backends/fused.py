@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stemwright.backends import winograd
+from stemwright.backends import amx, winograd
 from stemwright.backends.library import KERNELS as LIBRARY
 from stemwright.backends.operators import load, loaded
 from stemwright.models.crosstransformer import Attention
@@ -139,12 +139,15 @@ class FusedRewrite(nn.Module):
 
     def __init__(self, plain: Rewrite) -> None:
         super().__init__()
-        self.bias = plain.bias
-        self.register_buffer("at_points", winograd.packed(plain.weight))
+        self.dtype = plain.weight.dtype
+        pack = amx.packed if self.dtype == torch.bfloat16 else winograd.packed
+        self.register_buffer("bias", plain.bias.detach().float())
+        self.register_buffer("prepared", pack(plain.weight.detach()))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """See `Rewrite`."""
-        return torch.ops.stemwright.rewrite(x.contiguous(), skip.contiguous(), self.at_points, self.bias)  # type: ignore[no-any-return]
+        x, skip = (each.to(self.dtype).contiguous() for each in (x, skip))
+        return torch.ops.stemwright.rewrite(x, skip, self.prepared, self.bias)  # type: ignore[no-any-return]
 
 
 def _fits(branch: DConv) -> bool:

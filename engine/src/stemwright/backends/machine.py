@@ -21,6 +21,7 @@ _CODE = (
     "backends/amx.py",
     "backends/native/amx.h",
     "backends/native/amx_attention.cpp",
+    "backends/native/amx_rewrite.cpp",
     "backends/native/vectors.h",
     "backends/native/dconv.cpp",
     "backends/native/attention.cpp",

@@ -60,11 +60,11 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     return made
 
 
-def _rewrite(x: Tensor, skip: Tensor, at_points: Tensor, bias: Tensor) -> Tensor:
+def _rewrite(x: Tensor, skip: Tensor, prepared: Tensor, bias: Tensor) -> Tensor:
     """``[batch, rows, time, channels]`` both; the weight as `winograd.packed` makes it, or `amx.packed`."""
     made = torch.empty_like(x)
-    sizes = (*x.shape, at_points.shape[0])
-    _loaded["rewrite", x.dtype](*_pointers(x, skip, made), *map(ctypes.c_long, sizes), *_pointers(at_points, bias))
+    sizes = (*x.shape, prepared.shape[0])
+    _loaded["rewrite", x.dtype](*_pointers(x, skip, made), *map(ctypes.c_long, sizes), *_pointers(prepared, bias))
     return made
 
 
@@ -87,7 +87,7 @@ _AS_TRACED = (torch.Tag.needs_exact_strides,)
 torch.library.define("stemwright::dconv", "(Tensor x, int dilation, Tensor[] learnt) -> Tensor", tags=_AS_TRACED)
 torch.library.define("stemwright::attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor", tags=_AS_TRACED)
 torch.library.define(
-    "stemwright::rewrite", "(Tensor x, Tensor skip, Tensor at_points, Tensor bias) -> Tensor", tags=_AS_TRACED
+    "stemwright::rewrite", "(Tensor x, Tensor skip, Tensor prepared, Tensor bias) -> Tensor", tags=_AS_TRACED
 )
 torch.library.impl("stemwright::dconv", "CPU", _dconv)
 torch.library.impl("stemwright::attention", "CPU", _attention)
@@ -104,7 +104,7 @@ SHIMS = {
         "int64_t heads, AtenTensorHandle* made)"
     ],
     torch.ops.stemwright.rewrite.default: [
-        "AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle at_points, "
+        "AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle prepared, "
         "AtenTensorHandle bias, AtenTensorHandle* made)"
     ],
 }

@@ -8,11 +8,9 @@
 #if defined(__AMX_BF16__) && defined(__AVX512BW__) && defined(__linux__)
 #define STEMWRIGHT_AMX
 
+#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
 
 #include "vectors.h"
 
@@ -115,6 +113,14 @@ inline vec short_exp2(vec x) {
     p = p * f + 0.69326099f;
     p = p * f + 0.99992807f;
     return (vec)((ivec)p + ((ivec)shifted << 23));  // of the shifted number only the integer is left
+}
+
+// To 2^-14.
+inline vec reciprocal(vec x) { return (vec)_mm512_rcp14_ps((__m512)x); }
+
+inline vec short_sigmoid(vec x) {
+    const vec power = x * -1.44269504f;
+    return reciprocal(1.0f + short_exp2(power < 126.0f ? power : all(126.0f)));
 }
 
 #endif

@@ -18,6 +18,8 @@ extern "C" void stemwright_rewrite(const float* x, const float* skip, float* out
 #ifdef STEMWRIGHT_AMX
 extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf16* v, bf16* out, long batch, long heads,
                                           long queries, long keys, long query_stride, long key_stride);
+extern "C" void stemwright_rewrite_bf16(const bf16* x, const bf16* skip, bf16* out, long batch, long rows, long frames, long channels,
+                                        long kernel_rows, const bf16* weights, const float* bias);
 extern "C" int stemwright_tiles_allowed() { return tiles_allowed(); }
 #endif
 
@@ -80,6 +82,18 @@ AOTITorchError attention(Kernel* kernel, AtenTensorHandle query, AtenTensorHandl
     return AOTI_TORCH_SUCCESS;
 }
 
+template <typename Number, typename Kernel>
+AOTITorchError rewrite(Kernel* kernel, AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle prepared, AtenTensorHandle bias,
+                       AtenTensorHandle* made) {
+    if (!whole(x) || !whole(skip) || !whole(prepared) || !whole(bias)) return AOTI_TORCH_FAILURE;
+    const View<Number> in(x), weights(prepared);
+    Number* out = empty<Number>(in.sizes, 4, made);
+    if (out == nullptr) return AOTI_TORCH_FAILURE;
+    kernel(in.data, View<Number>(skip).data, out, in.sizes[0], in.sizes[1], in.sizes[2], in.sizes[3], weights.sizes[0], weights.data,
+           View<float>(bias).data);
+    return AOTI_TORCH_SUCCESS;
+}
+
 }  // namespace
 
 // `x` [batch, rows, time, channels]; `learnt` as in `fused.py`.
@@ -109,14 +123,12 @@ extern "C" AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenT
     return AOTI_TORCH_FAILURE;
 }
 
-// `x` and `skip` [batch, rows, time, channels]; `at_points` as in `winograd.py`.
-extern "C" AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle at_points,
+// `x` and `skip` [batch, rows, time, channels]; `prepared` as in `winograd.py`, or `amx.py`.
+extern "C" AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle prepared,
                                                  AtenTensorHandle bias, AtenTensorHandle* made) {
-    if (!whole(x) || !whole(skip) || !whole(at_points) || !whole(bias)) return AOTI_TORCH_FAILURE;
-    const View<float> in(x), weights(at_points);
-    float* out = empty<float>(in.sizes, 4, made);
-    if (out == nullptr) return AOTI_TORCH_FAILURE;
-    stemwright_rewrite(in.data, View<float>(skip).data, out, in.sizes[0], in.sizes[1], in.sizes[2], in.sizes[3], weights.sizes[0],
-                       weights.data, View<float>(bias).data);
-    return AOTI_TORCH_SUCCESS;
+    if (!in_16_bits(x)) return rewrite<float>(stemwright_rewrite, x, skip, prepared, bias, made);
+#ifdef STEMWRIGHT_AMX
+    if (tiles_allowed()) return rewrite<bf16>(stemwright_rewrite_bf16, x, skip, prepared, bias, made);
+#endif
+    return AOTI_TORCH_FAILURE;
 }
