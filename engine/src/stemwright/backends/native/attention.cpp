@@ -1,12 +1,11 @@
 // Softmax attention of heads of 64 channels in float32, without ever holding more than a tile of the scores.
 //
-// A tile is 48 queries by 64 keys. Its keys and values stay in the first cache while eight strips of six queries go
-// over them, whose sums stay in registers. The softmax is carried along as in
-// Milakov and Gimelshein 2018 (arXiv 1805.02867).
+// A tile is 96 queries by 64 keys. Its keys and values stay in the first cache while sixteen strips of six queries go
+// over them, whose sums stay in registers. The softmax is carried along as in Milakov and Gimelshein 2018
+// (arXiv 1805.02867), but what was summed is scaled to a new maximum only when that is much larger than the last.
 
+#include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <vector>
 
 #include "vectors.h"
 
@@ -15,7 +14,8 @@ namespace {
 constexpr long HEAD = 64;     // channels of a head
 constexpr long KEYS = 64;     // of a tile
 constexpr long STRIP = 6;     // queries whose sums fit into registers
-constexpr long QUERIES = 48;  // of a tile
+constexpr long QUERIES = 96;  // of a tile
+constexpr float SLACK = 8;    // a weight may become 2^8 before sums are scaled: far from what a float can hold
 constexpr float LOG2_E = 1.44269504f;
 
 // Columns that one inner loop covers: with six rows 24 of 32 registers hold sums (AVX-512), or 12 of 16.
@@ -40,13 +40,13 @@ inline void strip_product(const float* a, const float* b, float* out) {
     }
 }
 
-// Scores of one query against one tile become weights; what was summed so far is scaled to the new maximum.
+// Scores of one query against one tile become weights, relative to `highest`.
 inline void weigh(float* scores, float* sums, float& highest, vec& weight, long keys) {
     for (long k = keys; k < KEYS; ++k) scores[k] = -INFINITY;
     vec top = load(scores);
     for (long k = WIDTH; k < KEYS; k += WIDTH) top = larger(top, load(scores + k));
-    const float now = largest(top);
-    if (now > highest) {
+    if (any_above(top, highest + SLACK)) {
+        const float now = largest(top);
         const float fade = std::exp2(highest - now);
         for (long d = 0; d < HEAD; d += WIDTH) store(sums + d, load(sums + d) * fade);
         weight *= fade;
@@ -91,21 +91,24 @@ void attend(const Head& head, const float* queries, long query_stride, float* ou
 extern "C" void stemwright_attention(const float* q, const float* k, const float* v, float* out, long batch, long heads,
                                      long queries, long keys, long query_stride, long key_stride) {
     const long tiles = (keys + KEYS - 1) / KEYS, size = tiles * KEYS * HEAD, blocks = (queries + QUERIES - 1) / QUERIES;
-    std::vector<float> packed_keys(batch * heads * size), packed_values(batch * heads * size);
+    const auto packed_keys = floats(batch * heads * size), packed_values = floats(batch * heads * size);
     const float scale = LOG2_E / std::sqrt(static_cast<float>(HEAD));
 #pragma omp parallel for collapse(2)
     for (long each = 0; each < batch * heads; ++each)
         for (long tile = 0; tile < tiles; ++tile) {
             const long at = (each / heads) * keys * key_stride + (each % heads) * HEAD;
             float *to_keys = &packed_keys[each * size + tile * KEYS * HEAD], *to_values = &packed_values[each * size + tile * KEYS * HEAD];
-            for (long i = 0; i < KEYS && tile * KEYS + i < keys; ++i) {
+            const long valid = std::min(KEYS, keys - tile * KEYS);
+            for (long i = 0; i < valid; ++i) {
                 const long from = at + (tile * KEYS + i) * key_stride;
                 for (long d = 0; d < HEAD; ++d) to_keys[d * KEYS + i] = k[from + d] * scale;
                 std::memcpy(to_values + i * HEAD, v + from, HEAD * sizeof(float));
             }
+            std::fill(to_values + valid * HEAD, to_values + KEYS * HEAD, 0.0f);  // zero is what their weights will be
         }
     const long width = heads * HEAD;
-#pragma omp parallel for collapse(2)
+    // Whoever is done takes the next: a processor that something else works on as well does fewer.
+#pragma omp parallel for collapse(2) schedule(dynamic)
     for (long each = 0; each < batch * heads; ++each)
         for (long block = 0; block < blocks; ++block) {
             const long entry = each / heads, column = (each % heads) * HEAD, row = block * QUERIES;

@@ -10,7 +10,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <new>
 
 #include "vectors.h"
 
@@ -206,12 +205,12 @@ void compute(const Gate<PLANAR>& gate) {
 #pragma omp parallel
     {
         const long values = gate.POINTS * size * gate.channels, made = gate.POINTS * size * PANEL;
-        float* memory = new (std::align_val_t(64)) float[values + made]();
-        const Block block{size, memory, memory + values};
-#pragma omp for
+        const auto memory = floats(values + made);
+        std::fill_n(memory.get(), values, 0.0f);  // strips are whole also where tiles end
+        const Block block{size, memory.get(), memory.get() + values};
+#pragma omp for schedule(dynamic)
         for (long first = 0; first < tiles; first += size)
             compute_block(gate, block, first, std::min(size, tiles - first));
-        operator delete[](memory, std::align_val_t(64));
     }
 }
 
