@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import tiles
 import torch
-from small import snr_db
+from small import snr_db, tiny_htdemucs
 from torch import Tensor, nn
 
 from stemwright.backends import compiled, fused, operators
+from stemwright.backends.library import load_kernels, load_torch
 from stemwright.models.crosstransformer import Attention
-from stemwright.models.layers import Rewrite, lower
+from stemwright.models.htdemucs import HTDemucs
+from stemwright.models.layers import DConv, Rewrite, lower
 
 BF16 = torch.bfloat16
 
 
 @pytest.fixture(scope="module", autouse=True)
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = compiled.compiler()
     assert compiler is not None
     folder = tmp_path_factory.mktemp("kernels")
@@ -26,17 +31,19 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
         patch.setattr(fused, "_instructions", lambda: tiles.OPTIONS)
         fused.build(compiler, folder)
     fused.load(folder)
-    assert operators.loaded(BF16) == {"attention", "rewrite"}
+    assert operators.loaded(BF16) == set(operators.KERNELS)
+    return folder
 
 
-def agree(plain: nn.Module, fused_as: type[nn.Module], *given: Tensor) -> None:
-    """In 16 bits the kernel is as close to exact results as torch is, but for a decibel."""
+def agree(plain: nn.Module, fused_as: type[nn.Module], *given: Tensor, residual: bool = False) -> None:
+    """In 16 bits the kernel is as close to exact results as torch is, but for a decibel; of a residual branch what it adds."""
     rounded = [each.to(BF16) for each in given]
     lower(plain, BF16)
     by_torch, by_kernel = plain(*rounded), fused_as(plain)(*rounded)
     exact = plain.double()(*(each.double() for each in rounded))
     assert by_kernel.dtype == BF16
-    assert snr_db(exact, by_kernel) > snr_db(exact, by_torch) - 1
+    without = rounded[0].double() if residual else 0.0
+    assert snr_db(exact - without, by_kernel - without) > snr_db(exact - without, by_torch - without) - 1
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(64, 192), (101, 77), (1, 1), (33, 289), (7, 97)])
@@ -72,6 +79,18 @@ def test_the_decoders_gate_at_every_size(shape: tuple[int, ...], kernel: tuple[i
     agree(plain, fused.FusedRewrite, torch.randn(shape), torch.randn(shape))
 
 
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 77, 48), (1, 1, 1000, 16), (1, 4, 96, 96), (1, 1, 2, 16), (1, 2, 5, 384), (1, 2, 337, 192)]
+)
+def test_the_residual_branch_at_every_width_and_length(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    plain = DConv(shape[-1], compress=8, depth=2, init=0.3).requires_grad_(False)
+    for parameter in plain.parameters():
+        if parameter.dim() == 1:
+            parameter += 0.2 * torch.randn_like(parameter)
+    agree(plain, fused.FusedDConv, torch.randn(shape), residual=True)
+
+
 def test_two_threads_compute_at_once() -> None:
     torch.manual_seed(0)
     given = [torch.randn(3, 1, 200, 128, dtype=BF16) for _ in range(2)]
@@ -80,3 +99,75 @@ def test_two_threads_compute_at_once() -> None:
         for _ in range(3):
             together = list(pool.map(lambda each: torch.ops.stemwright.attention(*each, 2), given))
             assert all(map(torch.equal, alone, together))
+
+
+def test_a_network_in_16_bits_agrees_to_40_db_and_all_its_kernels_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = tiny_htdemucs(depth=2, t_layers=2, channels=16, bottom_channels=64, t_heads=1, segment=Fraction(1, 2))
+    network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
+    network.load_state_dict(peer.state_dict())
+    x, xt = compiled.core_inputs(network)
+    expected = network.core(x, xt)
+    lower(network, BF16)
+    with monkeypatch.context() as patch:
+        patch.setattr(fused, "_faster", lambda one, other, given: one(*given).dtype == other(*given).dtype == BF16)
+        names = fused.that_pay(network, x)
+    assert names == operators.KERNELS
+    fused.fuse(network, names)
+    kinds = [type(module).__name__ for module in network.modules()]
+    assert [kinds.count(f"Fused{name}") for name in ("DConv", "Attention", "Rewrite")] == [8, 4, 4]
+    for wanted, made, again in zip(expected, network.core(x, xt), network.core(x, xt), strict=True):
+        assert snr_db(wanted, made) > 40
+        assert torch.equal(made, again)
+
+
+def handle(tensor: Tensor) -> ctypes.c_void_p:
+    """A tensor as compiled networks hold it."""
+    made, torch_itself = ctypes.c_void_p(), load_torch()
+    sizes, strides = ((ctypes.c_int64 * tensor.dim())(*each) for each in (tensor.shape, tensor.stride()))
+    kind = torch_itself.aoti_torch_dtype_bfloat16 if tensor.dtype == BF16 else torch_itself.aoti_torch_dtype_float32
+    place = (ctypes.c_int32(kind()), ctypes.c_int32(torch_itself.aoti_torch_device_type_cpu()), ctypes.c_int32(0))
+    data, dims = ctypes.c_void_p(tensor.data_ptr()), ctypes.c_int64(tensor.dim())
+    status = torch_itself.aoti_torch_create_tensor_from_blob(
+        data, dims, sizes, strides, ctypes.c_int64(0), *place, ctypes.byref(made)
+    )
+    assert status == 0
+    return made
+
+
+def called(
+    kernels: Path,
+    name: str,
+    shape: torch.Size,
+    *given: ctypes.c_void_p | ctypes.c_int64 | ctypes.Array[ctypes.c_void_p],
+) -> Tensor:
+    """What a compiled network gets from an operator, ``[*shape]`` in 16 bits."""
+    made, data, dtype = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int32()
+    assert getattr(load_kernels(kernels), f"aoti_torch_cpu_{name}")(*given, ctypes.byref(made)) == 0
+    torch_itself = load_torch()
+    torch_itself.aoti_torch_get_dtype(made, ctypes.byref(dtype))
+    torch_itself.aoti_torch_get_data_ptr(made, ctypes.byref(data))
+    assert dtype.value == torch_itself.aoti_torch_dtype_bfloat16()
+    assert data.value is not None
+    numbers = (ctypes.c_int16 * shape.numel()).from_address(data.value)
+    return torch.frombuffer(numbers, dtype=BF16).view(shape)
+
+
+def test_compiled_networks_call_the_same(kernels: Path) -> None:
+    torch.manual_seed(0)
+    x, tokens = torch.randn(1, 2, 50, 32).to(BF16), torch.randn(1, 40, 3 * 64).to(BF16)
+    q, k, v = tokens.chunk(3, dim=-1)
+    got = called(kernels, "attention", q.shape, *map(handle, (q, k, v)), ctypes.c_int64(1))
+    assert torch.equal(got, torch.ops.stemwright.attention(q, k, v, 1))
+
+    plain = nn.ModuleList([Rewrite(64, 32, 3, 3, bias=64), DConv(32, compress=8, depth=1, init=0.3)]).requires_grad_(
+        False
+    )
+    lower(plain, BF16)
+    gate, branch = fused.FusedRewrite(plain[0]), fused.FusedDConv(plain[1])
+    got = called(kernels, "rewrite", x.shape, *map(handle, (x, x, gate.prepared, gate.bias)))
+    assert torch.equal(got, gate(x, x))
+
+    learnt = [handle(each) for each in branch.layers[0]]
+    count = len(learnt)
+    words = (ctypes.c_int64(1), (ctypes.c_void_p * count)(*learnt), ctypes.c_int64(count))
+    assert torch.equal(called(kernels, "dconv", x.shape, handle(x), *words), branch(x))

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 import tiles
+import torch
+from small import tiny_htdemucs
 
-from stemwright.backends import amx, compiled
+from stemwright.backends import amx, compiled, fused
+from stemwright.models.htdemucs import HTDemucs
 
 COMPILER = compiled.compiler()
 needs_amx = pytest.mark.skipif(
@@ -61,3 +64,24 @@ def test_what_keeps_onednn_from_amx_keeps_our_kernels_from_it(
     assert amx.here() is (expected and sys.platform == "linux")
     monkeypatch.setattr(amx, "cpu_flags", lambda: frozenset(flags - {"amx_bf16"}))
     assert not amx.here()
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_network_in_16_bits_gets_kernels_only_where_amx_is(
+    here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ExportedError(Exception):
+        """As far as this goes."""
+
+    def export(*_: object) -> None:
+        raise ExportedError
+
+    network = HTDemucs(**tiny_htdemucs(depth=2, t_layers=1)._init_args_kwargs[1]).eval()
+    put_in: list[str] = []
+    monkeypatch.setattr(compiled, "compiler", lambda: "c++")
+    monkeypatch.setattr(amx, "here", lambda: here)
+    monkeypatch.setattr(fused, "put_in", lambda network, found, folder, *, x: put_in.append(found))
+    monkeypatch.setattr(torch.export, "export", export)
+    with pytest.raises(ExportedError):
+        compiled.build(network, "bf16", tmp_path)
+    assert put_in == (["c++"] if here else [])

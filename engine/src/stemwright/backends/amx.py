@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -41,5 +42,26 @@ def packed(weight: Tensor) -> Tensor:
     """
     outputs, channels = weight.shape[:2]
     rows = weight.view(outputs, channels, -1, weight.shape[-1]).permute(2, 3, 1, 0).flatten(1, 2)  # as the input lies
-    each = torch.stack([tiles(row).view(-1, 2, channels // _COLUMNS, _DEPTH // 2, _COLUMNS, 2) for row in rows])
-    return each.permute(0, 3, 1, 2, 4, 5, 6).contiguous()
+    return torch.stack([_panels(tiles(row), channels) for row in rows])
+
+
+def learnt(plain: Sequence[Tensor]) -> list[Tensor]:
+    """What a layer of `DConv` has learnt, as `native/amx_dconv.cpp` wants it.
+
+    The kernels ``[hidden, channels, 3]`` and ``[2 * channels, hidden, 1]`` in tiles, and the rest in float32. Added are the
+    moments of the wide tensor, ``[hidden + 2, hidden + 1]``: with W its kernel and bias side by side, W'W, and W's sum over
+    the outputs.
+    """
+    plain = [each.detach() for each in plain]
+    squeeze, widen, bias = plain[0], plain[4], plain[5]
+    taps = torch.stack([tiles(squeeze[:, :, tap].T) for tap in range(squeeze.shape[2])])
+    whole = torch.cat([widen[:, :, 0], bias[:, None]], dim=1).double()
+    moments = torch.cat([whole.T @ whole, whole.sum(0, keepdim=True)])
+    panels = _panels(tiles(widen[:, :, 0].T), squeeze.shape[1])
+    floats = [each.float() for each in (*plain[1:4], *plain[5:], moments)]
+    return [taps, *floats[:3], panels, *floats[3:]]
+
+
+def _panels(matrix: Tensor, channels: int) -> Tensor:
+    """``[depth, 2 * channels / 16, ..]`` to ``[channels / 16, depth, value and gate, ..]``."""
+    return matrix.view(-1, 2, channels // _COLUMNS, _DEPTH // 2, _COLUMNS, 2).permute(2, 0, 1, 3, 4, 5).contiguous()

@@ -102,14 +102,17 @@ class FusedDConv(nn.Module):
 
     def __init__(self, plain: DConv) -> None:
         super().__init__()
-        self.layers = plain.layers
+        self.layers = nn.ModuleList()
+        names = ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias", "4.weight", "4.bias", "6.scale")
+        for layer in plain.layers:
+            learnt = [layer.get_parameter(name) for name in names]
+            prepared = amx.learnt(learnt) if learnt[0].dtype == torch.bfloat16 else learnt
+            self.layers.append(nn.ParameterList(nn.Parameter(each, requires_grad=False) for each in prepared))
 
     def forward(self, x: Tensor) -> Tensor:
         for index, layer in enumerate(self.layers):
-            assert isinstance(layer, nn.ModuleDict)
-            names = ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias", "4.weight", "4.bias", "6.scale")
-            learnt = [layer.get_parameter(name) for name in names]
-            x = torch.ops.stemwright.dconv(x.contiguous(), 2**index, learnt)
+            assert isinstance(layer, nn.ParameterList)
+            x = torch.ops.stemwright.dconv(x.contiguous(), 2**index, list(layer))
         return x
 
 

@@ -71,6 +71,38 @@ inline void tile_product() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(SUMS), "i"(LEFT), "i"(RIGHT));
 }
 
+// Two strips of 16 rows, `apart` bytes from each other, by two columns of tiles, [depth][2][tile], are added to the tiles 0 to 3.
+template <typename Meanwhile>
+inline void add_pair_product(const bf16* upper, const bf16* lower, long apart, const bf16* right, long depth, Meanwhile meanwhile) {
+    for (long k = 0; k < depth; ++k, right += 2 * TILE_SIZE) {
+        tile_load<4>(upper + k * TILE_DEPTH, apart);
+        tile_load<6>(right);
+        tile_product<0, 4, 6>();
+        tile_load<7>(right + TILE_SIZE);
+        tile_product<1, 4, 7>();
+        tile_load<5>(lower + k * TILE_DEPTH, apart);
+        tile_product<2, 5, 6>();
+        tile_product<3, 5, 7>();
+        meanwhile();
+    }
+}
+
+inline void clear_pair() {
+    tile_zero<0>();
+    tile_zero<1>();
+    tile_zero<2>();
+    tile_zero<3>();
+}
+
+// [32 rows][32 columns].
+inline void store_pair(float* to) {
+    constexpr long line = 2 * TILE_COLUMNS * sizeof(float);
+    tile_store<0>(to, line);
+    tile_store<1>(to + TILE_COLUMNS, line);
+    tile_store<2>(to + 2 * TILE_ROWS * TILE_COLUMNS, line);
+    tile_store<3>(to + 2 * TILE_ROWS * TILE_COLUMNS + TILE_COLUMNS, line);
+}
+
 typedef uint16_t halves __attribute__((vector_size(2 * WIDTH)));
 typedef uint32_t words __attribute__((vector_size(4 * WIDTH)));
 
@@ -118,9 +150,19 @@ inline vec short_exp2(vec x) {
 // To 2^-14.
 inline vec reciprocal(vec x) { return (vec)_mm512_rcp14_ps((__m512)x); }
 
-inline vec short_sigmoid(vec x) {
-    const vec power = x * -1.44269504f;
-    return reciprocal(1.0f + short_exp2(power < 126.0f ? power : all(126.0f)));
+// 1 / (1 + 2^x).
+inline vec opening(vec x) { return reciprocal(1.0f + short_exp2(x < 126.0f ? x : all(126.0f))); }
+
+// x * Phi(x). erf after Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.25: off by 2.5e-5 at most.
+inline vec short_gelu(vec x) {
+    const vec u = x * 0.70710678f;
+    const vec a = u < 0.0f ? -u : u;
+    const vec t = reciprocal(1.0f + 0.47047f * a);
+    vec p = all(0.7478556f);
+    p = p * t - 0.0958798f;
+    p = p * t + 0.3480242f;
+    const vec tail = p * t * short_exp2(a * a * -1.44269504f);  // 1 - erf(a)
+    return 0.5f * x * (u < 0.0f ? tail : 2.0f - tail);
 }
 
 #endif

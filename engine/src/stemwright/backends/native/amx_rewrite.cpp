@@ -17,6 +17,7 @@
 
 namespace {
 
+constexpr float LOG2_E = 1.44269504f;
 constexpr long TAPS = 3;                          // samples of the kernel
 constexpr long PANEL = 2 * TILE_COLUMNS;          // output channels of one product: values, and the gates of the same
 constexpr long PAIR = 2 * TILE_ROWS;              // samples of one product
@@ -77,38 +78,21 @@ void finish(const Gate& gate, Made& made, long until) {
         if (i >= strip.count) continue;
         const float* numbers = made.numbers + made.row * PANEL;
         const vec value = load(numbers) + load(bias), closing = load(numbers + TILE_COLUMNS) + load(bias + gate.channels);
-        narrow(strip.to + i * gate.channels + made.channel, value * short_sigmoid(closing));
+        narrow(strip.to + i * gate.channels + made.channel, value * opening(closing * -LOG2_E));
     }
 }
 
 // Two strips by one panel, and meanwhile the gates of what was made before.
 void multiply(const Gate& gate, long pitch, long panel, Made& made, Made& before) {
     const long apart = gate.channels * sizeof(bf16), steps = gate.kernel_rows * gate.depth;
-    tile_zero<0>();
-    tile_zero<1>();
-    tile_zero<2>();
-    tile_zero<3>();
     long step = 0;
+    clear_pair();
     for (long r = 0; r < gate.kernel_rows; ++r) {
         const bf16 *upper = made.strips[0].from + r * pitch, *lower = made.strips[1].from + r * pitch;
         const bf16* weights = gate.weights + (r * gate.panels + panel) * gate.depth * 2 * TILE_SIZE;
-        for (long k = 0; k < gate.depth; ++k, weights += 2 * TILE_SIZE) {
-            tile_load<4>(upper + k * TILE_DEPTH, apart);
-            tile_load<6>(weights);
-            tile_product<0, 4, 6>();
-            tile_load<7>(weights + TILE_SIZE);
-            tile_product<1, 4, 7>();
-            tile_load<5>(lower + k * TILE_DEPTH, apart);
-            tile_product<2, 5, 6>();
-            tile_product<3, 5, 7>();
-            finish(gate, before, PAIR * ++step / steps);
-        }
+        add_pair_product(upper, lower, apart, weights, gate.depth, [&] { finish(gate, before, PAIR * ++step / steps); });
     }
-    constexpr long line = PANEL * sizeof(float);
-    tile_store<0>(made.numbers, line);
-    tile_store<1>(made.numbers + TILE_COLUMNS, line);
-    tile_store<2>(made.numbers + TILE_ROWS * PANEL, line);
-    tile_store<3>(made.numbers + TILE_ROWS * PANEL + TILE_COLUMNS, line);
+    store_pair(made.numbers);
     made.row = 0;
 }
 

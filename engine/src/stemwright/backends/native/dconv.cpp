@@ -6,9 +6,8 @@
 // Vectors lie along the channels, as the tensors do.
 
 #include <algorithm>
-#include <cmath>
-#include <vector>
 
+#include "moments.h"
 #include "vectors.h"
 
 namespace {
@@ -16,11 +15,6 @@ namespace {
 constexpr long TILE = 96;         // samples of time: a multiple of both numbers of rows below
 constexpr long SQUEEZE_ROWS = 8;  // samples of time whose sums stay in registers
 constexpr long WIDEN_ROWS = 6;
-constexpr double EPSILON = 1e-5;  // of the norms
-
-using Floats = std::vector<float>;
-
-long rounded_up(long n, long to) { return (n + to - 1) / to * to; }
 
 // What a layer has learnt, in the order in which it is read.
 struct Layer {
@@ -46,29 +40,9 @@ struct Layer {
     }
 };
 
-// Sum and sum of squares, and what a norm makes of them: x * gain + bias becomes x * a * gain + (b * gain + bias).
-struct Moments {
-    double sum = 0, squares = 0;
-
-    void add(vec of_values, vec of_squares) {
-        sum += total(of_values);
-        squares += total(of_squares);
-    }
-    float scale(double count) const {
-        const double mean = sum / count;
-        return static_cast<float>(1 / std::sqrt(squares / count - mean * mean + EPSILON));
-    }
-    float offset(double count) const { return static_cast<float>(-sum / count * scale(count)); }
-};
-
-// Added up in the order of the tiles, whichever thread did them: the same input gives the same bytes.
-Moments together(const std::vector<Moments>& parts) {
-    Moments made;
-    for (const Moments& part : parts) {
-        made.sum += part.sum;
-        made.squares += part.squares;
-    }
-    return made;
+void add(Moments& moments, vec of_values, vec of_squares) {
+    moments.sum += total(of_values);
+    moments.squares += total(of_squares);
 }
 
 // ROWS samples of time at one vector of hidden channels; each tap `k` may be left out where it lies outside of the row.
@@ -109,7 +83,7 @@ void squeeze(const float* x, long time, long first, long count, const Layer& lay
         sum += y;
         squares += y * y;
     }
-    moments.add(sum, squares);
+    add(moments, sum, squares);
 }
 
 // A vector of channels of the widened tensor, and the one that gates it, at ROWS samples of time.
@@ -151,7 +125,7 @@ void activate(float* inner, const Layer& layer, long count, float scale, float o
         long t = 0;
         for (; t + WIDEN_ROWS <= count; t += WIDEN_ROWS) add_moments<WIDEN_ROWS>(inner + t * layer.padded, layer, c, sum, squares);
         for (; t < count; ++t) add_moments<1>(inner + t * layer.padded, layer, c, sum, squares);
-        moments.add(sum, squares);
+        add(moments, sum, squares);
     }
 }
 
@@ -217,12 +191,6 @@ void group(const float* x, float* out, long time, const Layer& layer, bool share
     }
 }
 
-Floats padded_with_zeros(const float* from, long count, long to) {
-    Floats made(to, 0.0f);
-    std::memcpy(made.data(), from, count * sizeof(float));
-    return made;
-}
-
 }  // namespace
 
 // x and out [groups, time, channels]; each group is normalised by itself. `channels` is a multiple of 16.
@@ -231,8 +199,8 @@ extern "C" void stemwright_dconv(const float* x, float* out, long groups, long t
                                  const float* bias1, const float* widen, const float* widen_bias, const float* gain2,
                                  const float* bias2, const float* scale) {
     const long padded = rounded_up(hidden, WIDTH);
-    Layer layer{channels, hidden, padded, dilation, {}, padded_with_zeros(squeeze_bias, hidden, padded),
-                padded_with_zeros(gain1, hidden, padded), padded_with_zeros(bias1, hidden, padded), {},
+    Layer layer{channels, hidden, padded, dilation, {}, padded_with_zeros(squeeze_bias, hidden, WIDTH),
+                padded_with_zeros(gain1, hidden, WIDTH), padded_with_zeros(bias1, hidden, WIDTH), {},
                 widen_bias, gain2, bias2, scale};
     layer.pack(squeeze, widen);
     const long size = time * channels;

@@ -3,6 +3,8 @@
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
+#include <utility>
+
 #include "amx.h"
 
 extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden,
@@ -20,12 +22,15 @@ extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf
                                           long queries, long keys, long query_stride, long key_stride);
 extern "C" void stemwright_rewrite_bf16(const bf16* x, const bf16* skip, bf16* out, long batch, long rows, long frames, long channels,
                                         long kernel_rows, const bf16* weights, const float* bias);
+extern "C" void stemwright_dconv_bf16(const bf16* x, bf16* out, long groups, long time, long channels, long hidden, long dilation,
+                                      const bf16* squeeze, const float* squeeze_bias, const float* gain1, const float* bias1,
+                                      const bf16* widen, const float* widen_bias, const float* gain2, const float* bias2,
+                                      const float* scale, const float* moments);
 extern "C" int stemwright_tiles_allowed() { return tiles_allowed(); }
 #endif
 
 namespace {
 
-constexpr int64_t LEARNT = 9;  // tensors of one layer of a residual branch
 constexpr int64_t MOST = 4;    // dimensions
 
 template <typename Number>
@@ -71,6 +76,25 @@ Number* empty(const int64_t* sizes, int64_t dims, AtenTensorHandle* made) {
     return static_cast<Number*>(data);
 }
 
+// Any tensor's numbers, as what the kernel wants.
+struct Numbers {
+    const void* data;
+    template <typename Number>
+    operator const Number*() const { return static_cast<const Number*>(data); }
+};
+
+template <typename Number, typename Kernel, size_t... EACH>
+AOTITorchError dconv(Kernel* kernel, AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt, int64_t count,
+                     AtenTensorHandle* made, std::index_sequence<EACH...>) {
+    if (count != sizeof...(EACH) || !whole(x) || !(whole(learnt[EACH]) && ...)) return AOTI_TORCH_FAILURE;
+    const View<Number> in(x);
+    Number* out = empty<Number>(in.sizes, 4, made);
+    if (out == nullptr) return AOTI_TORCH_FAILURE;
+    kernel(in.data, out, in.sizes[0] * in.sizes[1], in.sizes[2], in.sizes[3], View<float>(learnt[2]).sizes[0], dilation,
+           Numbers{View<void>(learnt[EACH]).data}...);
+    return AOTI_TORCH_SUCCESS;
+}
+
 template <typename Number, typename Kernel>
 AOTITorchError attention(Kernel* kernel, AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value, int64_t heads,
                          AtenTensorHandle* made) {
@@ -99,18 +123,13 @@ AOTITorchError rewrite(Kernel* kernel, AtenTensorHandle x, AtenTensorHandle skip
 // `x` [batch, rows, time, channels]; `learnt` as in `fused.py`.
 extern "C" AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt,
                                                int64_t count, AtenTensorHandle* made) {
-    const float* each[LEARNT];
-    if (count != LEARNT || !whole(x)) return AOTI_TORCH_FAILURE;
-    for (int64_t i = 0; i < LEARNT; ++i) {
-        if (!whole(learnt[i])) return AOTI_TORCH_FAILURE;
-        each[i] = View<float>(learnt[i]).data;
-    }
-    const View<float> in(x);
-    float* out = empty<float>(in.sizes, 4, made);
-    if (out == nullptr) return AOTI_TORCH_FAILURE;
-    stemwright_dconv(in.data, out, in.sizes[0] * in.sizes[1], in.sizes[2], in.sizes[3], View<float>(learnt[0]).sizes[0], dilation,
-                     each[0], each[1], each[2], each[3], each[4], each[5], each[6], each[7], each[8]);
-    return AOTI_TORCH_SUCCESS;
+    if (!in_16_bits(x))
+        return dconv<float>(stemwright_dconv, x, dilation, learnt, count, made, std::make_index_sequence<9>());
+#ifdef STEMWRIGHT_AMX
+    if (tiles_allowed())
+        return dconv<bf16>(stemwright_dconv_bf16, x, dilation, learnt, count, made, std::make_index_sequence<10>());
+#endif
+    return AOTI_TORCH_FAILURE;
 }
 
 // Each of `q`, `k` and `v` is [batch, tokens, heads * 64].

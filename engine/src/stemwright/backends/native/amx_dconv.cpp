@@ -1,0 +1,238 @@
+// One layer of Demucs's residual branch (`stemwright.models.layers.DConv`) in bfloat16, by tiles (`amx.h`): see `dconv.cpp` for
+// the same in float32.
+//
+// Here the wide tensor is computed once. Its sum and its sum of squares, which the norm after it needs before, follow from what
+// it is made of: with y = W g, the sum of y'y over all samples is that of the elements of W'W times those of the sum of gg'.
+
+#include "amx.h"
+
+#ifdef STEMWRIGHT_AMX
+
+#include <algorithm>
+#include <new>
+
+#include "moments.h"
+
+namespace {
+
+constexpr long STRIPS = 3;                  // of a block of the first convolution
+constexpr long BLOCK = STRIPS * TILE_ROWS;  // samples of time
+constexpr long PAIR = 2 * TILE_ROWS;        // samples of the second one's block
+constexpr long TILE = 2 * BLOCK;            // samples that are computed together: blocks of both kinds, as a row of 336 is
+constexpr long CORNER = 8;                  // rows of a matrix whose sums stay in registers
+constexpr float LOG2_E = 1.44269504f;
+
+// What a layer has learnt. Hidden channels are filled up to whole vectors by some that stay zero, and to whole tiles.
+struct Layer {
+    long channels, hidden, dilation;
+    const bf16* squeeze;                      // [3][channels / 32][padded / 16][tile]
+    Floats squeeze_bias, gain1, bias1;        // [padded]
+    const bf16* widen;                        // [channels / 16][hidden / 32][value, gate][tile]
+    const float *widen_bias, *gain2, *bias2;  // [2 * channels]
+    const float* scale;                       // [channels]
+    const float* moments;                     // [hidden + 2][hidden + 1], see `amx.learnt`
+    long padded = rounded_up(hidden, WIDTH), stride = rounded_up(hidden, TILE_DEPTH);
+    long depth = rounded_up(channels, TILE_DEPTH) / TILE_DEPTH;
+};
+
+// What a thread works with.
+struct Work {
+    bf16* around;      // [TILE + neighbours][channels]: a tile at an end of the row, with zeros beyond
+    Floats activated;  // [TILE][padded]
+    Floats to_wide;    // [4][channels]: what the second norm does to values and to their gates
+    alignas(64) float made[2][PAIR * 2 * TILE_COLUMNS];
+
+    explicit Work(const Layer& layer)
+        : around(new (std::align_val_t(64)) bf16[(TILE + 2 * layer.dilation + 1) * layer.channels]()),
+          activated(TILE * layer.padded), to_wide(4 * layer.channels) {}
+    ~Work() { operator delete[](around, std::align_val_t(64)); }
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+};
+
+// Where products may read a tile's samples and those around it. They read a little more than there is, at some numbers of
+// channels the beginning of the next sample, which no weight takes.
+const bf16* neighbourhood(const bf16* x, long time, long first, const Layer& layer, bf16* around) {
+    const long from = first - layer.dilation, to = first + TILE + layer.dilation + 1, size = layer.channels;
+    if (from >= 0 && to <= time) return x + from * size;
+    const long begin = std::max(from, 0L), end = std::min(to, time);
+    bf16* last = std::fill_n(around, (begin - from) * size, bf16{});
+    last = std::copy(x + begin * size, x + end * size, last);
+    std::fill_n(last, (to - end) * size, bf16{});
+    return around;
+}
+
+// 48 samples at 16 hidden channels: [48][16].
+template <typename Meanwhile>
+void squeeze_block(const bf16* from, const Layer& layer, long column, float* made, Meanwhile meanwhile) {
+    const long apart = layer.channels * sizeof(bf16), strip = TILE_ROWS * layer.channels;
+    const bf16* weights = layer.squeeze + column * TILE_SIZE;
+    tile_zero<0>();
+    tile_zero<1>();
+    tile_zero<2>();
+    for (long tap = 0; tap < 3; ++tap)
+        for (long k = 0; k < layer.depth; ++k, weights += layer.padded / TILE_COLUMNS * TILE_SIZE) {
+            const bf16* left = from + tap * layer.dilation * layer.channels + k * TILE_DEPTH;
+            tile_load<6>(weights);
+            tile_load<3>(left, apart);
+            tile_product<0, 3, 6>();
+            tile_load<4>(left + strip, apart);
+            tile_product<1, 4, 6>();
+            tile_load<5>(left + 2 * strip, apart);
+            tile_product<2, 5, 6>();
+            meanwhile();
+        }
+    tile_store<0>(made);
+    tile_store<1>(made + TILE_ROWS * TILE_COLUMNS);
+    tile_store<2>(made + 2 * TILE_ROWS * TILE_COLUMNS);
+}
+
+// First pass over a tile: the squeezed channels [tile, stride] and their moments, of each block while the next is computed.
+void squeeze(const bf16* from, long count, const Layer& layer, Work& work, bf16* inner, Moments& moments) {
+    vec sum{}, squares{};
+    long turn = 0, row = 0, rows = 0, channel = 0;
+    bf16* to = nullptr;
+    const auto settle = [&](long until) {
+        const vec bias = load(&layer.squeeze_bias[channel]);
+        for (; row < until; ++row) {
+            const vec y = load(work.made[1 - turn % 2] + row * TILE_COLUMNS) + bias;
+            sum += y;
+            squares += y * y;
+            narrow(to + row * layer.stride, y);
+        }
+    };
+    for (long first = 0; first < count; first += BLOCK)
+        for (long column = 0; column < layer.padded / TILE_COLUMNS; ++column, ++turn) {
+            long step = 0;
+            squeeze_block(from + first * layer.channels, layer, column, work.made[turn % 2],
+                          [&] { settle(rows * ++step / (3 * layer.depth)); });
+            to = inner + first * layer.stride + column * TILE_COLUMNS;
+            channel = column * TILE_COLUMNS;
+            row = 0, rows = std::min(BLOCK, count - first);
+        }
+    settle(rows);
+    moments.sum += total(sum);
+    moments.squares += total(squares);
+}
+
+// Moments of the widened channels, of a tile's activated ones.
+Moments widened_moments(const Floats& activated, long count, const Layer& layer) {
+    const long hidden = layer.hidden, row = hidden + 1;
+    Moments made{count * double(layer.moments[row * row + hidden]), count * double(layer.moments[hidden * row + hidden])};
+    for (long h = 0; h < hidden; h += WIDTH)
+        for (long i = 0; i < hidden; i += CORNER) {
+            vec products[CORNER] = {}, sums{};
+            for (long t = 0; t < count; ++t) {
+                const float* x = &activated[t * layer.padded];
+                const vec column = load(x + h);
+                for (long r = 0; r < CORNER; ++r) products[r] += x[i + r] * column;
+                sums += column;
+            }
+            for (long r = 0; r < CORNER && i + r < hidden; ++r)
+                for (long c = 0; c < WIDTH && h + c < hidden; ++c)
+                    made.squares += double(products[r][c]) * layer.moments[(i + r) * row + h + c];
+            for (long c = 0; i == 0 && c < WIDTH && h + c < hidden; ++c) {
+                made.squares += 2.0 * sums[c] * layer.moments[hidden * row + h + c];
+                made.sum += double(sums[c]) * layer.moments[row * row + h + c];
+            }
+        }
+    return made;
+}
+
+// Second pass over a tile: norm and GELU in place, and the moments of the widened channels.
+Moments activate(bf16* inner, const Layer& layer, long count, float scale, float offset, Work& work) {
+    for (long h = 0; h < layer.padded; h += WIDTH) {
+        const vec a = scale * load(&layer.gain1[h]), b = offset * load(&layer.gain1[h]) + load(&layer.bias1[h]);
+        for (long t = 0; t < count; ++t) {
+            const vec made = short_gelu(widened(inner + t * layer.stride + h) * a + b);
+            store(&work.activated[t * layer.padded + h], made);
+            narrow(inner + t * layer.stride + h, made);
+        }
+    }
+    return widened_moments(work.activated, count, layer);
+}
+
+// What the second norm and the gain do, in one product and one sum each; gates as powers of two.
+void prepare(const Layer& layer, float scale, float offset, float* made) {
+    const long n = layer.channels;
+    for (long c = 0; c < n; ++c)
+        for (long gate = 0; gate < 2; ++gate) {
+            const long at = gate * n + c;
+            const float by = gate ? -LOG2_E : layer.scale[c], a = scale * layer.gain2[at];
+            made[2 * gate * n + c] = a * by;
+            made[(2 * gate + 1) * n + c] = (layer.widen_bias[at] * a + offset * layer.gain2[at] + layer.bias2[at]) * by;
+        }
+}
+
+// Third pass over a tile: the widened channels, norm, GLU, gain, added to the input; of each block while the next is computed.
+void finish(const bf16* inner, const Layer& layer, long count, Work& work, const bf16* x, bf16* out) {
+    const long n = layer.channels, apart = layer.stride * sizeof(bf16), depth = layer.stride / TILE_DEPTH;
+    const float* norm = work.to_wide.data();
+    long turn = 0, at = 0, rows = 0;
+    const auto settle = [&] {
+        const float *made = work.made[1 - turn % 2], *here = norm + at % n;
+        const vec a = load(here), b = load(here + n), gate_a = load(here + 2 * n), gate_b = load(here + 3 * n);
+        for (long r = 0; r < rows; ++r, made += 2 * TILE_COLUMNS) {
+            const vec open = opening(load(made + TILE_COLUMNS) * gate_a + gate_b);
+            narrow(out + at + r * n, (load(made) * a + b) * open + widened(x + at + r * n));
+        }
+        rows = 0;
+    };
+    for (long first = 0; first < count; first += PAIR)
+        for (long c = 0; c < n; c += TILE_COLUMNS, ++turn) {
+            const bf16 *upper = inner + first * layer.stride, *weights = layer.widen + c / TILE_COLUMNS * depth * 2 * TILE_SIZE;
+            clear_pair();
+            add_pair_product(upper, upper + TILE_ROWS * layer.stride, apart, weights, depth, settle);
+            store_pair(work.made[turn % 2]);
+            at = first * n + c;
+            rows = std::min(PAIR, count - first);
+        }
+    settle();
+}
+
+// One normalised group: x and out [time, channels]. Tiles are shared among threads when the group is the only one.
+void group(const bf16* x, bf16* out, long time, const Layer& layer, bool shared) {
+    const long tiles = rounded_up(time, TILE) / TILE, size = TILE * layer.stride;
+    bf16* inner = new (std::align_val_t(64)) bf16[tiles * size]();
+    std::vector<Moments> squeezed(tiles), wide(tiles);
+    const double squeezed_count = double(time) * layer.hidden, wide_count = double(time) * 2 * layer.channels;
+#pragma omp parallel if (shared)
+    {
+        const Tiles configured;
+        Work work(layer);
+#pragma omp for
+        for (long tile = 0; tile < tiles; ++tile) {
+            const bf16* from = neighbourhood(x, time, tile * TILE, layer, work.around);
+            squeeze(from, std::min(TILE, time - tile * TILE), layer, work, &inner[tile * size], squeezed[tile]);
+        }
+        const Moments first = together(squeezed);
+        const float a = first.scale(squeezed_count), b = first.offset(squeezed_count);
+#pragma omp for
+        for (long tile = 0; tile < tiles; ++tile)
+            wide[tile] = activate(&inner[tile * size], layer, std::min(TILE, time - tile * TILE), a, b, work);
+        const Moments second = together(wide);
+        prepare(layer, second.scale(wide_count), second.offset(wide_count), work.to_wide.data());
+#pragma omp for
+        for (long tile = 0; tile < tiles; ++tile) {
+            const long at = tile * TILE * layer.channels;
+            finish(&inner[tile * size], layer, std::min(TILE, time - tile * TILE), work, x + at, out + at);
+        }
+    }
+    operator delete[](inner, std::align_val_t(64));
+}
+
+}  // namespace
+
+// As `stemwright_dconv`, in bfloat16, but for what was learnt: as `amx.learnt` gives it.
+extern "C" void stemwright_dconv_bf16(const bf16* x, bf16* out, long groups, long time, long channels, long hidden, long dilation,
+                                      const bf16* squeeze, const float* squeeze_bias, const float* gain1, const float* bias1,
+                                      const bf16* widen, const float* widen_bias, const float* gain2, const float* bias2,
+                                      const float* scale, const float* moments) {
+    const Layer layer{channels, hidden, dilation, squeeze, padded_with_zeros(squeeze_bias, hidden, WIDTH), padded_with_zeros(gain1, hidden, WIDTH),
+                      padded_with_zeros(bias1, hidden, WIDTH), widen, widen_bias, gain2, bias2, scale, moments};
+    const long size = time * channels;
+#pragma omp parallel for if (groups > 1)
+    for (long each = 0; each < groups; ++each) group(x + each * size, out + each * size, time, layer, groups == 1);
+}
+
+#endif
