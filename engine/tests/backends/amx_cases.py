@@ -159,7 +159,7 @@ def test_compiled_networks_call_the_same(kernels: Path) -> None:
     got = called(kernels, "attention", q.shape, *map(handle, (q, k, v)), ctypes.c_int64(1))
     assert torch.equal(got, torch.ops.stemwright.attention(q, k, v, 1))
 
-    plain = nn.ModuleList([Rewrite(64, 32, 3, 3, bias=64), DConv(32, compress=8, depth=1, init=0.3)]).requires_grad_(
+    plain = nn.ModuleList([Rewrite(64, 32, 3, 3, bias=64), DConv(32, compress=8, depth=2, init=0.3)]).requires_grad_(
         False
     )
     lower(plain, BF16)
@@ -167,7 +167,7 @@ def test_compiled_networks_call_the_same(kernels: Path) -> None:
     got = called(kernels, "rewrite", x.shape, *map(handle, (x, x, gate.prepared, gate.bias)))
     assert torch.equal(got, gate(x, x))
 
-    learnt = [handle(each) for each in branch.layers[0]]
+    learnt = [handle(each) for each in branch.learnt]
     count = len(learnt)
-    words = (ctypes.c_int64(1), (ctypes.c_void_p * count)(*learnt), ctypes.c_int64(count))
+    words = ((ctypes.c_void_p * count)(*learnt), ctypes.c_int64(count))
     assert torch.equal(called(kernels, "dconv", x.shape, handle(x), *words), branch(x))

@@ -46,20 +46,14 @@ def packed(weight: Tensor) -> Tensor:
 
 
 def learnt(plain: Sequence[Tensor]) -> list[Tensor]:
-    """What a layer of `DConv` has learnt, as `native/amx_dconv.cpp` wants it.
+    """What a layer of `DConv` has learnt (`fused.learnt`) as `native/amx_dconv.cpp` wants it.
 
-    The kernels ``[hidden, channels, 3]`` and ``[2 * channels, hidden, 1]`` in tiles, and the rest in float32. Added are the
-    moments of the wide tensor, ``[hidden + 2, hidden + 1]``: with W its kernel and bias side by side, W'W, and W's sum over
-    the outputs.
+    The kernels ``[hidden, channels, 3]`` and ``[2 * channels, hidden, 1]`` in tiles, and the rest in float32.
     """
-    plain = [each.detach() for each in plain]
-    squeeze, widen, bias = plain[0], plain[4], plain[5]
+    squeeze, widen = plain[0], plain[4]
     taps = torch.stack([tiles(squeeze[:, :, tap].T) for tap in range(squeeze.shape[2])])
-    whole = torch.cat([widen[:, :, 0], bias[:, None]], dim=1).double()
-    moments = torch.cat([whole.T @ whole, whole.sum(0, keepdim=True)])
     panels = _panels(tiles(widen[:, :, 0].T), squeeze.shape[1])
-    floats = [each.float() for each in (*plain[1:4], *plain[5:], moments)]
-    return [taps, *floats[:3], panels, *floats[3:]]
+    return [taps, *(each.float() for each in plain[1:4]), panels, *(each.float() for each in plain[5:])]
 
 
 def _panels(matrix: Tensor, channels: int) -> Tensor:

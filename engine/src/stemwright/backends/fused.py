@@ -102,18 +102,28 @@ class FusedDConv(nn.Module):
 
     def __init__(self, plain: DConv) -> None:
         super().__init__()
-        self.layers = nn.ModuleList()
-        names = ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias", "4.weight", "4.bias", "6.scale")
+        self.learnt = nn.ParameterList()
         for layer in plain.layers:
-            learnt = [layer.get_parameter(name) for name in names]
-            prepared = amx.learnt(learnt) if learnt[0].dtype == torch.bfloat16 else learnt
-            self.layers.append(nn.ParameterList(nn.Parameter(each, requires_grad=False) for each in prepared))
+            assert isinstance(layer, nn.ModuleDict)
+            of_layer = learnt(layer)
+            prepared = amx.learnt(of_layer) if of_layer[0].dtype == torch.bfloat16 else of_layer
+            self.learnt.extend(nn.Parameter(each, requires_grad=False) for each in prepared)
 
     def forward(self, x: Tensor) -> Tensor:
-        for index, layer in enumerate(self.layers):
-            assert isinstance(layer, nn.ParameterList)
-            x = torch.ops.stemwright.dconv(x.contiguous(), 2**index, list(layer))
-        return x
+        return torch.ops.stemwright.dconv(x.contiguous(), list(self.learnt))  # type: ignore[no-any-return]
+
+
+def learnt(layer: nn.ModuleDict) -> list[Tensor]:
+    """What a layer of `DConv` has learnt, in the order of `operators.LEARNT`.
+
+    Last come the moments of the wide tensor, ``[hidden + 2, hidden + 1]``: with W the kernel of its convolution and the bias
+    side by side, W'W, and W's sum over the outputs.
+    """
+    names = ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias", "4.weight", "4.bias", "6.scale")
+    made = [layer.get_parameter(name).detach() for name in names]
+    whole = torch.cat([made[4][:, :, 0], made[5][:, None]], dim=1).double()
+    moments = torch.cat([whole.T @ whole, whole.sum(0, keepdim=True)])
+    return [*made, moments.float()]
 
 
 class FusedAttention(nn.Module):

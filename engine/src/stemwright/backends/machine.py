@@ -23,7 +23,7 @@ _CODE = (
     "backends/native/amx_attention.cpp",
     "backends/native/amx_dconv.cpp",
     "backends/native/amx_rewrite.cpp",
-    "backends/native/moments.h",
+    "backends/native/residual.h",
     "backends/native/vectors.h",
     "backends/native/dconv.cpp",
     "backends/native/attention.cpp",

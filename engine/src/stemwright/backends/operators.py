@@ -12,6 +12,8 @@ from torch import Tensor
 from stemwright.backends.library import load_kernels
 
 KERNELS = ("dconv", "attention", "rewrite")
+LEARNT = 10
+"""Tensors of one layer of a residual branch."""
 _SUFFIXES = {torch.float32: "", torch.bfloat16: "_bf16"}
 _loaded: dict[tuple[str, torch.dtype], Any] = {}
 
@@ -40,12 +42,13 @@ def _tiles_allowed(library: ctypes.CDLL) -> bool:
     return allowed is not None and bool(allowed())
 
 
-def _dconv(x: Tensor, dilation: int, learnt: list[Tensor]) -> Tensor:
-    """``x`` ``[batch, rows, time, channels]`` and what a layer of `DConv` has learnt, in its order; see `amx` for bfloat16."""
+def _dconv(x: Tensor, learnt: list[Tensor]) -> Tensor:
+    """``x`` ``[batch, rows, time, channels]`` and what the layers of a branch have learnt: see `fused.FusedDConv`."""
     made = torch.empty_like(x)
     batch, rows, frames, channels = x.shape
-    sizes = (batch * rows, frames, channels, learnt[2].shape[0], dilation)
-    _loaded["dconv", x.dtype](*_pointers(x, made), *map(ctypes.c_long, sizes), *_pointers(*learnt))
+    sizes = (batch * rows, frames, channels, learnt[2].shape[0], len(learnt) // LEARNT)
+    each = (ctypes.c_void_p * len(learnt))(*_pointers(*learnt))
+    _loaded["dconv", x.dtype](*_pointers(x, made), *map(ctypes.c_long, sizes), each)
     return made
 
 
@@ -84,7 +87,7 @@ def _without_numbers(x: Tensor, *_rest: object) -> Tensor:
 
 
 _AS_TRACED = (torch.Tag.needs_exact_strides,)
-torch.library.define("stemwright::dconv", "(Tensor x, int dilation, Tensor[] learnt) -> Tensor", tags=_AS_TRACED)
+torch.library.define("stemwright::dconv", "(Tensor x, Tensor[] learnt) -> Tensor", tags=_AS_TRACED)
 torch.library.define("stemwright::attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor", tags=_AS_TRACED)
 torch.library.define(
     "stemwright::rewrite", "(Tensor x, Tensor skip, Tensor prepared, Tensor bias) -> Tensor", tags=_AS_TRACED
@@ -96,8 +99,8 @@ for _name in KERNELS:
     torch.library.register_fake(f"stemwright::{_name}", _without_numbers)
 SHIMS = {
     torch.ops.stemwright.dconv.default: [
-        "AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt, "
-        "int64_t count, AtenTensorHandle* made)"
+        "AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, const AtenTensorHandle* learnt, int64_t count, "
+        "AtenTensorHandle* made)"
     ],
     torch.ops.stemwright.attention.default: [
         "AOTITorchError aoti_torch_cpu_attention(AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value, "

@@ -1,8 +1,5 @@
-// One layer of Demucs's residual branch (`stemwright.models.layers.DConv`) in bfloat16, by tiles (`amx.h`): see `dconv.cpp` for
-// the same in float32.
-//
-// Here the wide tensor is computed once. Its sum and its sum of squares, which the norm after it needs before, follow from what
-// it is made of: with y = W g, the sum of y'y over all samples is that of the elements of W'W times those of the sum of gg'.
+// Demucs's residual branch (`stemwright.models.layers.DConv`) in bfloat16, by tiles (`amx.h`): see `dconv.cpp` for the same in
+// float32.
 
 #include "amx.h"
 
@@ -11,7 +8,7 @@
 #include <algorithm>
 #include <new>
 
-#include "moments.h"
+#include "residual.h"
 
 namespace {
 
@@ -19,20 +16,24 @@ constexpr long STRIPS = 3;                  // of a block of the first convoluti
 constexpr long BLOCK = STRIPS * TILE_ROWS;  // samples of time
 constexpr long PAIR = 2 * TILE_ROWS;        // samples of the second one's block
 constexpr long TILE = 2 * BLOCK;            // samples that are computed together: blocks of both kinds, as a row of 336 is
-constexpr long CORNER = 8;                  // rows of a matrix whose sums stay in registers
 constexpr float LOG2_E = 1.44269504f;
 
 // What a layer has learnt. Hidden channels are filled up to whole vectors by some that stay zero, and to whole tiles.
-struct Layer {
+struct Layer : Learnt {
     long channels, hidden, dilation;
-    const bf16* squeeze;                      // [3][channels / 32][padded / 16][tile]
-    Floats squeeze_bias, gain1, bias1;        // [padded]
-    const bf16* widen;                        // [channels / 16][hidden / 32][value, gate][tile]
-    const float *widen_bias, *gain2, *bias2;  // [2 * channels]
-    const float* scale;                       // [channels]
-    const float* moments;                     // [hidden + 2][hidden + 1], see `amx.learnt`
+    Floats hidden_bias, hidden_gain1, hidden_bias1;  // [padded]
     long padded = rounded_up(hidden, WIDTH), stride = rounded_up(hidden, TILE_DEPTH);
     long depth = rounded_up(channels, TILE_DEPTH) / TILE_DEPTH;
+
+    Layer(const Learnt& learnt, long channels, long hidden, long dilation)
+        : Learnt(learnt), channels(channels), hidden(hidden), dilation(dilation),
+          hidden_bias(padded_with_zeros(learnt.squeeze_bias, hidden, WIDTH)), hidden_gain1(padded_with_zeros(learnt.gain1, hidden, WIDTH)),
+          hidden_bias1(padded_with_zeros(learnt.bias1, hidden, WIDTH)) {}
+
+    // [3][channels / 32][padded / 16][tile]
+    const bf16* squeeze_tiles() const { return static_cast<const bf16*>(squeeze); }
+    // [channels / 16][hidden / 32][value, gate][tile]
+    const bf16* widen_tiles() const { return static_cast<const bf16*>(widen); }
 };
 
 // What a thread works with.
@@ -66,7 +67,7 @@ const bf16* neighbourhood(const bf16* x, long time, long first, const Layer& lay
 template <typename Meanwhile>
 void squeeze_block(const bf16* from, const Layer& layer, long column, float* made, Meanwhile meanwhile) {
     const long apart = layer.channels * sizeof(bf16), strip = TILE_ROWS * layer.channels;
-    const bf16* weights = layer.squeeze + column * TILE_SIZE;
+    const bf16* weights = layer.squeeze_tiles() + column * TILE_SIZE;
     tile_zero<0>();
     tile_zero<1>();
     tile_zero<2>();
@@ -93,7 +94,7 @@ void squeeze(const bf16* from, long count, const Layer& layer, Work& work, bf16*
     long turn = 0, row = 0, rows = 0, channel = 0;
     bf16* to = nullptr;
     const auto settle = [&](long until) {
-        const vec bias = load(&layer.squeeze_bias[channel]);
+        const vec bias = load(&layer.hidden_bias[channel]);
         for (; row < until; ++row) {
             const vec y = load(work.made[1 - turn % 2] + row * TILE_COLUMNS) + bias;
             sum += y;
@@ -115,41 +116,17 @@ void squeeze(const bf16* from, long count, const Layer& layer, Work& work, bf16*
     moments.squares += total(squares);
 }
 
-// Moments of the widened channels, of a tile's activated ones.
-Moments widened_moments(const Floats& activated, long count, const Layer& layer) {
-    const long hidden = layer.hidden, row = hidden + 1;
-    Moments made{count * double(layer.moments[row * row + hidden]), count * double(layer.moments[hidden * row + hidden])};
-    for (long h = 0; h < hidden; h += WIDTH)
-        for (long i = 0; i < hidden; i += CORNER) {
-            vec products[CORNER] = {}, sums{};
-            for (long t = 0; t < count; ++t) {
-                const float* x = &activated[t * layer.padded];
-                const vec column = load(x + h);
-                for (long r = 0; r < CORNER; ++r) products[r] += x[i + r] * column;
-                sums += column;
-            }
-            for (long r = 0; r < CORNER && i + r < hidden; ++r)
-                for (long c = 0; c < WIDTH && h + c < hidden; ++c)
-                    made.squares += double(products[r][c]) * layer.moments[(i + r) * row + h + c];
-            for (long c = 0; i == 0 && c < WIDTH && h + c < hidden; ++c) {
-                made.squares += 2.0 * sums[c] * layer.moments[hidden * row + h + c];
-                made.sum += double(sums[c]) * layer.moments[row * row + h + c];
-            }
-        }
-    return made;
-}
-
 // Second pass over a tile: norm and GELU in place, and the moments of the widened channels.
 Moments activate(bf16* inner, const Layer& layer, long count, float scale, float offset, Work& work) {
     for (long h = 0; h < layer.padded; h += WIDTH) {
-        const vec a = scale * load(&layer.gain1[h]), b = offset * load(&layer.gain1[h]) + load(&layer.bias1[h]);
+        const vec a = scale * load(&layer.hidden_gain1[h]), b = offset * load(&layer.hidden_gain1[h]) + load(&layer.hidden_bias1[h]);
         for (long t = 0; t < count; ++t) {
             const vec made = short_gelu(widened(inner + t * layer.stride + h) * a + b);
             store(&work.activated[t * layer.padded + h], made);
             narrow(inner + t * layer.stride + h, made);
         }
     }
-    return widened_moments(work.activated, count, layer);
+    return wide_moments(work.activated.data(), count, layer.hidden, layer.padded, layer.moments);
 }
 
 // What the second norm and the gain do, in one product and one sum each; gates as powers of two.
@@ -180,7 +157,7 @@ void finish(const bf16* inner, const Layer& layer, long count, Work& work, const
     };
     for (long first = 0; first < count; first += PAIR)
         for (long c = 0; c < n; c += TILE_COLUMNS, ++turn) {
-            const bf16 *upper = inner + first * layer.stride, *weights = layer.widen + c / TILE_COLUMNS * depth * 2 * TILE_SIZE;
+            const bf16 *upper = inner + first * layer.stride, *weights = layer.widen_tiles() + c / TILE_COLUMNS * depth * 2 * TILE_SIZE;
             clear_pair();
             add_pair_product(upper, upper + TILE_ROWS * layer.stride, apart, weights, depth, settle);
             store_pair(work.made[turn % 2]);
@@ -223,16 +200,17 @@ void group(const bf16* x, bf16* out, long time, const Layer& layer, bool shared)
 
 }  // namespace
 
-// As `stemwright_dconv`, in bfloat16, but for what was learnt: as `amx.learnt` gives it.
-extern "C" void stemwright_dconv_bf16(const bf16* x, bf16* out, long groups, long time, long channels, long hidden, long dilation,
-                                      const bf16* squeeze, const float* squeeze_bias, const float* gain1, const float* bias1,
-                                      const bf16* widen, const float* widen_bias, const float* gain2, const float* bias2,
-                                      const float* scale, const float* moments) {
-    const Layer layer{channels, hidden, dilation, squeeze, padded_with_zeros(squeeze_bias, hidden, WIDTH), padded_with_zeros(gain1, hidden, WIDTH),
-                      padded_with_zeros(bias1, hidden, WIDTH), widen, widen_bias, gain2, bias2, scale, moments};
+// As `stemwright_dconv`, in bfloat16.
+extern "C" void stemwright_dconv_bf16(const bf16* x, bf16* out, long groups, long time, long channels, long hidden, long layers,
+                                      const void* const* learnt) {
+    std::vector<Layer> each;
+    for (long i = 0; i < layers; ++i) each.emplace_back(Learnt(learnt + i * Learnt::COUNT), channels, hidden, 1L << i);
     const long size = time * channels;
-#pragma omp parallel for if (groups > 1)
-    for (long each = 0; each < groups; ++each) group(x + each * size, out + each * size, time, layer, groups == 1);
+#pragma omp parallel for schedule(dynamic) if (groups > 1)
+    for (long i = 0; i < groups; ++i) {
+        bf16* to = out + i * size;
+        for (const Layer& layer : each) group(&layer == each.data() ? x + i * size : to, to, time, layer, groups == 1);
+    }
 }
 
 #endif

@@ -91,7 +91,7 @@ void attend(const Head& head, const float* queries, long query_stride, float* ou
 extern "C" void stemwright_attention(const float* q, const float* k, const float* v, float* out, long batch, long heads,
                                      long queries, long keys, long query_stride, long key_stride) {
     const long tiles = (keys + KEYS - 1) / KEYS, size = tiles * KEYS * HEAD, blocks = (queries + QUERIES - 1) / QUERIES;
-    const auto packed_keys = floats(batch * heads * size), packed_values = floats(batch * heads * size);
+    Floats packed_keys(batch * heads * size), packed_values(batch * heads * size);
     const float scale = LOG2_E / std::sqrt(static_cast<float>(HEAD));
 #pragma omp parallel for collapse(2)
     for (long each = 0; each < batch * heads; ++each)

@@ -1,13 +1,12 @@
-// One layer of Demucs's residual branch (`stemwright.models.layers.DConv`) in float32, tile by tile in the cache:
+// Demucs's residual branch (`stemwright.models.layers.DConv`) in float32, tile by tile in the cache. A layer:
 // dilated convolution to a few channels, norm, GELU, back to twice the channels, norm, GLU, gain, added to the input.
 //
-// torch writes and reads each of these steps in whole; here a row of the spectrogram hardly leaves the cache. The wide
-// tensor before the last norm is never stored: it is computed twice, for its statistics and for its values.
-// Vectors lie along the channels, as the tensors do.
+// torch writes and reads each of these steps in whole; here a row of the spectrogram hardly leaves the cache, and goes through
+// all layers there. The wide tensor before the last norm is never stored. Vectors lie along the channels, as the tensors do.
 
 #include <algorithm>
 
-#include "moments.h"
+#include "residual.h"
 #include "vectors.h"
 
 namespace {
@@ -17,25 +16,31 @@ constexpr long SQUEEZE_ROWS = 8;  // samples of time whose sums stay in register
 constexpr long WIDEN_ROWS = 6;
 
 // What a layer has learnt, in the order in which it is read.
-struct Layer {
-    long channels, hidden, padded, dilation;     // padded: hidden channels as whole vectors; those that pad stay zero
-    Floats squeeze;                              // [padded / WIDTH][3][channels][WIDTH]
-    Floats squeeze_bias, gain1, bias1;           // [padded]
-    Floats widen;                                // [channels / WIDTH][hidden][value, gate][WIDTH]
-    const float *widen_bias, *gain2, *bias2;     // [2 * channels]
-    const float* scale;                          // [channels]
+struct Layer : Learnt {
+    long channels, hidden, dilation;
+    long padded = rounded_up(hidden, WIDTH);  // hidden channels as whole vectors; those that pad stay zero
+    Floats taps;                              // [padded / WIDTH][3][channels][WIDTH]
+    Floats hidden_bias, hidden_gain1, hidden_bias1;  // [padded]
+    Floats panels;                            // [channels / WIDTH][hidden][value, gate][WIDTH]
 
-    void pack(const float* from_squeeze, const float* from_widen) {
-        squeeze.assign(padded * 3 * channels, 0);
+    Layer(const Learnt& learnt, long channels, long hidden, long dilation)
+        : Learnt(learnt), channels(channels), hidden(hidden), dilation(dilation),
+          hidden_bias(padded_with_zeros(learnt.squeeze_bias, hidden, WIDTH)), hidden_gain1(padded_with_zeros(learnt.gain1, hidden, WIDTH)),
+          hidden_bias1(padded_with_zeros(learnt.bias1, hidden, WIDTH)) {
+        pack(static_cast<const float*>(learnt.squeeze), static_cast<const float*>(learnt.widen));
+    }
+
+    void pack(const float* squeeze, const float* widen) {
+        taps.assign(padded * 3 * channels, 0);
         for (long h = 0; h < hidden; ++h)
             for (long c = 0; c < channels; ++c)
                 for (long k = 0; k < 3; ++k)
-                    squeeze[((h / WIDTH * 3 + k) * channels + c) * WIDTH + h % WIDTH] = from_squeeze[(h * channels + c) * 3 + k];
-        widen.resize(2 * channels * hidden);
+                    taps[((h / WIDTH * 3 + k) * channels + c) * WIDTH + h % WIDTH] = squeeze[(h * channels + c) * 3 + k];
+        panels.resize(2 * channels * hidden);
         for (long c = 0; c < 2 * channels; ++c)
             for (long h = 0; h < hidden; ++h) {
                 const long within = c % channels;
-                widen[((within / WIDTH * hidden + h) * 2 + c / channels) * WIDTH + within % WIDTH] = from_widen[c * hidden + h];
+                panels[((within / WIDTH * hidden + h) * 2 + c / channels) * WIDTH + within % WIDTH] = widen[c * hidden + h];
             }
     }
 };
@@ -49,11 +54,11 @@ void add(Moments& moments, vec of_values, vec of_squares) {
 template <int ROWS>
 inline void squeeze_block(const float* x, const Layer& layer, long h, const bool (&inside)[3], float* out) {
     vec sums[ROWS];
-    for (int r = 0; r < ROWS; ++r) sums[r] = load(&layer.squeeze_bias[h]);
+    for (int r = 0; r < ROWS; ++r) sums[r] = load(&layer.hidden_bias[h]);
     for (long k = 0; k < 3; ++k) {
         if (!inside[k]) continue;
         const float* from = x + (k - 1) * layer.dilation * layer.channels;
-        const float* weights = &layer.squeeze[(h / WIDTH * 3 + k) * layer.channels * WIDTH];
+        const float* weights = &layer.taps[(h / WIDTH * 3 + k) * layer.channels * WIDTH];
         for (long c = 0; c < layer.channels; ++c) {
             const vec weight = load(weights + c * WIDTH);
             for (int r = 0; r < ROWS; ++r) sums[r] += from[r * layer.channels + c] * weight;
@@ -93,7 +98,7 @@ inline void widen_block(const float* inner, const Layer& layer, long c, vec (&va
         value[r] = load(layer.widen_bias + c);
         gate[r] = load(layer.widen_bias + layer.channels + c);
     }
-    const float* weights = &layer.widen[c * layer.hidden * 2];
+    const float* weights = &layer.panels[c * layer.hidden * 2];
     for (long h = 0; h < layer.hidden; ++h) {
         const vec of_value = load(weights + 2 * h * WIDTH), of_gate = load(weights + (2 * h + 1) * WIDTH);
         for (int r = 0; r < ROWS; ++r) {
@@ -104,29 +109,13 @@ inline void widen_block(const float* inner, const Layer& layer, long c, vec (&va
     }
 }
 
-template <int ROWS>
-inline void add_moments(const float* inner, const Layer& layer, long c, vec& sum, vec& squares) {
-    vec value[ROWS], gate[ROWS];
-    widen_block<ROWS>(inner, layer, c, value, gate);
-    for (int r = 0; r < ROWS; ++r) {
-        sum += value[r] + gate[r];
-        squares += value[r] * value[r] + gate[r] * gate[r];
-    }
-}
-
 // Second pass over a tile: norm and GELU in place, and the moments of the widened channels.
-void activate(float* inner, const Layer& layer, long count, float scale, float offset, Moments& moments) {
+Moments activate(float* inner, const Layer& layer, long count, float scale, float offset) {
     for (long h = 0; h < layer.padded; h += WIDTH) {
-        const vec a = scale * load(&layer.gain1[h]), b = offset * load(&layer.gain1[h]) + load(&layer.bias1[h]);
+        const vec a = scale * load(&layer.hidden_gain1[h]), b = offset * load(&layer.hidden_gain1[h]) + load(&layer.hidden_bias1[h]);
         for (long t = 0; t < count; ++t) store(inner + t * layer.padded + h, gelu(load(inner + t * layer.padded + h) * a + b));
     }
-    for (long c = 0; c < layer.channels; c += WIDTH) {
-        vec sum{}, squares{};
-        long t = 0;
-        for (; t + WIDEN_ROWS <= count; t += WIDEN_ROWS) add_moments<WIDEN_ROWS>(inner + t * layer.padded, layer, c, sum, squares);
-        for (; t < count; ++t) add_moments<1>(inner + t * layer.padded, layer, c, sum, squares);
-        add(moments, sum, squares);
-    }
+    return wide_moments(inner, count, layer.hidden, layer.padded, layer.moments);
 }
 
 // What the second norm does to a vector of channels and to its gate.
@@ -180,7 +169,7 @@ void group(const float* x, float* out, long time, const Layer& layer, bool share
         const float a1 = first.scale(squeezed_count), b1 = first.offset(squeezed_count);
 #pragma omp for
         for (long tile = 0; tile < tiles; ++tile)
-            activate(&inner[tile * size], layer, std::min(TILE, time - tile * TILE), a1, b1, widened[tile]);
+            widened[tile] = activate(&inner[tile * size], layer, std::min(TILE, time - tile * TILE), a1, b1);
         const Moments second = together(widened);
         const float a2 = second.scale(widened_count), b2 = second.offset(widened_count);
 #pragma omp for
@@ -193,17 +182,16 @@ void group(const float* x, float* out, long time, const Layer& layer, bool share
 
 }  // namespace
 
-// x and out [groups, time, channels]; each group is normalised by itself. `channels` is a multiple of 16.
-extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden,
-                                 long dilation, const float* squeeze, const float* squeeze_bias, const float* gain1,
-                                 const float* bias1, const float* widen, const float* widen_bias, const float* gain2,
-                                 const float* bias2, const float* scale) {
-    const long padded = rounded_up(hidden, WIDTH);
-    Layer layer{channels, hidden, padded, dilation, {}, padded_with_zeros(squeeze_bias, hidden, WIDTH),
-                padded_with_zeros(gain1, hidden, WIDTH), padded_with_zeros(bias1, hidden, WIDTH), {},
-                widen_bias, gain2, bias2, scale};
-    layer.pack(squeeze, widen);
+// x and out [groups, time, channels]; each group is normalised by itself, and goes through all layers while it is in the cache:
+// from the second on in place. `channels` is a multiple of 16. `learnt`: what `Learnt` holds, of one layer after the other.
+extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden, long layers,
+                                 const void* const* learnt) {
+    std::vector<Layer> each;
+    for (long i = 0; i < layers; ++i) each.emplace_back(Learnt(learnt + i * Learnt::COUNT), channels, hidden, 1L << i);
     const long size = time * channels;
-#pragma omp parallel for if (groups > 1)
-    for (long each = 0; each < groups; ++each) group(x + each * size, out + each * size, time, layer, groups == 1);
+#pragma omp parallel for schedule(dynamic) if (groups > 1)
+    for (long i = 0; i < groups; ++i) {
+        float* to = out + i * size;
+        for (const Layer& layer : each) group(&layer == each.data() ? x + i * size : to, to, time, layer, groups == 1);
+    }
 }

@@ -205,9 +205,9 @@ void compute(const Gate<PLANAR>& gate) {
 #pragma omp parallel
     {
         const long values = gate.POINTS * size * gate.channels, made = gate.POINTS * size * PANEL;
-        const auto memory = floats(values + made);
-        std::fill_n(memory.get(), values, 0.0f);  // strips are whole also where tiles end
-        const Block block{size, memory.get(), memory.get() + values};
+        Floats memory(values + made);
+        std::fill_n(memory.begin(), values, 0.0f);  // strips are whole also where tiles end
+        const Block block{size, memory.data(), memory.data() + values};
 #pragma omp for schedule(dynamic)
         for (long first = 0; first < tiles; first += size)
             compute_block(gate, block, first, std::min(size, tiles - first));

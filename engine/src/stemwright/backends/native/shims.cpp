@@ -3,14 +3,13 @@
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
-#include <utility>
+#include <vector>
 
 #include "amx.h"
+#include "residual.h"
 
-extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden,
-                                 long dilation, const float* squeeze, const float* squeeze_bias, const float* gain1,
-                                 const float* bias1, const float* widen, const float* widen_bias, const float* gain2,
-                                 const float* bias2, const float* scale);
+extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden, long layers,
+                                 const void* const* learnt);
 extern "C" void stemwright_attention(const float* q, const float* k, const float* v, float* out, long batch, long heads,
                                      long queries, long keys, long query_stride, long key_stride);
 extern "C" void stemwright_rewrite(const float* x, const float* skip, float* out, long batch, long rows, long frames, long channels,
@@ -22,16 +21,14 @@ extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf
                                           long queries, long keys, long query_stride, long key_stride);
 extern "C" void stemwright_rewrite_bf16(const bf16* x, const bf16* skip, bf16* out, long batch, long rows, long frames, long channels,
                                         long kernel_rows, const bf16* weights, const float* bias);
-extern "C" void stemwright_dconv_bf16(const bf16* x, bf16* out, long groups, long time, long channels, long hidden, long dilation,
-                                      const bf16* squeeze, const float* squeeze_bias, const float* gain1, const float* bias1,
-                                      const bf16* widen, const float* widen_bias, const float* gain2, const float* bias2,
-                                      const float* scale, const float* moments);
+extern "C" void stemwright_dconv_bf16(const bf16* x, bf16* out, long groups, long time, long channels, long hidden, long layers,
+                                      const void* const* learnt);
 extern "C" int stemwright_tiles_allowed() { return tiles_allowed(); }
 #endif
 
 namespace {
 
-constexpr int64_t MOST = 4;    // dimensions
+constexpr int64_t MOST = 4;  // dimensions
 
 template <typename Number>
 struct View {
@@ -76,22 +73,19 @@ Number* empty(const int64_t* sizes, int64_t dims, AtenTensorHandle* made) {
     return static_cast<Number*>(data);
 }
 
-// Any tensor's numbers, as what the kernel wants.
-struct Numbers {
-    const void* data;
-    template <typename Number>
-    operator const Number*() const { return static_cast<const Number*>(data); }
-};
-
-template <typename Number, typename Kernel, size_t... EACH>
-AOTITorchError dconv(Kernel* kernel, AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt, int64_t count,
-                     AtenTensorHandle* made, std::index_sequence<EACH...>) {
-    if (count != sizeof...(EACH) || !whole(x) || !(whole(learnt[EACH]) && ...)) return AOTI_TORCH_FAILURE;
+template <typename Number, typename Kernel>
+AOTITorchError dconv(Kernel* kernel, AtenTensorHandle x, const AtenTensorHandle* learnt, int64_t count, AtenTensorHandle* made) {
+    if (count % Learnt::COUNT != 0 || !whole(x)) return AOTI_TORCH_FAILURE;
+    std::vector<const void*> each;
+    for (int64_t i = 0; i < count; ++i) {
+        if (!whole(learnt[i])) return AOTI_TORCH_FAILURE;
+        each.push_back(View<void>(learnt[i]).data);
+    }
     const View<Number> in(x);
     Number* out = empty<Number>(in.sizes, 4, made);
     if (out == nullptr) return AOTI_TORCH_FAILURE;
-    kernel(in.data, out, in.sizes[0] * in.sizes[1], in.sizes[2], in.sizes[3], View<float>(learnt[2]).sizes[0], dilation,
-           Numbers{View<void>(learnt[EACH]).data}...);
+    kernel(in.data, out, in.sizes[0] * in.sizes[1], in.sizes[2], in.sizes[3], View<float>(learnt[2]).sizes[0],
+           count / Learnt::COUNT, each.data());
     return AOTI_TORCH_SUCCESS;
 }
 
@@ -120,14 +114,12 @@ AOTITorchError rewrite(Kernel* kernel, AtenTensorHandle x, AtenTensorHandle skip
 
 }  // namespace
 
-// `x` [batch, rows, time, channels]; `learnt` as in `fused.py`.
-extern "C" AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, int64_t dilation, const AtenTensorHandle* learnt,
-                                               int64_t count, AtenTensorHandle* made) {
-    if (!in_16_bits(x))
-        return dconv<float>(stemwright_dconv, x, dilation, learnt, count, made, std::make_index_sequence<9>());
+// `x` [batch, rows, time, channels]; `learnt` as in `residual.h`, of all layers.
+extern "C" AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, const AtenTensorHandle* learnt, int64_t count,
+                                               AtenTensorHandle* made) {
+    if (!in_16_bits(x)) return dconv<float>(stemwright_dconv, x, learnt, count, made);
 #ifdef STEMWRIGHT_AMX
-    if (tiles_allowed())
-        return dconv<bf16>(stemwright_dconv_bf16, x, dilation, learnt, count, made, std::make_index_sequence<10>());
+    if (tiles_allowed()) return dconv<bf16>(stemwright_dconv_bf16, x, learnt, count, made);
 #endif
     return AOTI_TORCH_FAILURE;
 }

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
+#include <vector>
 
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -16,13 +16,23 @@ constexpr int WIDTH = 16;
 constexpr int WIDTH = 8;
 #endif
 
-// Memory for floats that begins with a line of the cache, where vectors are read fastest; not set to anything.
-struct Free {
-    void operator()(float* memory) const { operator delete[](memory, std::align_val_t(64)); }
+// Memory that begins with a line of the cache, where vectors are read fastest. What is not set to anything is left as it is.
+template <typename Number>
+struct InLines {
+    using value_type = Number;
+
+    Number* allocate(size_t count) { return static_cast<Number*>(operator new(count * sizeof(Number), line)); }
+    void deallocate(Number* memory, size_t) { operator delete(memory, line); }
+    void construct(Number*) {}
+    template <typename Value>
+    void construct(Number* to, Value&& value) { *to = value; }
+    bool operator==(const InLines&) const { return true; }
+    bool operator!=(const InLines&) const { return false; }
+
+  private:
+    static constexpr std::align_val_t line{64};
 };
-static inline std::unique_ptr<float[], Free> floats(long count) {
-    return std::unique_ptr<float[], Free>(new (std::align_val_t(64)) float[count]);
-}
+using Floats = std::vector<float, InLines<float>>;
 
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t ivec __attribute__((vector_size(4 * WIDTH)));
