@@ -83,6 +83,17 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     assert [file.name for file in cache.root.iterdir()] in ([], ["entry.lock"])
 
 
+def test_what_was_not_used_for_a_season_goes_when_something_is_built(tmp_path: Path) -> None:
+    cache, long_ago = Cache(tmp_path / "cache"), time.time() - 100 * 24 * 3600
+    with cache.building("all"):
+        old, used = cache.build("old", write), cache.build("used", write)
+        for folder in (old, used):
+            os.utime(folder, (long_ago, long_ago))
+        assert cache.find("used") == used
+        new = cache.build("new", write)
+    assert (old.exists(), used.exists(), new.exists()) == (False, True, True)
+
+
 def test_two_processes_do_not_build_the_same_and_a_killed_one_leaves_no_lock_and_no_half(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     other = subprocess.Popen([sys.executable, "-c", BUILD_SLOWLY, str(cache.root)], stdout=subprocess.PIPE, text=True)

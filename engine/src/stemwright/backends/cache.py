@@ -4,6 +4,8 @@ A folder is built aside, written to the disk and then renamed. It lists the hash
 match is removed and built again. A lock on a file keeps two processes from building the same; the operating system
 releases it when its owner dies, so there is no stale lock to find.
 
+What was not used for a season is removed when something new is built: what an older version or another model left behind.
+
 Hashes are remembered: a file that the system says was not written to since is not read again, which would take a second
 at each start.
 """
@@ -29,6 +31,7 @@ from stemwright.errors import OutputError
 _LISTING = "contents.json"
 _HASH = "blake2b"
 _WRITABLE_BY_OTHERS = 0o022
+_UNUSED = 90 * 24 * 3600.0  # seconds after which an entry is removed
 _SETTLED = 2.0  # seconds: a change may follow another within one tick of the file system's clock, and look like it
 
 
@@ -114,6 +117,7 @@ class Cache:
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
+        self._forget_unused()
         return self.root / name
 
     def find(self, name: str) -> Path | None:
@@ -125,6 +129,8 @@ class Cache:
         except (OSError, ValueError, AttributeError):
             whole = False
         if whole and _only_ours(self.root, folder):
+            with contextlib.suppress(OSError):  # a cache that is only read keeps everything
+                os.utime(folder)
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         return None
@@ -160,6 +166,13 @@ class Cache:
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).rename(self.root / f"{name}.json")
+
+    def _forget_unused(self) -> None:
+        """Remove entries that nobody looked for in a long time. A process that still has one open keeps it."""
+        for listing in self.root.glob(f"*/{_LISTING}"):
+            with contextlib.suppress(OSError):
+                if time.time() - listing.parent.stat().st_mtime > _UNUSED:
+                    shutil.rmtree(listing.parent, ignore_errors=True)
 
     def _clear(self, name: str) -> None:
         """Remove what was begun aside and never renamed."""
