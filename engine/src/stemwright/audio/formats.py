@@ -26,6 +26,7 @@ class AudioFormat:
     """Sample rates (Hz) that it can hold; None is any."""
     bitrate: int | None = None
     """Default bits a second, where bits a second are a choice."""
+    most_bitrate: int = MOST_BITRATE
     vbr_qualities: range | None = None
     """Qualities of variable bit rate, where they are a choice."""
     bits: int | None = None
@@ -49,6 +50,7 @@ _ALL = (
         lossless=False,
         rates=_MP3_RATES,
         bitrate=320_000,
+        most_bitrate=320_000,
         vbr_qualities=range(10),
     ),
     AudioFormat(name="m4a", extension="m4a", mime="audio/mp4", lossless=False, rates=_AAC_RATES, bitrate=256_000),
@@ -73,9 +75,9 @@ def check_choices(
     if bitrate is not None and form.bitrate is None:
         having = ", ".join(one.name for one in FORMATS.values() if one.bitrate is not None)
         raise OptionError(f"{form.name} has no choice of bits a second: {having} have")
-    if bitrate is not None and not LEAST_BITRATE <= bitrate <= MOST_BITRATE:
+    if bitrate is not None and not LEAST_BITRATE <= bitrate <= form.most_bitrate:
         raise OptionError(
-            f"{form.name} cannot be written at {bitrate} bits a second: choose {LEAST_BITRATE} to {MOST_BITRATE}"
+            f"{form.name} cannot be written at {bitrate} bits a second: choose {LEAST_BITRATE} to {form.most_bitrate}"
         )
     if vbr_quality is not None and (form.vbr_qualities is None or vbr_quality not in form.vbr_qualities):
         raise OptionError(f"{form.name} has no variable bit rate of quality {vbr_quality}")
