@@ -103,22 +103,36 @@ inline void store_pair(float* to) {
     tile_store<3>(to + 2 * TILE_ROWS * TILE_COLUMNS + TILE_COLUMNS, line);
 }
 
-typedef uint16_t halves __attribute__((vector_size(2 * WIDTH)));
-typedef uint32_t words __attribute__((vector_size(4 * WIDTH)));
+// How many rows vectors should have done after each step of the tiles, so that both end together. Without any division.
+struct Pace {
+    long rows, steps, due = 0, done = 0;
 
-inline vec widened(const bf16* from) {
-    halves read;
-    std::memcpy(&read, from, sizeof read);
-    return (vec)(__builtin_convertvector(read, words) << 16);
+    long next() {
+        for (due += rows; due >= steps; due -= steps) ++done;
+        return done;
+    }
+};
+
+// Intel's own functions where a compiler makes more of the general ones than one instruction.
+inline __m512i words(const bf16* from) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
+inline vec widened(const bf16* from) { return (vec)_mm512_slli_epi32(words(from), 16); }
+
+// 16 numbers of two rows in turns, as a right factor wants them.
+inline void interleave(const bf16* even, const bf16* odd, bf16* to) {
+    _mm512_storeu_si512(to, _mm512_or_si512(words(even), _mm512_slli_epi32(words(odd), 16)));
 }
 
 // Each number to the nearest, or to the even one of two.
 inline void narrow(bf16* to, vec v) {
 #ifdef __AVX512BF16__
-    const halves made = (halves)_mm512_cvtneps_pbh((__m512)v);
+    const auto made = _mm512_cvtneps_pbh((__m512)v);
 #else
-    const words bits = (words)v;
-    const halves made = __builtin_convertvector((bits + (bits >> 16 & 1) + 0x7fff) >> 16, halves);
+    const __m512i bits = (__m512i)v, odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
+    const auto made = _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 #endif
     std::memcpy(to, &made, sizeof made);
 }
@@ -134,9 +148,12 @@ inline void narrow(bf16* to, vec one, vec other) {
 #endif
 }
 
+inline vec at_least(vec x, float low) { return (vec)_mm512_max_ps((__m512)x, _mm512_set1_ps(low)); }
+inline vec at_most(vec x, float high) { return (vec)_mm512_min_ps((__m512)x, _mm512_set1_ps(high)); }
+
 // 2^x to 1e-4, a twentieth of what 16 bits round, for x up to 126; what is below 2^-126 becomes (nearly) nothing.
 inline vec short_exp2(vec x) {
-    x = larger(x, all(-126.0f));
+    x = at_least(x, -126.0f);
     const vec to_integer = all(12582912.0f);  // as in exp2v
     const vec shifted = x + to_integer;
     const vec f = x - (shifted - to_integer);
@@ -151,7 +168,7 @@ inline vec short_exp2(vec x) {
 inline vec reciprocal(vec x) { return (vec)_mm512_rcp14_ps((__m512)x); }
 
 // 1 / (1 + 2^x).
-inline vec opening(vec x) { return reciprocal(1.0f + short_exp2(x < 126.0f ? x : all(126.0f))); }
+inline vec opening(vec x) { return reciprocal(1.0f + short_exp2(at_most(x, 126.0f))); }
 
 // x * Phi(x). erf after Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.25: off by 2.5e-5 at most.
 inline vec short_gelu(vec x) {

@@ -9,7 +9,7 @@
 #ifdef STEMWRIGHT_AMX
 
 #include <cmath>
-#include <vector>
+#include <new>
 
 namespace {
 
@@ -37,22 +37,25 @@ struct Work {
     float sums[QUERIES * HEAD] = {};
     vec weight[QUERIES] = {};  // each the sum of its floats
     float highest[QUERIES], fade[QUERIES];
+    float limit[QUERIES];  // a score above it is a new maximum
     bool faded = false;
 };
 
-// Scores of one query against one block become weights, and those of keys that are not there nothing.
+// Scores of one query against one block become weights, and those of keys that are not there nothing. WHOLE: all are.
+template <bool WHOLE>
 inline void weigh(Work& work, long block, long row, long keys, float scale) {
     float* scores = work.scores[block % 2] + row * SCORES;
     bf16* weights = work.weights[block % 2] + row * KEYS;
-    const long count = rounded_up(keys, TILE_DEPTH);
-    for (long k = keys; k < count; ++k) scores[k] = -INFINITY;
+    const long count = WHOLE ? KEYS : rounded_up(keys, TILE_DEPTH);
+    for (long k = keys; !WHOLE && k < count; ++k) scores[k] = -INFINITY;
     vec top = load(scores);
     for (long k = WIDTH; k < count; k += WIDTH) top = larger(top, load(scores + k));
-    const float now = largest(top) * scale;
-    if (now > work.highest[row] + SLACK) {
+    if (any_above(top, work.limit[row])) {
+        const float now = largest(top) * scale;
         work.fade[row] = std::exp2(work.highest[row] - now);
         work.weight[row] *= work.fade[row];
         work.highest[row] = now;
+        work.limit[row] = (now + SLACK) / scale;
         work.faded = true;
     }
     const vec highest = all(work.highest[row]);
@@ -67,16 +70,20 @@ inline void weigh(Work& work, long block, long row, long keys, float scale) {
     work.weight[row] += even + odd;
 }
 
-// The rows of a block that are weighed between the steps of the tiles, as evenly as they come.
+// The rows of a block that are weighed between the steps of the tiles.
 struct Rows {
     Work& work;
     long block, keys;
     float scale;
-    long steps, step = 0, row = 0;
+    Pace pace;
+    long row = 0;
 
     void go_on() {
-        ++step;
-        for (; row < QUERIES * step / steps; ++row) weigh(work, block, row, keys, scale);
+        for (const long until = pace.next(); row < until; ++row)
+            if (keys == KEYS)
+                weigh<true>(work, block, row, keys, scale);
+            else
+                weigh<false>(work, block, row, keys, scale);
     }
 };
 
@@ -143,7 +150,7 @@ void fade(Work& work) {
 
 void attend(const Head& head, const bf16* queries, long query_stride, bf16* out, long out_stride, long count) {
     Work work;
-    for (long r = 0; r < QUERIES; ++r) work.highest[r] = -INFINITY, work.fade[r] = 1;
+    for (long r = 0; r < QUERIES; ++r) work.highest[r] = work.limit[r] = -INFINITY, work.fade[r] = 1;
     for (long r = 0; r < count; ++r) std::memcpy(&work.queries[r * HEAD], queries + r * query_stride, HEAD * sizeof(bf16));
     const long blocks = rounded_up(head.count, KEYS) / KEYS;
     const auto keys_of = [&](long block) { return block + 1 < blocks ? KEYS : head.count - block * KEYS; };
@@ -156,11 +163,12 @@ void attend(const Head& head, const bf16* queries, long query_stride, bf16* out,
     };
     scores_of(0, [] {});
     for (long block = 0; block < blocks; ++block) {
-        Rows rows{work, block, keys_of(block), head.scale, (padded(block + 1) + padded(block - 1)) / TILE_COLUMNS};
+        const long steps = blocks == 1 ? 1 : (padded(block + 1) + padded(block - 1)) / TILE_COLUMNS;
+        Rows rows{work, block, keys_of(block), head.scale, {QUERIES, steps}};
         const auto meanwhile = [&] { rows.go_on(); };
         if (block + 1 < blocks) scores_of(block + 1, meanwhile);
         if (block > 0) values_of(block - 1, meanwhile);
-        if (blocks == 1) rows.steps = 1, meanwhile();
+        if (blocks == 1) meanwhile();
         fade(work);
     }
     values_of(blocks - 1, [] {});
@@ -172,12 +180,17 @@ void attend(const Head& head, const bf16* queries, long query_stride, bf16* out,
 
 // 32 keys from `k` and their values, rows `apart` numbers from each other, as right factors; missing ones are zeros.
 void pack(const bf16* k, const bf16* v, long apart, long count, bf16* keys, bf16* values) {
-    for (long i = 0; i < count; ++i)
-        for (long d = 0; d < HEAD; ++d) {
-            const long key_tile = (i / TILE_COLUMNS * 2 + d / TILE_DEPTH) * TILE_SIZE, value_tile = d / TILE_COLUMNS * TILE_SIZE;
-            keys[key_tile + d % TILE_DEPTH / 2 * TILE_DEPTH + i % TILE_COLUMNS * 2 + d % 2] = k[i * apart + d];
-            values[value_tile + i / 2 * TILE_DEPTH + d % TILE_COLUMNS * 2 + i % 2] = v[i * apart + d];
-        }
+    static constexpr bf16 nothing[HEAD] = {};
+    const auto row = [&](const bf16* from, long i) { return i < count ? from + i * apart : nothing; };
+    for (long i = 0; i < TILE_DEPTH; ++i) {
+        const bf16* from = row(k, i);
+        bf16* to = keys + i / TILE_COLUMNS * 2 * TILE_SIZE + i % TILE_COLUMNS * 2;
+        for (long half = 0; half < 2; ++half, to += TILE_SIZE)
+            for (long line = 0; line < TILE_DEPTH / 2; ++line, from += 2) std::memcpy(to + line * TILE_DEPTH, from, 2 * sizeof(bf16));
+    }
+    for (long i = 0; i < TILE_DEPTH; i += 2)
+        for (long d = 0; d < HEAD; d += TILE_COLUMNS)
+            interleave(row(v, i) + d, row(v, i + 1) + d, values + d / TILE_COLUMNS * TILE_SIZE + i / 2 * TILE_DEPTH);
 }
 
 }  // namespace
@@ -187,7 +200,9 @@ extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf
                                           long queries, long keys, long query_stride, long key_stride) {
     const long groups = rounded_up(keys, TILE_DEPTH) / TILE_DEPTH, blocks = rounded_up(queries, QUERIES) / QUERIES;
     const long part = TILE_DEPTH * HEAD, size = groups * part;
-    std::vector<bf16> packed_keys(batch * heads * size), packed_values(batch * heads * size);
+    bf16* const packed = new (std::align_val_t(64)) bf16[2 * batch * heads * size];
+    const auto keys_of = [&](long each) { return packed + 2 * each * size; };
+    const auto values_of = [&](long each) { return packed + (2 * each + 1) * size; };
     const float scale = LOG2_E / std::sqrt(static_cast<float>(HEAD));
 #pragma omp parallel
     {
@@ -197,19 +212,19 @@ extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf
             for (long group = 0; group < groups; ++group) {
                 const long from = (each / heads * keys + group * TILE_DEPTH) * key_stride + each % heads * HEAD;
                 const long count = keys - group * TILE_DEPTH < TILE_DEPTH ? keys - group * TILE_DEPTH : TILE_DEPTH;
-                pack(k + from, v + from, key_stride, count, &packed_keys[each * size + group * part],
-                     &packed_values[each * size + group * part]);
+                pack(k + from, v + from, key_stride, count, keys_of(each) + group * part, values_of(each) + group * part);
             }
 #pragma omp for collapse(2) schedule(dynamic)
         for (long each = 0; each < batch * heads; ++each)
             for (long block = 0; block < blocks; ++block) {
                 const long entry = each / heads, column = each % heads * HEAD, row = block * QUERIES;
-                const Head head{&packed_keys[each * size], &packed_values[each * size], keys, scale};
+                const Head head{keys_of(each), values_of(each), keys, scale};
                 attend(head, q + (entry * queries + row) * query_stride + column, query_stride,
                        out + (entry * queries + row) * heads * HEAD + column, heads * HEAD,
                        queries - row < QUERIES ? queries - row : QUERIES);
             }
     }
+    operator delete[](packed, std::align_val_t(64));
 }
 
 #endif

@@ -94,19 +94,21 @@ void squeeze(const bf16* from, long count, const Layer& layer, Work& work, bf16*
     long turn = 0, row = 0, rows = 0, channel = 0;
     bf16* to = nullptr;
     const auto settle = [&](long until) {
+        const long apart = layer.stride;
         const vec bias = load(&layer.hidden_bias[channel]);
-        for (; row < until; ++row) {
-            const vec y = load(work.made[1 - turn % 2] + row * TILE_COLUMNS) + bias;
+        const float* made = work.made[1 - turn % 2] + row * TILE_COLUMNS;
+        bf16* line = to + row * apart;
+        for (; row < until; ++row, made += TILE_COLUMNS, line += apart) {
+            const vec y = load(made) + bias;
             sum += y;
             squares += y * y;
-            narrow(to + row * layer.stride, y);
+            narrow(line, y);
         }
     };
     for (long first = 0; first < count; first += BLOCK)
         for (long column = 0; column < layer.padded / TILE_COLUMNS; ++column, ++turn) {
-            long step = 0;
-            squeeze_block(from + first * layer.channels, layer, column, work.made[turn % 2],
-                          [&] { settle(rows * ++step / (3 * layer.depth)); });
+            Pace pace{rows, 3 * layer.depth};
+            squeeze_block(from + first * layer.channels, layer, column, work.made[turn % 2], [&] { settle(pace.next()); });
             to = inner + first * layer.stride + column * TILE_COLUMNS;
             channel = column * TILE_COLUMNS;
             row = 0, rows = std::min(BLOCK, count - first);
@@ -120,10 +122,13 @@ void squeeze(const bf16* from, long count, const Layer& layer, Work& work, bf16*
 Moments activate(bf16* inner, const Layer& layer, long count, float scale, float offset, Work& work) {
     for (long h = 0; h < layer.padded; h += WIDTH) {
         const vec a = scale * load(&layer.hidden_gain1[h]), b = offset * load(&layer.hidden_gain1[h]) + load(&layer.hidden_bias1[h]);
-        for (long t = 0; t < count; ++t) {
-            const vec made = short_gelu(widened(inner + t * layer.stride + h) * a + b);
-            store(&work.activated[t * layer.padded + h], made);
-            narrow(inner + t * layer.stride + h, made);
+        const long apart = layer.stride, padded = layer.padded;
+        bf16* line = inner + h;
+        float* to = &work.activated[h];
+        for (long t = 0; t < count; ++t, line += apart, to += padded) {
+            const vec made = short_gelu(widened(line) * a + b);
+            store(to, made);
+            narrow(line, made);
         }
     }
     return wide_moments(work.activated.data(), count, layer.hidden, layer.padded, layer.moments);
@@ -143,25 +148,26 @@ void prepare(const Layer& layer, float scale, float offset, float* made) {
 
 // Third pass over a tile: the widened channels, norm, GLU, gain, added to the input; of each block while the next is computed.
 void finish(const bf16* inner, const Layer& layer, long count, Work& work, const bf16* x, bf16* out) {
-    const long n = layer.channels, apart = layer.stride * sizeof(bf16), depth = layer.stride / TILE_DEPTH;
-    const float* norm = work.to_wide.data();
-    long turn = 0, at = 0, rows = 0;
+    const long apart = layer.channels, line = layer.stride * sizeof(bf16), depth = layer.stride / TILE_DEPTH;
+    long turn = 0, first_row = 0, channel = 0, rows = 0;
     const auto settle = [&] {
-        const float *made = work.made[1 - turn % 2], *here = norm + at % n;
-        const vec a = load(here), b = load(here + n), gate_a = load(here + 2 * n), gate_b = load(here + 3 * n);
-        for (long r = 0; r < rows; ++r, made += 2 * TILE_COLUMNS) {
+        const float *made = work.made[1 - turn % 2], *norm = work.to_wide.data() + channel;
+        const vec a = load(norm), b = load(norm + apart), gate_a = load(norm + 2 * apart), gate_b = load(norm + 3 * apart);
+        const bf16* from = x + first_row * apart + channel;
+        bf16* to = out + first_row * apart + channel;
+        for (long r = 0, end = rows; r < end; ++r, made += 2 * TILE_COLUMNS, from += apart, to += apart) {
             const vec open = opening(load(made + TILE_COLUMNS) * gate_a + gate_b);
-            narrow(out + at + r * n, (load(made) * a + b) * open + widened(x + at + r * n));
+            narrow(to, (load(made) * a + b) * open + widened(from));
         }
         rows = 0;
     };
     for (long first = 0; first < count; first += PAIR)
-        for (long c = 0; c < n; c += TILE_COLUMNS, ++turn) {
+        for (long c = 0; c < apart; c += TILE_COLUMNS, ++turn) {
             const bf16 *upper = inner + first * layer.stride, *weights = layer.widen_tiles() + c / TILE_COLUMNS * depth * 2 * TILE_SIZE;
             clear_pair();
-            add_pair_product(upper, upper + TILE_ROWS * layer.stride, apart, weights, depth, settle);
+            add_pair_product(upper, upper + TILE_ROWS * layer.stride, line, weights, depth, settle);
             store_pair(work.made[turn % 2]);
-            at = first * n + c;
+            first_row = first, channel = c;
             rows = std::min(PAIR, count - first);
         }
     settle();

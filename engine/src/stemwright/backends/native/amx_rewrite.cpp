@@ -49,6 +49,7 @@ struct Division {
         const long least = std::max(1L, ROWS / rows);  // fewer are not worth the reading of the weights
         across = std::max(parts(all, std::max(fitting, 1L)), std::min(parts(wanted, down), parts(all, least)));
         strips = parts(all, across);
+        strips += rows % 2 * strips % 2;  // they are computed in pairs
         across = parts(all, strips);
         groups = std::min(parts(wanted, down * across), gate.panels);
     }
@@ -71,26 +72,28 @@ struct Made {
 };
 
 void finish(const Gate& gate, Made& made, long until) {
-    const float* bias = gate.bias + made.channel;
-    for (; made.row < until; ++made.row) {
+    const long apart = gate.channels;
+    const vec bias = load(gate.bias + made.channel), gate_bias = load(gate.bias + apart + made.channel) * -LOG2_E;
+    while (made.row < until) {
         const Strip& strip = made.strips[made.row / TILE_ROWS];
-        const long i = made.row % TILE_ROWS;
-        if (i >= strip.count) continue;
+        const long first = made.row % TILE_ROWS, end = std::min(first + until - made.row, TILE_ROWS);
         const float* numbers = made.numbers + made.row * PANEL;
-        const vec value = load(numbers) + load(bias), closing = load(numbers + TILE_COLUMNS) + load(bias + gate.channels);
-        narrow(strip.to + i * gate.channels + made.channel, value * opening(closing * -LOG2_E));
+        bf16* to = strip.to + first * apart + made.channel;
+        for (long i = first, last = std::min(end, strip.count); i < last; ++i, numbers += PANEL, to += apart)
+            narrow(to, (load(numbers) + bias) * opening(load(numbers + TILE_COLUMNS) * -LOG2_E + gate_bias));
+        made.row += end - first;
     }
 }
 
 // Two strips by one panel, and meanwhile the gates of what was made before.
 void multiply(const Gate& gate, long pitch, long panel, Made& made, Made& before) {
-    const long apart = gate.channels * sizeof(bf16), steps = gate.kernel_rows * gate.depth;
-    long step = 0;
+    const long apart = gate.channels * sizeof(bf16);
+    Pace pace{PAIR, gate.kernel_rows * gate.depth};
     clear_pair();
     for (long r = 0; r < gate.kernel_rows; ++r) {
         const bf16 *upper = made.strips[0].from + r * pitch, *lower = made.strips[1].from + r * pitch;
         const bf16* weights = gate.weights + (r * gate.panels + panel) * gate.depth * 2 * TILE_SIZE;
-        add_pair_product(upper, lower, apart, weights, gate.depth, [&] { finish(gate, before, PAIR * ++step / steps); });
+        add_pair_product(upper, lower, apart, weights, gate.depth, [&] { finish(gate, before, pace.next()); });
     }
     store_pair(made.numbers);
     made.row = 0;
