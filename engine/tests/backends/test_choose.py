@@ -13,7 +13,7 @@ from packed import save_safetensors
 from small import music, tiny_hdemucs, tiny_htdemucs
 
 from stemwright import SeparationOptions, Separator
-from stemwright.backends import choose, warm
+from stemwright.backends import choose, machine, warm
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import Candidate, candidate, decide
 from stemwright.backends.eager import EagerNetwork
@@ -228,3 +228,9 @@ def test_a_device_is_measured_at_once_and_only_once(tmp_path: Path, monkeypatch:
     assert known.measured[1].agreement_db > 25  # so small a network loses more than a released one
     assert precisions_on("cpu", "bf16", "0" * 64, load, cache) == known
     assert len(loads) == 4
+
+
+def test_every_file_of_the_kernels_counts_as_code_of_the_network() -> None:
+    """A kernel that changed would otherwise go on as it was built before."""
+    native = Path(machine.__file__).parent / "native"
+    assert {f"backends/native/{file.name}" for file in native.iterdir()} <= set(machine._CODE)
