@@ -151,9 +151,9 @@ inline void narrow(bf16* to, vec one, vec other) {
 inline vec at_least(vec x, float low) { return (vec)_mm512_max_ps((__m512)x, _mm512_set1_ps(low)); }
 inline vec at_most(vec x, float high) { return (vec)_mm512_min_ps((__m512)x, _mm512_set1_ps(high)); }
 
-// 2^x to 1e-4, a twentieth of what 16 bits round, for x up to 126; what is below 2^-126 becomes (nearly) nothing.
+// 2^x to 1e-4, a twentieth of what 16 bits round, for x up to 126; what is below 2^-125 becomes (nearly) nothing, and no denormal.
 inline vec short_exp2(vec x) {
-    x = at_least(x, -126.0f);
+    x = at_least(x, -125.0f);
     const vec to_integer = all(12582912.0f);  // as in exp2v
     const vec shifted = x + to_integer;
     const vec f = x - (shifted - to_integer);
