@@ -41,7 +41,7 @@ def keep_freed_memory() -> None:
 def fill_ahead(size: int) -> threading.Thread | None:
     """Let the system find and clear the next ``size`` bytes of the heap in a thread, beside what has to be done first anyway.
 
-    Else a first segment waits for that, page by page. Call it once, for memory that will be needed. Nothing is done where
+    Else a first segment waits for that, page by page. Only for memory that will be needed: it is kept. Nothing is done where
     `keep_freed_memory` did nothing, or by an older Linux.
     """
     if not _reserved:

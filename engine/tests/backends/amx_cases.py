@@ -110,7 +110,7 @@ def test_a_network_in_16_bits_agrees_to_40_db_and_all_its_kernels_are_tried(monk
     lower(network, BF16)
     with monkeypatch.context() as patch:
         patch.setattr(fused, "_faster", lambda one, other, given: one(*given).dtype == other(*given).dtype == BF16)
-        names = fused.that_pay(network, x)
+        names = fused.that_pay(network, x, among=operators.KERNELS)
     assert names == operators.KERNELS
     fused.fuse(network, names)
     kinds = [type(module).__name__ for module in network.modules()]
@@ -171,3 +171,7 @@ def test_compiled_networks_call_the_same(kernels: Path) -> None:
     count = len(learnt)
     words = ((ctypes.c_void_p * count)(*learnt), ctypes.c_int64(count))
     assert torch.equal(called(kernels, "dconv", x.shape, handle(x), *words), branch(x))
+
+
+def test_each_is_right_in_a_process_of_its_own(kernels: Path) -> None:
+    assert fused.that_are_right(kernels, BF16) == set(operators.KERNELS)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from torch.nn import functional as F
 
 from stemwright.backends import amx, winograd
 from stemwright.backends.library import KERNELS as LIBRARY
-from stemwright.backends.operators import load, loaded
+from stemwright.backends.operators import load
 from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.layers import DConv, EncoderLayer, Rewrite
@@ -26,6 +28,7 @@ from stemwright.models.layers import DConv, EncoderLayer, Rewrite
 _HEAD = 64  # channels of a head that the attention kernel is written for
 _VECTOR = 16  # channels of a residual branch or a gate have to be a multiple of this
 _ROUNDS = 5
+_PATIENCE = 300.0  # seconds: a few are enough
 
 
 def build(compiler: str, folder: Path) -> None:
@@ -46,7 +49,7 @@ def build(compiler: str, folder: Path) -> None:
         raise RuntimeError(f"the kernels cannot be compiled: {done.stderr.strip()[-160:]}")
 
 
-def fuse(network: HTDemucs, kernels: tuple[str, ...]) -> None:
+def fuse(network: nn.Module, kernels: tuple[str, ...]) -> None:
     """Put the kernels of these names into a network, wherever they can compute what stands there."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
@@ -59,25 +62,38 @@ def fuse(network: HTDemucs, kernels: tuple[str, ...]) -> None:
 
 
 def put_in(network: HTDemucs, compiler: str, folder: Path, *, x: Tensor) -> tuple[str, ...]:
-    """Compile the kernels, and let the network use those that are faster here. Their names; nothing where they cannot be had.
+    """Compile the kernels, and let the network use those that are right and faster here. Their names; none without a compiler.
 
     Args:
         x: what the core of this network is given, ``[1, bins, frames, parts]``: it tells the size of a segment.
     """
     try:
         build(compiler, folder)
+        right = that_are_right(folder, network.decoder[-1].rewrite.weight.dtype)  # type: ignore[index,union-attr]
         load(folder)
-    except (RuntimeError, OSError):
+    except (RuntimeError, OSError, subprocess.TimeoutExpired):
         return ()
-    names = that_pay(network, x)
+    names = that_pay(network, x, among=right)
     fuse(network, names)
     if not names:
         (folder / LIBRARY).unlink()
     return names
 
 
-def that_pay(network: HTDemucs, x: Tensor) -> tuple[str, ...]:
-    """The kernels that are faster here than torch's own operations, each tried on one layer. For ``x`` see `put_in`."""
+def that_are_right(folder: Path, dtype: torch.dtype) -> frozenset[str]:
+    """The kernels in this folder that compute what torch does: see `trial`.
+
+    Raises:
+        OSError, subprocess.TimeoutExpired: they could not be tried.
+    """
+    module, words = "stemwright.backends.trial", (str(folder), str(dtype).removeprefix("torch."))
+    command = [sys.executable, "-P", "-m", module, *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE)
+    return frozenset(done.stdout.split())
+
+
+def that_pay(network: HTDemucs, x: Tensor, *, among: Collection[str]) -> tuple[str, ...]:
+    """Those of the kernels that are faster here than torch's own operations, each tried on one layer. For ``x`` see `put_in`."""
     trials: dict[str, tuple[nn.Module, nn.Module, tuple[Tensor, ...]]] = {}
     outer, attention = network.encoder[0], network.crosstransformer.layers[0].self_attn  # type: ignore[index]
     gate = network.decoder[-1].rewrite  # type: ignore[index,union-attr]
@@ -86,13 +102,13 @@ def that_pay(network: HTDemucs, x: Tensor) -> tuple[str, ...]:
     assert isinstance(gate, Rewrite)
     dtype = gate.weight.dtype
     outermost = torch.randn(1, x.shape[1] // outer.stride, x.shape[2], outer.conv.weight.shape[0]).to(dtype)
-    if "dconv" in loaded(dtype) and outer.dconv is not None and _fits(outer.dconv):
+    if "dconv" in among and outer.dconv is not None and _fits(outer.dconv):
         trials["dconv"] = (outer.dconv, FusedDConv(outer.dconv), (outermost,))
-    if "attention" in loaded(dtype) and _head_of(attention) == _HEAD:
+    if "attention" in among and _head_of(attention) == _HEAD:
         rows = x.shape[1] // outer.stride ** len(network.encoder)  # type: ignore[arg-type]
         tokens = torch.randn(1, rows * x.shape[2], attention.out_proj.in_features)
         trials["attention"] = (attention, FusedAttention(attention), (tokens,))
-    if "rewrite" in loaded(dtype) and winograd.fits(gate.weight):
+    if "rewrite" in among and winograd.fits(gate.weight):
         trials["rewrite"] = (gate, FusedRewrite(gate), (outermost, outermost))
     return tuple(name for name, (plain, fused, given) in trials.items() if _faster(fused, plain, given))
 

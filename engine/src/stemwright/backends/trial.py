@@ -1,0 +1,57 @@
+"""Whether the kernels compute what torch does, each on a small layer, in a process that may die of it.
+
+    python -m stemwright.backends.trial FOLDER float32|bfloat16
+
+prints the names of those that do. A kernel that this processor or its compiler cannot cope with ends this process, and
+not the one that builds a network; what would have come after it is not used then.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stemwright.backends import fused, operators
+from stemwright.backends.measure import agreement_db
+from stemwright.models.crosstransformer import Attention
+from stemwright.models.layers import DConv, Rewrite, lower
+
+_AGREEMENT_DB = {torch.float32: 90.0, torch.bfloat16: 30.0}  # wrong numbers are far below, rounded ones above
+
+
+def layer(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """What a kernel stands for, and inputs that no size of its tiles divides."""
+    torch.manual_seed(0)
+    if name == "dconv":
+        return DConv(48, compress=8, depth=2, init=0.3), (torch.randn(1, 3, 77, 48),)
+    if name == "attention":
+        return Attention(128, 2), (torch.randn(1, 101, 128),)
+    return Rewrite(96, 48, 3, 3, bias=96), (torch.randn(1, 5, 29, 48), torch.randn(1, 5, 29, 48))
+
+
+def is_right(name: str, dtype: torch.dtype) -> bool:
+    """Whether the kernel of this name, which was loaded, agrees with plain torch in float32."""
+    plain, given = layer(name)
+    holder = nn.ModuleList([copy.deepcopy(plain)])
+    lower(holder, dtype)
+    fused.fuse(holder, (name,))
+    with torch.inference_mode():
+        expected, got = plain(*given), holder[0](*(each.to(dtype) for each in given))
+    return agreement_db(expected.numpy(), got.float().numpy()) > _AGREEMENT_DB[dtype]
+
+
+def main() -> None:
+    """Try every kernel that there is for this type."""
+    folder, dtype = Path(sys.argv[1]), getattr(torch, sys.argv[2])
+    operators.load(folder)
+    for name in operators.KERNELS:
+        if name in operators.loaded(dtype) and is_right(name, dtype):
+            print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()
