@@ -1,13 +1,16 @@
 """PUT and GET on signed URLs: what S3 would answer itself, for blobs on the local disk."""
 
 import base64
+import os
+import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.blobs.part import Part
@@ -52,18 +55,31 @@ def blobs_router(blobs: LocalBlobs, received: Callable[[str, str], Track]) -> AP
         grant = blobs.verify("GET", key, request.query_params)
         path = blobs.path(key)
         try:
-            found = path.stat()
+            file = path.open("rb")
         except FileNotFoundError as error:
             raise NotFound("It is not here any more.", code="blob_not_found") from error
-        return FileResponse(
-            path,
+        return OpenFileResponse(
+            file,
             media_type=grant.content_type or "application/octet-stream",
             filename=grant.filename or path.name,
-            stat_result=found,
             headers={"Cache-Control": "private, max-age=3600"},
         )
 
     return router
+
+
+class OpenFileResponse(FileResponse):
+    """A file that was opened before: it is sent whole, also when it is deleted after its headers were."""
+
+    def __init__(self, file: BinaryIO, **options: Any) -> None:
+        """See `FileResponse` for the options."""
+        path = f"/proc/self/fd/{file.fileno()}" if sys.platform == "linux" else file.name
+        super().__init__(path, stat_result=os.fstat(file.fileno()), **options)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 async def _take(part: Part, request: Request) -> None:
