@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import threading
-from collections.abc import Callable
 
 # glibc's mallopt parameters, from malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _KEEP_ALL = 2**31 - 1
 _GROW_BY = 64 << 20  # bytes
-_MADV_HUGEPAGE, _MADV_POPULATE_WRITE = 14, 23  # from sys/mman.h; the second since Linux 5.14
+_MADV_HUGEPAGE = 14  # from sys/mman.h
 _HUGE_PAGE = 2 << 20  # bytes
 _SEGMENT = 1536 << 20  # bytes: what computing a segment takes at most
-_reserved = range(0)  # where `keep_freed_memory` let the heap grow
 
 
 def keep_freed_memory() -> None:
@@ -38,35 +35,13 @@ def keep_freed_memory() -> None:
     _in_huge_pages(library, _SEGMENT)
 
 
-def fill_ahead(size: int) -> threading.Thread | None:
-    """Let the system find and clear the next ``size`` bytes of the heap in a thread, beside what has to be done first anyway.
-
-    Else a first segment waits for that, page by page. Only for memory that will be needed: it is kept. Nothing is done where
-    `keep_freed_memory` did nothing, or by an older Linux.
-    """
-    if not _reserved:
-        return None
-    madvise = _madvise(ctypes.CDLL(None))
-    size = min(size, len(_reserved))
-    filling = threading.Thread(target=madvise, args=(_reserved.start, size, _MADV_POPULATE_WRITE), daemon=True)
-    filling.start()
-    return filling
-
-
 def _in_huge_pages(library: ctypes.CDLL, size: int) -> None:
     """Let the heap grow by so many bytes, which take no memory before they are written to, and ask for huge pages there."""
-    global _reserved
     library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     library.free.argtypes = [ctypes.c_void_p]
+    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if (start := library.malloc(size)) is None:  # a limit of this process
         return
     aligned = -(-start // _HUGE_PAGE) * _HUGE_PAGE
-    _reserved = range(aligned, start + size)
-    _madvise(library)(aligned, len(_reserved), _MADV_HUGEPAGE)
+    library.madvise(aligned, start + size - aligned, _MADV_HUGEPAGE)
     library.free(start)
-
-
-def _madvise(library: ctypes.CDLL) -> Callable[[int, int, int], int]:
-    madvise = library.madvise
-    madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    return madvise

@@ -17,13 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stemwright.allocator import fill_ahead
 from stemwright.models.network import Samples
 
 CORE = "core.so"
 KERNELS = "kernels.so"
 _OUTPUTS = 2
-_MEMORY = 2  # times its weights: less than a core takes for them, which are copied, and for what it computes
 
 
 def load_torch() -> ctypes.CDLL:
@@ -54,7 +52,6 @@ class CoreLibrary:
             OSError: a library cannot be loaded.
             RuntimeError: the core cannot be set up.
         """
-        fill_ahead(_MEMORY * (folder / CORE).stat().st_size)
         self._torch = load_torch()
         if (folder / KERNELS).exists():
             load_kernels(folder)
