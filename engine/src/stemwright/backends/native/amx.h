@@ -178,7 +178,7 @@ inline vec short_gelu(vec x) {
     vec p = all(0.7478556f);
     p = p * t - 0.0958798f;
     p = p * t + 0.3480242f;
-    const vec tail = p * t * short_exp2(a * a * -1.44269504f);  // 1 - erf(a)
+    const vec tail = p * t * short_exp2(a * a * -LOG2_E);  // 1 - erf(a)
     return 0.5f * x * (u < 0.0f ? tail : 2.0f - tail);
 }
 

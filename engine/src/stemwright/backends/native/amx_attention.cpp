@@ -17,10 +17,7 @@ constexpr long HEAD = 64;                       // channels of a head
 constexpr long QUERIES = 2 * TILE_ROWS;         // of a block
 constexpr long KEYS = 3 * TILE_DEPTH;           // of a block
 constexpr long SCORES = KEYS + TILE_COLUMNS;    // floats of a row: an odd number of cache lines, so that rows spread over sets
-constexpr float LOG2_E = 1.44269504f;
 constexpr float SLACK = 8;  // a maximum may be passed by so many powers of two before what was summed is scaled again
-
-long rounded_up(long n, long to) { return (n + to - 1) / to * to; }
 
 struct Head {
     const bf16* keys;    // [keys / 16][halves of the channels][tile]
@@ -152,7 +149,7 @@ void attend(const Head& head, const bf16* queries, long query_stride, bf16* out,
     Work work;
     for (long r = 0; r < QUERIES; ++r) work.highest[r] = work.limit[r] = -INFINITY, work.fade[r] = 1;
     for (long r = 0; r < count; ++r) std::memcpy(&work.queries[r * HEAD], queries + r * query_stride, HEAD * sizeof(bf16));
-    const long blocks = rounded_up(head.count, KEYS) / KEYS;
+    const long blocks = parts(head.count, KEYS);
     const auto keys_of = [&](long block) { return block + 1 < blocks ? KEYS : head.count - block * KEYS; };
     const auto padded = [&](long block) { return block < 0 || block >= blocks ? 0 : rounded_up(keys_of(block), TILE_DEPTH); };
     const auto scores_of = [&](long block, auto meanwhile) {
@@ -198,7 +195,7 @@ void pack(const bf16* k, const bf16* v, long apart, long count, bf16* keys, bf16
 // As `stemwright_attention`, in bfloat16.
 extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf16* v, bf16* out, long batch, long heads,
                                           long queries, long keys, long query_stride, long key_stride) {
-    const long groups = rounded_up(keys, TILE_DEPTH) / TILE_DEPTH, blocks = rounded_up(queries, QUERIES) / QUERIES;
+    const long groups = parts(keys, TILE_DEPTH), blocks = parts(queries, QUERIES);
     const long part = TILE_DEPTH * HEAD, size = groups * part;
     bf16* const packed = new (std::align_val_t(64)) bf16[2 * batch * heads * size];
     const auto keys_of = [&](long each) { return packed + 2 * each * size; };

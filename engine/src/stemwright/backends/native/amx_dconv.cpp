@@ -16,14 +16,13 @@ constexpr long STRIPS = 3;                  // of a block of the first convoluti
 constexpr long BLOCK = STRIPS * TILE_ROWS;  // samples of time
 constexpr long PAIR = 2 * TILE_ROWS;        // samples of the second one's block
 constexpr long TILE = 2 * BLOCK;            // samples that are computed together: blocks of both kinds, as a row of 336 is
-constexpr float LOG2_E = 1.44269504f;
 
 // What a layer has learnt. Hidden channels are filled up to whole vectors by some that stay zero, and to whole tiles.
 struct Layer : Learnt {
     long channels, hidden, dilation;
     Floats hidden_bias, hidden_gain1, hidden_bias1;  // [padded]
     long padded = rounded_up(hidden, WIDTH), stride = rounded_up(hidden, TILE_DEPTH);
-    long depth = rounded_up(channels, TILE_DEPTH) / TILE_DEPTH;
+    long depth = parts(channels, TILE_DEPTH);
 
     Layer(const Learnt& learnt, long channels, long hidden, long dilation)
         : Learnt(learnt), channels(channels), hidden(hidden), dilation(dilation),
@@ -175,7 +174,7 @@ void finish(const bf16* inner, const Layer& layer, long count, Work& work, const
 
 // One normalised group: x and out [time, channels]. Tiles are shared among threads when the group is the only one.
 void group(const bf16* x, bf16* out, long time, const Layer& layer, bool shared) {
-    const long tiles = rounded_up(time, TILE) / TILE, size = TILE * layer.stride;
+    const long tiles = parts(time, TILE), size = TILE * layer.stride;
     bf16* inner = new (std::align_val_t(64)) bf16[tiles * size]();
     std::vector<Moments> squeezed(tiles), wide(tiles);
     const double squeezed_count = double(time) * layer.hidden, wide_count = double(time) * 2 * layer.channels;

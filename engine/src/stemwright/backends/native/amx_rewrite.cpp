@@ -17,15 +17,12 @@
 
 namespace {
 
-constexpr float LOG2_E = 1.44269504f;
 constexpr long TAPS = 3;                          // samples of the kernel
 constexpr long PANEL = 2 * TILE_COLUMNS;          // output channels of one product: values, and the gates of the same
 constexpr long PAIR = 2 * TILE_ROWS;              // samples of one product
 constexpr long ROWS = 8;                          // of a block, where the kernel has several
 constexpr long BLOCK_BYTES = 384 * 1024;          // of a sum, beside the weights in a second cache of 2 MB
 constexpr long TASKS = 4;                         // for each thread, so that all end at about the same time
-
-long parts(long n, long of) { return (n + of - 1) / of; }
 
 struct Gate {
     const bf16 *x, *skip;  // [batch, rows, frames, channels], as `out`

@@ -16,7 +16,6 @@ constexpr long KEYS = 64;     // of a tile
 constexpr long STRIP = 6;     // queries whose sums fit into registers
 constexpr long QUERIES = 96;  // of a tile
 constexpr float SLACK = 8;    // a weight may become 2^8 before sums are scaled: far from what a float can hold
-constexpr float LOG2_E = 1.44269504f;
 
 // Columns that one inner loop covers: with six rows 24 of 32 registers hold sums (AVX-512), or 12 of 16.
 constexpr long COLUMNS = (WIDTH == 16 ? 4 : 2) * WIDTH;
@@ -90,7 +89,7 @@ void attend(const Head& head, const float* queries, long query_stride, float* ou
 // batch entries follow each other; out [batch, queries, heads * 64] without gaps.
 extern "C" void stemwright_attention(const float* q, const float* k, const float* v, float* out, long batch, long heads,
                                      long queries, long keys, long query_stride, long key_stride) {
-    const long tiles = (keys + KEYS - 1) / KEYS, size = tiles * KEYS * HEAD, blocks = (queries + QUERIES - 1) / QUERIES;
+    const long tiles = parts(keys, KEYS), size = tiles * KEYS * HEAD, blocks = parts(queries, QUERIES);
     Floats packed_keys(batch * heads * size), packed_values(batch * heads * size);
     const float scale = LOG2_E / std::sqrt(static_cast<float>(HEAD));
 #pragma omp parallel for collapse(2)

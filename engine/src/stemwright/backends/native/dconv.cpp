@@ -156,7 +156,7 @@ void finish(const float* inner, const Layer& layer, long count, float scale, flo
 
 // One normalised group: x and out [time, channels]. Tiles are shared among threads when the group is the only one.
 void group(const float* x, float* out, long time, const Layer& layer, bool shared) {
-    const long tiles = (time + TILE - 1) / TILE, size = TILE * layer.padded;
+    const long tiles = parts(time, TILE), size = TILE * layer.padded;
     const double squeezed_count = static_cast<double>(time) * layer.hidden, widened_count = 2.0 * time * layer.channels;
     Floats inner(tiles * size);
     std::vector<Moments> squeezed(tiles), widened(tiles);

@@ -7,8 +7,6 @@
 
 #include "vectors.h"
 
-inline long rounded_up(long n, long to) { return (n + to - 1) / to * to; }
-
 // Sum and sum of squares, and what a norm makes of them: x * gain + bias becomes x * a * gain + (b * gain + bias).
 struct Moments {
     static constexpr double EPSILON = 1e-5;

@@ -22,8 +22,6 @@ constexpr long STRIP = WIDTH == 16 ? 12 : 6;    // tiles whose sums stay in regi
 constexpr float A = 0.625f, B = 1.5f;           // the points are 0, A, -A, B, -B and infinity
 constexpr float A2 = A * A, B2 = B * B;
 
-long rounded_up(long n, long to) { return (n + to - 1) / to * to; }
-
 // PLANAR: the kernel is three by three.
 template <bool PLANAR>
 struct Gate {
@@ -36,7 +34,7 @@ struct Gate {
     long batch, rows, frames, channels;
     const float* weights;  // [points][channels / 16][channels][value, gate][16]
     const float* bias;     // [2 * channels]
-    long tiles_down = rounded_up(rows, WRITTEN) / WRITTEN, tiles_across = rounded_up(frames, OUT) / OUT;
+    long tiles_down = parts(rows, WRITTEN), tiles_across = parts(frames, OUT);
 };
 
 // Where a tile writes first. It reads one sample (and one row) earlier.

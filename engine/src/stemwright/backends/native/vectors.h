@@ -34,6 +34,12 @@ struct InLines {
 };
 using Floats = std::vector<float, InLines<float>>;
 
+constexpr float LOG2_E = 1.44269504f;
+
+// How many parts of one size hold so many, and how many these hold.
+static inline long parts(long n, long of) { return (n + of - 1) / of; }
+static inline long rounded_up(long n, long to) { return parts(n, to) * to; }
+
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t ivec __attribute__((vector_size(4 * WIDTH)));
 
@@ -92,7 +98,7 @@ static inline vec exp2v(vec x) {
     return (vec)((ivec)p + ((ivec)shifted << 23));  // nothing of the constant is left by the shift
 }
 
-static inline vec expv(vec x) { return exp2v(x * 1.44269504f); }
+static inline vec expv(vec x) { return exp2v(x * LOG2_E); }
 
 static inline vec sigmoid(vec x) {
     const vec bounded = x < -80.0f ? all(-80.0f) : x;  // e^80 is still a float
