@@ -15,6 +15,7 @@
 #include "vectors.h"
 
 typedef uint16_t bf16;
+using Halves = std::vector<bf16, InLines<bf16>>;
 
 constexpr long TILE_ROWS = 16;                        // of the left factor, and of what is made
 constexpr long TILE_COLUMNS = 16;                     // of the right factor, and of what is made

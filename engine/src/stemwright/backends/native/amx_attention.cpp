@@ -9,7 +9,6 @@
 #ifdef STEMWRIGHT_AMX
 
 #include <cmath>
-#include <new>
 
 namespace {
 
@@ -197,9 +196,9 @@ extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf
                                           long queries, long keys, long query_stride, long key_stride) {
     const long groups = parts(keys, TILE_DEPTH), blocks = parts(queries, QUERIES);
     const long part = TILE_DEPTH * HEAD, size = groups * part;
-    bf16* const packed = new (std::align_val_t(64)) bf16[2 * batch * heads * size];
-    const auto keys_of = [&](long each) { return packed + 2 * each * size; };
-    const auto values_of = [&](long each) { return packed + (2 * each + 1) * size; };
+    Halves packed(2 * batch * heads * size);
+    const auto keys_of = [&](long each) { return &packed[2 * each * size]; };
+    const auto values_of = [&](long each) { return &packed[(2 * each + 1) * size]; };
     const float scale = LOG2_E / std::sqrt(static_cast<float>(HEAD));
 #pragma omp parallel
     {
@@ -221,7 +220,6 @@ extern "C" void stemwright_attention_bf16(const bf16* q, const bf16* k, const bf
                        queries - row < QUERIES ? queries - row : QUERIES);
             }
     }
-    operator delete[](packed, std::align_val_t(64));
 }
 
 #endif

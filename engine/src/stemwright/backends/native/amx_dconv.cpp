@@ -6,7 +6,6 @@
 #ifdef STEMWRIGHT_AMX
 
 #include <algorithm>
-#include <new>
 
 #include "residual.h"
 
@@ -37,17 +36,13 @@ struct Layer : Learnt {
 
 // What a thread works with.
 struct Work {
-    bf16* around;      // [TILE + neighbours][channels]: a tile at an end of the row, with zeros beyond
+    Halves around;     // [TILE + neighbours][channels]: a tile at an end of the row, with zeros beyond
     Floats activated;  // [TILE][padded]
     Floats to_wide;    // [4][channels]: what the second norm does to values and to their gates
     alignas(64) float made[2][PAIR * 2 * TILE_COLUMNS];
 
     explicit Work(const Layer& layer)
-        : around(new (std::align_val_t(64)) bf16[(TILE + 2 * layer.dilation + 1) * layer.channels]()),
-          activated(TILE * layer.padded), to_wide(4 * layer.channels) {}
-    ~Work() { operator delete[](around, std::align_val_t(64)); }
-    Work(const Work&) = delete;
-    Work& operator=(const Work&) = delete;
+        : around((TILE + 2 * layer.dilation + 1) * layer.channels), activated(TILE * layer.padded), to_wide(4 * layer.channels) {}
 };
 
 // Where products may read a tile's samples and those around it. They read a little more than there is, at some numbers of
@@ -175,7 +170,7 @@ void finish(const bf16* inner, const Layer& layer, long count, Work& work, const
 // One normalised group: x and out [time, channels]. Tiles are shared among threads when the group is the only one.
 void group(const bf16* x, bf16* out, long time, const Layer& layer, bool shared) {
     const long tiles = parts(time, TILE), size = TILE * layer.stride;
-    bf16* inner = new (std::align_val_t(64)) bf16[tiles * size]();
+    Halves inner(tiles * size, bf16{});  // zeros where there is no channel
     std::vector<Moments> squeezed(tiles), wide(tiles);
     const double squeezed_count = double(time) * layer.hidden, wide_count = double(time) * 2 * layer.channels;
 #pragma omp parallel if (shared)
@@ -184,7 +179,7 @@ void group(const bf16* x, bf16* out, long time, const Layer& layer, bool shared)
         Work work(layer);
 #pragma omp for
         for (long tile = 0; tile < tiles; ++tile) {
-            const bf16* from = neighbourhood(x, time, tile * TILE, layer, work.around);
+            const bf16* from = neighbourhood(x, time, tile * TILE, layer, work.around.data());
             squeeze(from, std::min(TILE, time - tile * TILE), layer, work, &inner[tile * size], squeezed[tile]);
         }
         const Moments first = together(squeezed);
@@ -200,7 +195,6 @@ void group(const bf16* x, bf16* out, long time, const Layer& layer, bool shared)
             finish(&inner[tile * size], layer, std::min(TILE, time - tile * TILE), work, x + at, out + at);
         }
     }
-    operator delete[](inner, std::align_val_t(64));
 }
 
 }  // namespace
@@ -208,14 +202,7 @@ void group(const bf16* x, bf16* out, long time, const Layer& layer, bool shared)
 // As `stemwright_dconv`, in bfloat16.
 extern "C" void stemwright_dconv_bf16(const bf16* x, bf16* out, long groups, long time, long channels, long hidden, long layers,
                                       const void* const* learnt) {
-    std::vector<Layer> each;
-    for (long i = 0; i < layers; ++i) each.emplace_back(Learnt(learnt + i * Learnt::COUNT), channels, hidden, 1L << i);
-    const long size = time * channels;
-#pragma omp parallel for schedule(dynamic) if (groups > 1)
-    for (long i = 0; i < groups; ++i) {
-        bf16* to = out + i * size;
-        for (const Layer& layer : each) group(&layer == each.data() ? x + i * size : to, to, time, layer, groups == 1);
-    }
+    branch(group, x, out, groups, time, channels, hidden, layers, learnt);
 }
 
 #endif

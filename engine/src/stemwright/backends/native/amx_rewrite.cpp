@@ -13,7 +13,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <new>
 
 namespace {
 
@@ -172,13 +171,12 @@ extern "C" void stemwright_rewrite_bf16(const bf16* x, const bf16* skip, bf16* o
 #pragma omp parallel
     {
         const Tiles tiles;
-        bf16* memory = new (std::align_val_t(64)) bf16[size]();  // products read a little further than sums go: zeros there
+        Halves memory(size, bf16{});  // products read a little further than sums go: zeros there
 #pragma omp for collapse(2) schedule(dynamic)
         for (long index = 0; index < blocks; ++index)
             for (long group = 0; group < division.groups; ++group)
-                compute(Block(gate, division, index, memory), gate.panels * group / division.groups,
+                compute(Block(gate, division, index, memory.data()), gate.panels * group / division.groups,
                         gate.panels * (group + 1) / division.groups);
-        operator delete[](memory, std::align_val_t(64));
     }
 }
 

@@ -45,11 +45,6 @@ struct Layer : Learnt {
     }
 };
 
-void add(Moments& moments, vec of_values, vec of_squares) {
-    moments.sum += total(of_values);
-    moments.squares += total(of_squares);
-}
-
 // ROWS samples of time at one vector of hidden channels; each tap `k` may be left out where it lies outside of the row.
 template <int ROWS>
 inline void squeeze_block(const float* x, const Layer& layer, long h, const bool (&inside)[3], float* out) {
@@ -88,7 +83,8 @@ void squeeze(const float* x, long time, long first, long count, const Layer& lay
         sum += y;
         squares += y * y;
     }
-    add(moments, sum, squares);
+    moments.sum += total(sum);
+    moments.squares += total(squares);
 }
 
 // A vector of channels of the widened tensor, and the one that gates it, at ROWS samples of time.
@@ -182,16 +178,9 @@ void group(const float* x, float* out, long time, const Layer& layer, bool share
 
 }  // namespace
 
-// x and out [groups, time, channels]; each group is normalised by itself, and goes through all layers while it is in the cache:
-// from the second on in place. `channels` is a multiple of 16. `learnt`: what `Learnt` holds, of one layer after the other.
+// x and out [groups, time, channels]; each group is normalised by itself. `channels` is a multiple of 16. `learnt`: what `Learnt`
+// holds, of one layer after the other.
 extern "C" void stemwright_dconv(const float* x, float* out, long groups, long time, long channels, long hidden, long layers,
                                  const void* const* learnt) {
-    std::vector<Layer> each;
-    for (long i = 0; i < layers; ++i) each.emplace_back(Learnt(learnt + i * Learnt::COUNT), channels, hidden, 1L << i);
-    const long size = time * channels;
-#pragma omp parallel for schedule(dynamic) if (groups > 1)
-    for (long i = 0; i < groups; ++i) {
-        float* to = out + i * size;
-        for (const Layer& layer : each) group(&layer == each.data() ? x + i * size : to, to, time, layer, groups == 1);
-    }
+    branch(group, x, out, groups, time, channels, hidden, layers, learnt);
 }

@@ -80,3 +80,18 @@ inline Moments wide_moments(const float* activated, long count, long hidden, lon
         }
     return made;
 }
+
+// Every group goes through all layers while it is in the cache: from the second on in place. `one` takes a group through a layer;
+// the last argument says whether its threads share the work, since there is no other group.
+template <typename Number, typename Layer>
+void branch(void (*one)(const Number*, Number*, long, const Layer&, bool), const Number* x, Number* out, long groups, long time,
+            long channels, long hidden, long layers, const void* const* learnt) {
+    std::vector<Layer> each;
+    for (long i = 0; i < layers; ++i) each.emplace_back(Learnt(learnt + i * Learnt::COUNT), channels, hidden, 1L << i);
+    const long size = time * channels;
+#pragma omp parallel for schedule(dynamic) if (groups > 1)
+    for (long i = 0; i < groups; ++i) {
+        Number* to = out + i * size;
+        for (const Layer& layer : each) one(&layer == each.data() ? x + i * size : to, to, time, layer, groups == 1);
+    }
+}
