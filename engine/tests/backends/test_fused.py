@@ -126,11 +126,14 @@ def test_only_what_is_faster_here_is_put_in(
     assert (tmp_path / fused.LIBRARY).exists() == bool(names)
 
 
-def test_a_compiler_that_fails_leaves_the_network_as_it_is(tmp_path: Path) -> None:
+def test_a_compiler_that_fails_leaves_the_network_as_it_is_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     network = own()
     with pytest.raises(RuntimeError, match="the kernels cannot be compiled"):
         fused.build("false", tmp_path)
     assert fused.put_in(network, "false", tmp_path, x=compiled.core_inputs(network)[0]) == ()
+    assert capsys.readouterr().err.startswith("no kernels are used: the kernels cannot be compiled")
     assert not any(isinstance(module, fused.FusedDConv) for module in network.modules())
 
 

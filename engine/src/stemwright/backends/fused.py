@@ -71,7 +71,8 @@ def put_in(network: HTDemucs, compiler: str, folder: Path, *, x: Tensor) -> tupl
         build(compiler, folder)
         right = that_are_right(folder, network.decoder[-1].rewrite.weight.dtype)  # type: ignore[index,union-attr]
         load(folder)
-    except (RuntimeError, OSError, subprocess.TimeoutExpired):
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        print(f"no kernels are used: {error}", file=sys.stderr)
         return ()
     names = that_pay(network, x, among=right)
     fuse(network, names)
@@ -81,15 +82,19 @@ def put_in(network: HTDemucs, compiler: str, folder: Path, *, x: Tensor) -> tupl
 
 
 def that_are_right(folder: Path, dtype: torch.dtype) -> frozenset[str]:
-    """The kernels in this folder that compute what torch does: see `trial`.
+    """The kernels in this folder that compute what torch does: see `trial`. Why others do not, the error output says.
 
     Raises:
         OSError, subprocess.TimeoutExpired: they could not be tried.
     """
     module, words = "stemwright.backends.trial", (str(folder), str(dtype).removeprefix("torch."))
     command = [sys.executable, "-P", "-m", module, *words]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE)
-    return frozenset(done.stdout.split())
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=_PATIENCE)
+    right = done.stdout.split()
+    if done.returncode != 0:
+        used = ", ".join(right) or "none"
+        print(f"the trial of the kernels ended early (status {done.returncode}): {used} used", file=sys.stderr)
+    return frozenset(right)
 
 
 def that_pay(network: HTDemucs, x: Tensor, *, among: Collection[str]) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
     python -m stemwright.backends.trial FOLDER float32|bfloat16
 
-prints the names of those that do. A kernel that this processor or its compiler cannot cope with ends this process, and
-not the one that builds a network; what would have come after it is not used then.
+prints the names of those that do; how far off others were, the error output says. A kernel that this processor or its
+compiler cannot cope with ends this process, and not the one that builds a network; what would have come after it is not
+used then.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ def layer(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
     return Rewrite(96, 48, 3, 3, bias=96), (torch.randn(1, 5, 29, 48), torch.randn(1, 5, 29, 48))
 
 
-def is_right(name: str, dtype: torch.dtype) -> bool:
-    """Whether the kernel of this name, which was loaded, agrees with plain torch in float32."""
+def agreement(name: str, dtype: torch.dtype) -> float:
+    """How closely the kernel of this name, which was loaded, agrees with plain torch in float32; in dB."""
     plain, given = layer(name)
     holder = nn.ModuleList([copy.deepcopy(plain)])
     lower(holder, dtype)
     fused.fuse(holder, (name,))
     with torch.inference_mode():
         expected, got = plain(*given), holder[0](*(each.to(dtype) for each in given))
-    return agreement_db(expected.numpy(), got.float().numpy()) > _AGREEMENT_DB[dtype]
+    return agreement_db(expected.numpy(), got.float().numpy())
 
 
 def main() -> None:
@@ -49,8 +50,14 @@ def main() -> None:
     folder, dtype = Path(sys.argv[1]), getattr(torch, sys.argv[2])
     operators.load(folder)
     for name in operators.KERNELS:
-        if name in operators.loaded(dtype) and is_right(name, dtype):
+        if name not in operators.loaded(dtype):
+            continue
+        found, needed = agreement(name, dtype), _AGREEMENT_DB[dtype]
+        if found > needed:
             print(name, flush=True)
+        else:
+            said = f"{found:.0f} dB of agreement with torch where {needed:.0f} are needed: not used"
+            print(f"kernel {name}: {said}", file=sys.stderr)
 
 
 if __name__ == "__main__":
