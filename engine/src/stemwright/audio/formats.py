@@ -27,6 +27,7 @@ class AudioFormat:
     bitrate: int | None = None
     """Default bits a second, where bits a second are a choice."""
     most_bitrate: int = MOST_BITRATE
+    """Highest of them that may be asked for."""
     vbr_qualities: range | None = None
     """Qualities of variable bit rate, where they are a choice."""
     bits: int | None = None
