@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stemwright.models.layers import GroupNorm, LayerScale, Linear
+from stemwright.models.layers import GroupNorm, HiddenLinear, LayerScale, Linear
 
 
 class Attention(nn.Module):
@@ -55,7 +55,7 @@ class Layer(nn.Module):
             self.self_attn = attention
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.linear1 = Linear(dim, hidden)
+        self.linear1 = HiddenLinear(dim, hidden)
         self.linear2 = Linear(hidden, dim)
         self.gamma_1 = LayerScale(dim, 1e-4)
         self.gamma_2 = LayerScale(dim, 1e-4)
@@ -68,7 +68,7 @@ class Layer(nn.Module):
         else:
             x = x + self.gamma_1(self.self_attn(self.norm1(x)))
             inner = self.norm2(x)
-        x = x + self.gamma_2(self.linear2(F.gelu(self.linear1(inner))))
+        x = x + self.gamma_2(self.linear2(self.linear1(inner)))
         return self.norm_out(x)  # type: ignore[no-any-return]
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from stemwright.models.arguments import supports
 from stemwright.models.crosstransformer import CrossTransformer
-from stemwright.models.layers import Conv, DecoderLayer, EncoderLayer
+from stemwright.models.layers import DecoderLayer, EncoderLayer, Pointwise
 from stemwright.models.stft import inverse, spectrogram
 
 
@@ -75,8 +75,8 @@ class HTDemucs(nn.Module):
         self.bottom_channels = bottom_channels
         if bottom_channels:
             for suffix in ("", "_t"):
-                self.add_module(f"channel_upsampler{suffix}", Conv(bottom_channels, dim, 1, bias=bottom_channels))
-                self.add_module(f"channel_downsampler{suffix}", Conv(dim, bottom_channels, 1, bias=dim))
+                self.add_module(f"channel_upsampler{suffix}", Pointwise(bottom_channels, dim, 1, bias=bottom_channels))
+                self.add_module(f"channel_downsampler{suffix}", Pointwise(dim, bottom_channels, 1, bias=dim))
             dim = bottom_channels
         self.crosstransformer = CrossTransformer(
             dim, layers=t_layers, heads=t_heads, hidden_scale=t_hidden_scale, max_period=t_max_period
@@ -158,9 +158,9 @@ class HTDemucs(nn.Module):
     def _attend(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         if not self.bottom_channels:
             return self.crosstransformer(x, xt)  # type: ignore[no-any-return]
-        x, xt = self.channel_upsampler.pointwise(x), self.channel_upsampler_t.pointwise(xt)  # type: ignore[operator,union-attr]
+        x, xt = self.channel_upsampler(x), self.channel_upsampler_t(xt)  # type: ignore[operator]
         x, xt = self.crosstransformer(x, xt)
-        return self.channel_downsampler.pointwise(x), self.channel_downsampler_t.pointwise(xt)  # type: ignore[operator,union-attr]
+        return self.channel_downsampler(x), self.channel_downsampler_t(xt)  # type: ignore[operator]
 
 
 Core = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

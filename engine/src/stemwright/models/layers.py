@@ -47,11 +47,25 @@ class Conv(nn.Module):
         return y.permute(0, 2, 3, 1)
 
 
+class Pointwise(Conv):
+    """A convolution that changes the number of channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(x)
+
+
 class Linear(nn.Linear):
     """A linear layer that takes its input in any type and multiplies in that of its weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+
+class HiddenLinear(Linear):
+    """A linear layer that is activated."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(super().forward(x))
 
 
 class GroupNorm(nn.Module):
@@ -118,31 +132,45 @@ class DConv(nn.Module):
         return x
 
 
+class Strided(Conv):
+    """The convolution of `EncoderLayer`, activated. Spectral: along the rows; waveform: along time."""
+
+    def __init__(self, inputs: int, channels: int, *, spectral: bool, kernel: int, stride: int) -> None:
+        super().__init__(channels, inputs, *_taps(kernel, spectral=spectral), bias=channels)
+        self.spectral, self.kernel, self.stride = spectral, kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        pad = self.kernel // 4
+        if self.spectral:
+            return F.gelu(self.conv(x, stride=(self.stride, 1), padding=(pad, 0)))
+        x = F.pad(x, (0, 0, 0, -x.shape[2] % self.stride))
+        return F.gelu(self.conv(x, stride=(1, self.stride), padding=(0, pad)))
+
+
+class Gate(Conv):
+    """The gate of `EncoderLayer`, which sees no neighbours."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.glu(self.pointwise(x), dim=-1)
+
+
 class EncoderLayer(nn.Module):
-    """Strided convolution, residual branch, gate. Spectral: along the rows; waveform: along time."""
+    """Strided convolution, residual branch, gate."""
 
     def __init__(
         self, inputs: int, channels: int, *, spectral: bool, kernel: int, stride: int, dconv: dict[str, float] | None
     ) -> None:
         super().__init__()
-        self.spectral, self.kernel, self.stride = spectral, kernel, stride
-        tail = (kernel, 1) if spectral else (kernel,)
-        ones = (1, 1) if spectral else (1,)
-        self.conv = Conv(channels, inputs, *tail, bias=channels)
-        self.rewrite = Conv(2 * channels, channels, *ones, bias=2 * channels)
+        self.stride = stride
+        self.conv = Strided(inputs, channels, spectral=spectral, kernel=kernel, stride=stride)
+        self.rewrite = Gate(2 * channels, channels, *_taps(1, spectral=spectral), bias=2 * channels)
         self.dconv = DConv(channels, **dconv) if dconv is not None else None  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        pad = self.kernel // 4
-        if self.spectral:
-            y = self.conv.conv(x, stride=(self.stride, 1), padding=(pad, 0))
-        else:
-            x = F.pad(x, (0, 0, 0, -x.shape[2] % self.stride))
-            y = self.conv.conv(x, stride=(1, self.stride), padding=(0, pad))
-        y = F.gelu(y)
+        y = self.conv(x)
         if self.dconv is not None:
             y = self.dconv(y)
-        return F.glu(self.rewrite.pointwise(y), dim=-1)
+        return self.rewrite(y)  # type: ignore[no-any-return]
 
 
 class Rewrite(Conv):
@@ -152,6 +180,25 @@ class Rewrite(Conv):
         """Both ``[B, rows, time, channels]``, to the same."""
         _, _, rows, frames = self.planar().shape
         return F.glu(self.conv(x + skip, padding=(rows // 2, frames // 2)), dim=-1)
+
+
+class Transposed(Conv):
+    """The transposed convolution of `DecoderLayer`, activated if another layer follows: the mirror of `Strided`."""
+
+    def __init__(
+        self, channels: int, outputs: int, *, spectral: bool, kernel: int, stride: int, activated: bool
+    ) -> None:
+        super().__init__(channels, outputs, *_taps(kernel, spectral=spectral), bias=outputs)
+        self.spectral, self.kernel, self.stride, self.activated = spectral, kernel, stride, activated
+
+    def forward(self, x: Tensor, length: int) -> Tensor:
+        """``length``: the time samples that are wanted."""
+        pad = self.kernel // 4
+        if self.spectral:
+            y = self.transposed(x, stride=(self.stride, 1))[:, pad:-pad]
+        else:
+            y = self.transposed(x, stride=(1, self.stride))[:, :, pad : pad + length]
+        return F.gelu(y) if self.activated else y
 
 
 class DecoderLayer(nn.Module):
@@ -170,11 +217,11 @@ class DecoderLayer(nn.Module):
         dconv: dict[str, float] | None,
     ) -> None:
         super().__init__()
-        self.spectral, self.kernel, self.stride, self.last = spectral, kernel, stride, last
-        tail = (kernel, 1) if spectral else (kernel,)
         around = (1 + 2 * context,) * (2 if spectral else 1)
         self.rewrite = Rewrite(2 * channels, channels, *around, bias=2 * channels)
-        self.conv_tr = Conv(channels, outputs, *tail, bias=outputs)
+        self.conv_tr = Transposed(
+            channels, outputs, spectral=spectral, kernel=kernel, stride=stride, activated=not last
+        )
         self.dconv = DConv(channels, **dconv) if dconv is not None else None  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
@@ -182,12 +229,12 @@ class DecoderLayer(nn.Module):
         y = self.rewrite(x, skip)
         if self.dconv is not None:
             y = self.dconv(y)
-        pad = self.kernel // 4
-        if self.spectral:
-            z = self.conv_tr.transposed(y, stride=(self.stride, 1))[:, pad:-pad]
-        else:
-            z = self.conv_tr.transposed(y, stride=(1, self.stride))[:, :, pad : pad + length]
-        return z if self.last else F.gelu(z)
+        return self.conv_tr(y, length)  # type: ignore[no-any-return]
+
+
+def _taps(size: int, *, spectral: bool) -> tuple[int, ...]:
+    """Sizes of a kernel along rows and time, or along time alone."""
+    return (size, 1) if spectral else (size,)
 
 
 def lower(network: nn.Module, dtype: torch.dtype) -> None:
