@@ -35,7 +35,7 @@ class FidelityReport:
     model: str
     weights_sha256: tuple[str, ...]  # of each network's file that was used
     device: str
-    precision: str  # "fp32", "bf16" or "fp16"
+    precision: str  # "fp32", "bf16", "fp16" or "int16"
     backend: str  # what computed it: "eager", "compiled" or "openvino"
     notes: tuple[str, ...]  # what a user should know of how it was computed, and why so
     segments: int

@@ -13,18 +13,7 @@ from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.layers import DConv, Rewrite
 
-COMPILER = compiled.compiler()
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler here")
-
-
-@pytest.fixture(scope="module", autouse=True, params=["", "AVX2"], ids=["native", "avx2"])
-def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-    assert COMPILER is not None
-    folder = tmp_path_factory.mktemp("kernels")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONEDNN_MAX_CPU_ISA", request.param)
-        fused.build(COMPILER, folder)
-    fused.load(folder)
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 def own() -> HTDemucs:
@@ -100,6 +89,16 @@ def test_a_fused_network_agrees_to_100_db_and_gives_the_same_bytes_twice() -> No
         assert torch.equal(made, repeated)
 
 
+def test_a_network_that_multiplies_integers_agrees_to_65_db() -> None:
+    plain, network = own(), own()
+    fused.fuse(network, (*operators.KERNELS, operators.PRODUCT))
+    kinds = [type(module).__name__ for module in network.modules()]
+    assert not {"Linear", "Gate", "Transposed", "Pointwise"}.intersection(kinds)
+    x, xt = compiled.core_inputs(plain)
+    for wanted, made in zip(plain.core(x, xt), network.core(x, xt), strict=True):
+        assert snr_db(wanted, made) > 65
+
+
 def test_layers_that_the_kernels_are_not_written_for_stay_as_they_are() -> None:
     peer = tiny_htdemucs(depth=3)  # 8 channels, heads of 8
     network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
@@ -110,18 +109,27 @@ def test_layers_that_the_kernels_are_not_written_for_stay_as_they_are() -> None:
     assert isinstance(network.encoder[0].dconv, DConv)
 
 
-@pytest.mark.parametrize("names", [(), *((name,) for name in operators.KERNELS), operators.KERNELS])
+EVERY = (*operators.KERNELS, operators.PRODUCT)
+
+
+@pytest.mark.parametrize("names", [(), *((name,) for name in EVERY), operators.KERNELS, EVERY])
 def test_only_what_is_faster_here_is_put_in(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fused, "build", lambda _compiler, folder: (folder / fused.LIBRARY).touch())
     monkeypatch.setattr(fused, "load", lambda folder: None)
-    monkeypatch.setattr(fused, "that_are_right", lambda folder, dtype: operators.KERNELS)
-    kinds = {"FusedDConv": "dconv", "FusedAttention": "attention", "FusedRewrite": "rewrite"}
+    monkeypatch.setattr(fused, "that_are_right", lambda folder, dtype: frozenset(EVERY))
+    kinds = {
+        "FusedDConv": "dconv",
+        "FusedAttention": "attention",
+        "ProductAttention": "attention",
+        "FusedRewrite": "rewrite",
+        "ProductLinear": "product",
+    }
     monkeypatch.setattr(fused, "_faster", lambda one, other, given: kinds[type(one).__name__] in names)
     network = own()
     x, _ = compiled.core_inputs(network)
-    assert fused.put_in(network, "c++", tmp_path, x=x) == names
+    assert fused.put_in(network, "c++", tmp_path, x=x, kernels=EVERY) == names
     assert {kinds[name] for module in network.modules() if (name := type(module).__name__) in kinds} == set(names)
     assert (tmp_path / fused.LIBRARY).exists() == bool(names)
 

@@ -21,7 +21,11 @@ AS_IT_IS = "LOG2_E / std::sqrt("
     ("instead", "left", "said"),
     [
         # Other numbers.
-        ("LOG2_E * std::sqrt(", {"dconv", "rewrite"}, r"^kernel attention: -?\d+ dB of agreement .* not used$"),
+        (
+            "LOG2_E * std::sqrt(",
+            {"dconv", "rewrite", "product"},
+            r"^kernel attention: -?\d+ dB of agreement .* not used$",
+        ),
         # Its end; what comes after is not tried.
         (
             "(__builtin_trap(), LOG2_E) / std::sqrt(",

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from stemwright.backends import amx, fused, operators
 from stemwright.backends.eager import DTYPES
 from stemwright.backends.library import CORE
+from stemwright.backends.operators import KERNELS, PRODUCT
 from stemwright.models.htdemucs import HTDemucs
 from stemwright.models.layers import lower
 
@@ -63,9 +64,13 @@ def segment_inputs(network: HTDemucs) -> tuple[Tensor, Tensor]:
 def build(network: HTDemucs, precision: str, folder: Path) -> None:
     """Compile the core of a network for the CPU into ``folder``, with the kernels of `fused` that are faster here."""
     core = CoreModule(copy.deepcopy(network))
-    lower(core.network, DTYPES[precision])
-    if (precision == "fp32" or amx.here()) and (found := compiler()) is not None:
-        fused.put_in(core.network, found, folder, x=core_inputs(network)[0])
+    lower(core.network, DTYPES.get(precision, torch.float32))
+    kernels = (*KERNELS, PRODUCT) if precision == "int16" else KERNELS
+    used: tuple[str, ...] = ()
+    if (precision != "bf16" or amx.here()) and (found := compiler()) is not None:
+        used = fused.put_in(core.network, found, folder, x=core_inputs(network)[0], kernels=kernels)
+    if precision == "int16" and PRODUCT not in used:
+        raise RuntimeError("integers of 16 bits are multiplied no faster than floats here")
     inputs = segment_inputs(network)
     with torch.no_grad(), _scratch() as scratch:
         core(*inputs)  # makes the positions, which become constants

@@ -1,7 +1,8 @@
 """Kernels of our own for what torch does slowest on a CPU: residual branches, attention, the decoder's gates.
 
 Small C++ files in `native/`, compiled for this machine where there is a compiler, and called as `operators` of torch:
-in float32, and in bfloat16 for processors with AMX (`amx`). Which of them are used is measured.
+in float32, and in bfloat16 for processors with AMX (`amx`); and products of integers (`integers`). Which of them are used
+is measured.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stemwright.backends import amx, winograd
+from stemwright.backends.integers import ProductAttention, ProductLinear, through_product
 from stemwright.backends.library import KERNELS as LIBRARY
-from stemwright.backends.operators import load
+from stemwright.backends.operators import KERNELS, PRODUCT, load
 from stemwright.models.crosstransformer import Attention
 from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import DConv, EncoderLayer, Rewrite
+from stemwright.models.layers import DConv, EncoderLayer, HiddenLinear, Rewrite
 
 _HEAD = 64  # channels of a head that the attention kernel is written for
 _VECTOR = 16  # channels of a residual branch or a gate have to be a multiple of this
@@ -53,19 +55,28 @@ def fuse(network: nn.Module, kernels: tuple[str, ...]) -> None:
     """Put the kernels of these names into a network, wherever they can compute what stands there."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, DConv) and "dconv" in kernels and _fits(child):
-                setattr(parent, name, FusedDConv(child))
-            if isinstance(child, Attention) and "attention" in kernels and _head_of(child) == _HEAD:
-                setattr(parent, name, FusedAttention(child))
-            if isinstance(child, Rewrite) and "rewrite" in kernels and winograd.fits(child.weight):
-                setattr(parent, name, FusedRewrite(child))
+            if (made := _fused(child, kernels)) is not None:
+                setattr(parent, name, made)
 
 
-def put_in(network: HTDemucs, compiler: str, folder: Path, *, x: Tensor) -> tuple[str, ...]:
+def _fused(plain: nn.Module, kernels: tuple[str, ...]) -> nn.Module | None:
+    if isinstance(plain, DConv) and "dconv" in kernels and _fits(plain):
+        return FusedDConv(plain)
+    if isinstance(plain, Attention) and "attention" in kernels and _head_of(plain) == _HEAD:
+        return ProductAttention(plain) if PRODUCT in kernels else FusedAttention(plain)
+    if isinstance(plain, Rewrite) and "rewrite" in kernels and winograd.fits(plain.weight):
+        return FusedRewrite(plain)
+    return through_product(plain) if PRODUCT in kernels else None
+
+
+def put_in(
+    network: HTDemucs, compiler: str, folder: Path, *, x: Tensor, kernels: Collection[str] = KERNELS
+) -> tuple[str, ...]:
     """Compile the kernels, and let the network use those that are right and faster here. Their names; none without a compiler.
 
     Args:
         x: what the core of this network is given, ``[1, bins, frames, parts]``: it tells the size of a segment.
+        kernels: those that may be used.
     """
     try:
         build(compiler, folder)
@@ -74,7 +85,7 @@ def put_in(network: HTDemucs, compiler: str, folder: Path, *, x: Tensor) -> tupl
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         print(f"no kernels are used: {error}", file=sys.stderr)
         return ()
-    names = that_pay(network, x, among=right)
+    names = that_pay(network, x, among=right.intersection(kernels))
     fuse(network, names)
     if not names:
         (folder / LIBRARY).unlink()
@@ -115,6 +126,11 @@ def that_pay(network: HTDemucs, x: Tensor, *, among: Collection[str]) -> tuple[s
         trials["attention"] = (attention, FusedAttention(attention), (tokens,))
     if "rewrite" in among and winograd.fits(gate.weight):
         trials["rewrite"] = (gate, FusedRewrite(gate), (outermost, outermost))
+    if PRODUCT in among:
+        hidden = network.crosstransformer.layers[0].linear1
+        assert isinstance(hidden, HiddenLinear)
+        tokens = torch.randn(x.shape[2], hidden.in_features)
+        trials[PRODUCT] = (hidden, ProductLinear(hidden.weight, hidden.bias, "gelu"), (tokens,))
     return tuple(name for name, (plain, fused, given) in trials.items() if _faster(fused, plain, given))
 
 

@@ -19,6 +19,7 @@ _CODE = (
     "backends/operators.py",
     "backends/winograd.py",
     "backends/amx.py",
+    "backends/integers.py",
     "backends/native/amx.h",
     "backends/native/amx_attention.cpp",
     "backends/native/amx_dconv.cpp",
@@ -28,6 +29,7 @@ _CODE = (
     "backends/native/dconv.cpp",
     "backends/native/attention.cpp",
     "backends/native/rewrite.cpp",
+    "backends/native/product.cpp",
     "backends/native/shims.cpp",
 )
 

@@ -12,6 +12,9 @@ from torch import Tensor
 from stemwright.backends.library import load_kernels
 
 KERNELS = ("dconv", "attention", "rewrite")
+"""Of which each precision has its own."""
+PRODUCT = "product"
+"""The one that multiplies integers."""
 LEARNT = 10
 """Tensors of one layer of a residual branch."""
 _SUFFIXES = {torch.float32: "", torch.bfloat16: "_bf16"}
@@ -25,7 +28,7 @@ def load(folder: Path) -> None:
     for dtype, suffix in _SUFFIXES.items():
         if suffix and not _tiles_allowed(library):
             continue
-        for name in KERNELS:
+        for name in (*KERNELS, PRODUCT):
             if (kernel := getattr(library, f"stemwright_{name}{suffix}", None)) is not None:
                 kernel.restype = None
                 _loaded[name, dtype] = kernel
@@ -71,6 +74,15 @@ def _rewrite(x: Tensor, skip: Tensor, prepared: Tensor, bias: Tensor) -> Tensor:
     return made
 
 
+def _product(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor, outputs: int, *shape: int) -> Tensor:
+    """``x`` ``[batch, axis, inner, channels]``; the rest as `integers.Product` gives it."""
+    *_, length, _ = shape
+    made = x.new_empty(x.shape[0], length, x.shape[2], outputs)
+    sizes = map(ctypes.c_long, (*x.shape, outputs, *shape))
+    _loaded[PRODUCT, x.dtype](*_pointers(x, made), *sizes, *_pointers(weight, scales, bias))
+    return made
+
+
 def _in_rows(x: Tensor) -> Tensor:
     """As it is if channels follow each other and batch entries too."""
     whole = x.stride(2) == 1 and (x.shape[0] == 1 or x.stride(0) == x.shape[1] * x.stride(1))
@@ -86,17 +98,32 @@ def _without_numbers(x: Tensor, *_rest: object) -> Tensor:
     return x.new_empty(x.shape)
 
 
+def _product_without_numbers(
+    x: Tensor, _weight: Tensor, _scales: Tensor, _bias: Tensor, outputs: int, *shape: int
+) -> Tensor:
+    """The same, of the one that changes sizes."""
+    return x.new_empty(x.shape[0], shape[-2], x.shape[2], outputs)
+
+
 _AS_TRACED = (torch.Tag.needs_exact_strides,)
 torch.library.define("stemwright::dconv", "(Tensor x, Tensor[] learnt) -> Tensor", tags=_AS_TRACED)
 torch.library.define("stemwright::attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor", tags=_AS_TRACED)
 torch.library.define(
     "stemwright::rewrite", "(Tensor x, Tensor skip, Tensor prepared, Tensor bias) -> Tensor", tags=_AS_TRACED
 )
+torch.library.define(
+    "stemwright::product",
+    "(Tensor x, Tensor weight, Tensor scales, Tensor bias, int outputs, int kernel, int stride, int padding, int spread, "
+    "int crop, int length, int activation) -> Tensor",
+    tags=_AS_TRACED,
+)
 torch.library.impl("stemwright::dconv", "CPU", _dconv)
 torch.library.impl("stemwright::attention", "CPU", _attention)
 torch.library.impl("stemwright::rewrite", "CPU", _rewrite)
+torch.library.impl("stemwright::product", "CPU", _product)
 for _name in KERNELS:
     torch.library.register_fake(f"stemwright::{_name}", _without_numbers)
+torch.library.register_fake("stemwright::product", _product_without_numbers)
 SHIMS = {
     torch.ops.stemwright.dconv.default: [
         "AOTITorchError aoti_torch_cpu_dconv(AtenTensorHandle x, const AtenTensorHandle* learnt, int64_t count, "
@@ -109,6 +136,11 @@ SHIMS = {
     torch.ops.stemwright.rewrite.default: [
         "AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorHandle skip, AtenTensorHandle prepared, "
         "AtenTensorHandle bias, AtenTensorHandle* made)"
+    ],
+    torch.ops.stemwright.product.default: [
+        "AOTITorchError aoti_torch_cpu_product(AtenTensorHandle x, AtenTensorHandle weight, AtenTensorHandle scales, "
+        "AtenTensorHandle bias, int64_t outputs, int64_t kernel, int64_t stride, int64_t padding, int64_t spread, "
+        "int64_t crop, int64_t length, int64_t activation, AtenTensorHandle* made)"
     ],
 }
 """How compiled networks call the operators: the functions in `native/shims.cpp`."""

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from stemwright.backends import fused, operators
 from stemwright.backends.measure import agreement_db
 from stemwright.models.crosstransformer import Attention
-from stemwright.models.layers import DConv, Rewrite, lower
+from stemwright.models.layers import DConv, EncoderLayer, Rewrite, lower
 
 _AGREEMENT_DB = {torch.float32: 90.0, torch.bfloat16: 30.0}  # wrong numbers are far below, rounded ones above
+_OF_INTEGERS_DB = 60.0
 
 
 def layer(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -31,6 +32,8 @@ def layer(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
         return DConv(48, compress=8, depth=2, init=0.3), (torch.randn(1, 3, 77, 48),)
     if name == "attention":
         return Attention(128, 2), (torch.randn(1, 101, 128),)
+    if name == operators.PRODUCT:
+        return EncoderLayer(4, 48, spectral=True, kernel=8, stride=4, dconv=None), (torch.randn(1, 64, 29, 4),)
     return Rewrite(96, 48, 3, 3, bias=96), (torch.randn(1, 5, 29, 48), torch.randn(1, 5, 29, 48))
 
 
@@ -49,10 +52,11 @@ def main() -> None:
     """Try every kernel that there is for this type."""
     folder, dtype = Path(sys.argv[1]), getattr(torch, sys.argv[2])
     operators.load(folder)
-    for name in operators.KERNELS:
+    for name in (*operators.KERNELS, operators.PRODUCT):
         if name not in operators.loaded(dtype):
             continue
-        found, needed = agreement(name, dtype), _AGREEMENT_DB[dtype]
+        needed = _OF_INTEGERS_DB if name == operators.PRODUCT else _AGREEMENT_DB[dtype]
+        found = agreement(name, dtype)
         if found > needed:
             print(name, flush=True)
         else:

@@ -98,11 +98,14 @@ def _measure(found: Candidate, cache: Cache, say: Say) -> Measurements:
 
 
 def _ways() -> list[Way]:
-    """What is worth building: 16 bits only where this machine multiplies them faster than 32."""
-    precisions = ["fp32", "bf16"] if _bf16_pays() else ["fp32"]
-    backends = ["compiled", *(["openvino"] if openvino.installed() else [])]
-    eager = [Way(backend="eager", precision=each) for each in precisions[1:]]
-    return [*eager, *(Way(backend=backend, precision=each) for backend in backends for each in precisions)]
+    """What is worth building: bfloat16 only where this machine multiplies it faster than float32, integers elsewhere."""
+    if _bf16_pays():
+        by_backend = {"eager": ["bf16"], "compiled": ["fp32", "bf16"], "openvino": ["fp32", "bf16"]}
+    else:
+        by_backend = {"compiled": ["fp32", "int16"], "openvino": ["fp32"]}
+    if not openvino.installed():
+        del by_backend["openvino"]
+    return [Way(backend=backend, precision=each) for backend, each_of in by_backend.items() for each in each_of]
 
 
 def _built(found: Candidate, way: Way, cache: Cache) -> Network:

@@ -19,7 +19,7 @@ class Way:
     """A backend and a precision."""
 
     backend: str  # "eager", "compiled" or "openvino"
-    precision: str  # "fp32", "bf16" or "fp16"
+    precision: str  # "fp32", "bf16", "fp16" or "int16"
 
     def __str__(self) -> str:
         return f"{self.backend} {self.precision}"

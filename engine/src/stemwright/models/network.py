@@ -30,7 +30,7 @@ class Computation:
 
     backend: str  # "eager", "compiled" or "openvino"
     device: str  # as torch names it
-    precision: str  # "fp32", "bf16" or "fp16"
+    precision: str  # "fp32", "bf16", "fp16" or "int16"
 
 
 class Network(Protocol):

@@ -14,6 +14,9 @@ extern "C" void stemwright_attention(const float* q, const float* k, const float
                                      long queries, long keys, long query_stride, long key_stride);
 extern "C" void stemwright_rewrite(const float* x, const float* skip, float* out, long batch, long rows, long frames, long channels,
                                    long points, const float* weights, const float* bias);
+extern "C" void stemwright_product(const float* x, float* out, long batch, long axis, long inner, long channels, long outputs,
+                                   long kernel, long stride, long padding, long spread, long crop, long length, long activation,
+                                   const int16_t* weight, const float* scales, const float* bias);
 
 // The same in 16 bits, where the compiler knows AMX.
 #ifdef STEMWRIGHT_AMX
@@ -142,4 +145,19 @@ extern "C" AOTITorchError aoti_torch_cpu_rewrite(AtenTensorHandle x, AtenTensorH
     if (tiles_allowed()) return rewrite<bf16>(stemwright_rewrite_bf16, x, skip, prepared, bias, made);
 #endif
     return AOTI_TORCH_FAILURE;
+}
+
+// `x` [batch, axis, inner, channels] to [batch, length, inner, outputs]; weights as in `integers.py`.
+extern "C" AOTITorchError aoti_torch_cpu_product(AtenTensorHandle x, AtenTensorHandle weight, AtenTensorHandle scales,
+                                                 AtenTensorHandle bias, int64_t outputs, int64_t kernel, int64_t stride,
+                                                 int64_t padding, int64_t spread, int64_t crop, int64_t length, int64_t activation,
+                                                 AtenTensorHandle* made) {
+    if (!whole(x) || !whole(weight) || !whole(scales) || !whole(bias)) return AOTI_TORCH_FAILURE;
+    const View<float> in(x);
+    const int64_t sizes[] = {in.sizes[0], length, in.sizes[2], outputs};
+    float* out = empty<float>(sizes, 4, made);
+    if (out == nullptr) return AOTI_TORCH_FAILURE;
+    stemwright_product(in.data, out, in.sizes[0], in.sizes[1], in.sizes[2], in.sizes[3], outputs, kernel, stride, padding, spread,
+                       crop, length, activation, View<int16_t>(weight).data, View<float>(scales).data, View<float>(bias).data);
+    return AOTI_TORCH_SUCCESS;
 }
