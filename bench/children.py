@@ -63,8 +63,7 @@ def first_segment(folder: str) -> None:
 
     mix = np.random.default_rng(0).standard_normal((2, 6 * RATE), dtype=np.float32)
     separator = Separator("released", models_path=folder)
-    options = SeparationOptions(precision="exact")
-    separator.separate(mix, RATE, options, on_progress=lambda _: print("done", flush=True))
+    separator.separate(mix, RATE, SeparationOptions(), on_progress=lambda _: print("done", flush=True))
 
 
 def separate(folder: str, precision: str, device: str, mix_file: str, stems_file: str) -> None:

@@ -143,7 +143,7 @@ def start(_seconds: float) -> Figure:
     _first_segment()  # compiled Python and the files are in their caches then
     took = [_first_segment() for _ in range(3)]
     return Figure(
-        value=statistics.median(took), note="median of three processes; one segment of the model is part of it"
+        value=statistics.median(took), note="`auto`, median of three processes; one segment of the model is part of it"
     )
 
 

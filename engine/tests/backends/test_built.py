@@ -17,7 +17,7 @@ from packed import save_safetensors
 from small import music, snr_db, tiny_htdemucs
 
 from stemwright import SeparationOptions, Separator
-from stemwright.backends import compiled, fused, library, openvino, warm
+from stemwright.backends import amx, compiled, fused, library, openvino, warm
 from stemwright.backends.cache import Cache
 from stemwright.backends.choose import candidate
 from stemwright.backends.eager import EagerNetwork
@@ -71,7 +71,8 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where torch would unpack a package
     monkeypatch.setattr(openvino, "installed", lambda: False)
     monkeypatch.setattr(fused, "_faster", lambda one, other, given: True)  # our kernels are part of it
-    monkeypatch.setattr(warm, "_bf16_pays", lambda: False)  # integers are for processors without AMX
+    monkeypatch.setattr(warm, "_bf16_pays", lambda: False)
+    monkeypatch.setattr(amx, "here", lambda: False)  # integers are for processors without it
     separator, mix = Separator("abc", models_path=tmp_path, device="cpu"), music(2).numpy()
     first = separator.separate(mix, 44100)
     assert first.report.backend == "eager"
@@ -113,6 +114,35 @@ def test_the_background_process_measures_at_the_lowest_priority(
     assert Measurements.from_json(Cache().note(found.measurements_name)) is not None
 
 
+def test_integers_are_built_where_there_is_no_amx_and_bfloat16_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ways(*, pays: bool, tiles: bool, converts: bool) -> list[str]:
+        monkeypatch.setattr(warm, "_bf16_pays", lambda: pays)
+        monkeypatch.setattr(amx, "here", lambda: tiles)
+        monkeypatch.setattr(openvino, "installed", lambda: converts)
+        return [str(way) for way in warm._ways()]
+
+    plain = ["compiled fp32", "compiled int16"]
+    assert ways(pays=False, tiles=False, converts=False) == plain
+    assert ways(pays=False, tiles=False, converts=True) == [*plain, "openvino fp32"]
+    assert ways(pays=True, tiles=False, converts=False) == [
+        "eager bf16",
+        "compiled fp32",
+        "compiled bf16",
+        "compiled int16",
+    ]
+    assert ways(pays=True, tiles=True, converts=False) == ["eager bf16", "compiled fp32", "compiled bf16"]
+
+
+def test_a_network_of_integers_is_not_built_where_their_kernel_is_of_no_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
+    monkeypatch.setattr(fused, "put_in", lambda *words, **named: ("dconv",))
+    monkeypatch.setattr(compiled, "compiler", lambda: "c++")
+    with pytest.raises(RuntimeError, match="the kernel for integers is not right here, or not faster"):
+        compiled.build(load_network(file), "int16", tmp_path)
+
+
 def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +153,8 @@ def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(
     known = warm.warm(file, say=said.append)
     assert known is not None
     assert str(known.measured[0].way) == "eager fp32"
-    assert known.failed["compiled fp32"] == "there is no C++ compiler (g++ or clang++)"
+    for way in ("compiled fp32", "compiled int16"):
+        assert known.failed[way] == "there is no C++ compiler (g++ or clang++)"
     assert any("compiled fp32: not used: there is no C++ compiler" in line for line in said)
     assert warm.warm(file, say=pytest.fail) == known  # measured once
     assert [json.loads(note.read_text()) for note in Cache().root.glob("attempts-*")] == [0]  # none of them failed

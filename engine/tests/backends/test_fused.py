@@ -93,7 +93,8 @@ def test_a_network_that_multiplies_integers_agrees_to_65_db() -> None:
     plain, network = own(), own()
     fused.fuse(network, (*operators.KERNELS, operators.PRODUCT))
     kinds = [type(module).__name__ for module in network.modules()]
-    assert not {"Linear", "Gate", "Transposed", "Pointwise"}.intersection(kinds)
+    assert not {"Linear", "HiddenLinear", "Gate", "Transposed", "Pointwise", "FusedAttention"}.intersection(kinds)
+    assert [kinds.count(each) for each in ("Strided", "ProductStrided", "ProductTransposed")] == [2, 4, 6]
     x, xt = compiled.core_inputs(plain)
     for wanted, made in zip(plain.core(x, xt), network.core(x, xt), strict=True):
         assert snr_db(wanted, made) > 65

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+from importlib import resources
+from pathlib import Path
+
 import pytest
 import torch
 from small import snr_db
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stemwright.backends import integers
+from stemwright.backends import compiled, integers, operators
+from stemwright.backends.machine import cpu_flags
 from stemwright.models.layers import Gate, HiddenLinear, Linear, Pointwise, Strided, Transposed
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -112,3 +118,42 @@ def test_layers_that_are_too_small_or_of_another_kind_stay_as_they_are() -> None
     assert integers.through_product(Gate(80, 40, 1, bias=80)) is None
     assert integers.through_product(Transposed(48, 16, spectral=True, kernel=8, stride=3, activated=True)) is None
     assert integers.through_product(nn.LayerNorm(48)) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        ([], set()),
+        (["-mavx512f", "-mavx512bw"], {"avx512f", "avx512bw"}),
+        (["-mavx2", "-mavxvnni"], {"avx2", "avx_vnni"}),
+    ],
+    ids=["plain", "avx512bw", "avxvnni"],
+)
+def test_other_processors_give_the_same_numbers(
+    options: list[str], flags: set[str], built_kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not flags <= cpu_flags():
+        pytest.skip("this processor has no such instructions")
+    compiler = compiled.compiler()
+    assert compiler is not None
+    source = resources.files("stemwright.backends") / "native" / "product.cpp"
+    words = [
+        "-std=c++17",
+        "-O2",
+        *options,
+        "-fopenmp",
+        "-shared",
+        "-fPIC",
+        str(source),
+        "-o",
+        str(tmp_path / "other.so"),
+    ]
+    subprocess.run([compiler, *words], check=True, capture_output=True)
+    torch.manual_seed(0)
+    layer, x = integers.through_product(Strided(48, 96, spectral=True, kernel=8, stride=4)), torch.randn(1, 64, 29, 48)
+    assert layer is not None
+    here = layer(x)
+    other = ctypes.CDLL(str(tmp_path / "other.so")).stemwright_product
+    other.restype = None
+    monkeypatch.setitem(operators._loaded, (operators.PRODUCT, torch.float32), other)
+    assert snr_db(here, layer(x)) > 80  # but for what is rounded the other way

@@ -9,25 +9,36 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from stemwright.backends import compiled, fused
+from stemwright.backends import compiled, fused, operators, trial
+from stemwright.models.crosstransformer import Attention
+from stemwright.models.layers import DConv, Gate, Rewrite, Strided, Transposed
 
 COMPILER = compiled.compiler()
-AS_IT_IS = "LOG2_E / std::sqrt("
+SCORES, ACTIVATED = ("attention.cpp", "LOG2_E / std::sqrt("), ("product.cpp", "== GELU ? gelu(y) : y")
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler here")
 @pytest.mark.parametrize(
-    ("instead", "left", "said"),
+    ("there", "instead", "left", "said"),
     [
         # Other numbers.
         (
+            SCORES,
             "LOG2_E * std::sqrt(",
             {"dconv", "rewrite", "product"},
             r"^kernel attention: -?\d+ dB of agreement .* not used$",
         ),
+        (
+            ACTIVATED,
+            "== GELU ? y : y",
+            {"dconv", "attention", "rewrite"},
+            r"^kernel product: -?\d+ dB of agreement .* not used$",
+        ),
         # Its end; what comes after is not tried.
         (
+            SCORES,
             "(__builtin_trap(), LOG2_E) / std::sqrt(",
             {"dconv"},
             r"^the trial .* ended early \(status -\d+\): dconv used$",
@@ -35,6 +46,7 @@ AS_IT_IS = "LOG2_E / std::sqrt("
     ],
 )
 def test_a_kernel_that_is_wrong_here_or_ends_its_process_is_not_used_and_that_is_said(
+    there: tuple[str, str],
     instead: str,
     left: set[str],
     said: str,
@@ -44,10 +56,17 @@ def test_a_kernel_that_is_wrong_here_or_ends_its_process_is_not_used_and_that_is
 ) -> None:
     assert COMPILER is not None
     shutil.copytree(str(resources.files("stemwright.backends") / "native"), tmp_path / "native")
-    source = tmp_path / "native" / "attention.cpp"
-    assert source.read_text().count(AS_IT_IS) == 1
-    source.write_text(source.read_text().replace(AS_IT_IS, instead))
+    source, as_it_is = tmp_path / "native" / there[0], there[1]
+    assert source.read_text().count(as_it_is) == 1
+    source.write_text(source.read_text().replace(as_it_is, instead))
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     fused.build(COMPILER, tmp_path)
     assert fused.that_are_right(tmp_path, torch.float32) == left
     assert re.search(said, capfd.readouterr().err, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", [*operators.KERNELS, operators.PRODUCT])
+def test_what_is_tried_goes_through_the_kernel(name: str) -> None:
+    holder = nn.ModuleList([trial.layer(name)[0]])
+    fused.fuse(holder, (name,))
+    assert not {DConv, Attention, Rewrite, Strided, Gate, Transposed}.intersection(map(type, holder.modules()))

@@ -62,15 +62,19 @@ def segment_inputs(network: HTDemucs) -> tuple[Tensor, Tensor]:
 
 
 def build(network: HTDemucs, precision: str, folder: Path) -> None:
-    """Compile the core of a network for the CPU into ``folder``, with the kernels of `fused` that are faster here."""
+    """Compile the core of a network for the CPU into ``folder``, with the kernels of `fused` that are faster here.
+
+    Raises:
+        RuntimeError: the compiler failed, or ``int16`` was asked for where its kernel is of no use.
+    """
     core = CoreModule(copy.deepcopy(network))
-    lower(core.network, DTYPES.get(precision, torch.float32))
+    lower(core.network, DTYPES["fp32" if precision == "int16" else precision])
     kernels = (*KERNELS, PRODUCT) if precision == "int16" else KERNELS
     used: tuple[str, ...] = ()
     if (precision != "bf16" or amx.here()) and (found := compiler()) is not None:
         used = fused.put_in(core.network, found, folder, x=core_inputs(network)[0], kernels=kernels)
     if precision == "int16" and PRODUCT not in used:
-        raise RuntimeError("integers of 16 bits are multiplied no faster than floats here")
+        raise RuntimeError("the kernel for integers is not right here, or not faster than floats: the log says which")
     inputs = segment_inputs(network)
     with torch.no_grad(), _scratch() as scratch:
         core(*inputs)  # makes the positions, which become constants

@@ -118,18 +118,17 @@ def that_pay(network: HTDemucs, x: Tensor, *, among: Collection[str]) -> tuple[s
     assert isinstance(gate, Rewrite)
     dtype = gate.weight.dtype
     outermost = torch.randn(1, x.shape[1] // outer.stride, x.shape[2], outer.conv.weight.shape[0]).to(dtype)
+    rows = x.shape[1] // outer.stride ** len(network.encoder)  # type: ignore[arg-type]
+    tokens = torch.randn(1, rows * x.shape[2], attention.out_proj.in_features)
     if "dconv" in among and outer.dconv is not None and _fits(outer.dconv):
         trials["dconv"] = (outer.dconv, FusedDConv(outer.dconv), (outermost,))
     if "attention" in among and _head_of(attention) == _HEAD:
-        rows = x.shape[1] // outer.stride ** len(network.encoder)  # type: ignore[arg-type]
-        tokens = torch.randn(1, rows * x.shape[2], attention.out_proj.in_features)
         trials["attention"] = (attention, FusedAttention(attention), (tokens,))
     if "rewrite" in among and winograd.fits(gate.weight):
         trials["rewrite"] = (gate, FusedRewrite(gate), (outermost, outermost))
     if PRODUCT in among:
         hidden = network.crosstransformer.layers[0].linear1
         assert isinstance(hidden, HiddenLinear)
-        tokens = torch.randn(x.shape[2], hidden.in_features)
         trials[PRODUCT] = (hidden, ProductLinear(hidden.weight, hidden.bias, "gelu"), (tokens,))
     return tuple(name for name, (plain, fused, given) in trials.items() if _faster(fused, plain, given))
 

@@ -2,7 +2,7 @@
 
 The weights are made integers here, once, with a scale for every output; `native/product.cpp` does so with every row of the
 input when it reads it. Scales are as large as sums in 32 bits allow: by the inequality of Cauchy and Schwarz, no sum is
-larger than the norms of both, multiplied. What rounding leaves of a product is 69 dB for a depth of 2048, and more for less.
+larger than the norms of both, multiplied. A product of depth 2048 keeps 68 dB over what rounding adds, a shallower one more.
 """
 
 from __future__ import annotations
@@ -141,9 +141,11 @@ class ProductTransposed(nn.Module):
 
 def through_product(module: nn.Module) -> nn.Module | None:
     """This layer through the kernel; None where it is none of those, or too small to gain."""
+    if isinstance(module, Strided | Transposed) and module.kernel != 2 * module.stride:
+        return None
     if isinstance(module, Strided) and module.weight[0].numel() >= _DEPTH:
         return ProductStrided(module)
-    if isinstance(module, Transposed) and module.kernel % module.stride == 0:
+    if isinstance(module, Transposed):
         return ProductTransposed(module)
     if isinstance(module, Linear):
         return ProductLinear(module.weight, module.bias, "gelu" if isinstance(module, HiddenLinear) else "none")

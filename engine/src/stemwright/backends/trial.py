@@ -19,10 +19,23 @@ from torch import Tensor, nn
 from stemwright.backends import fused, operators
 from stemwright.backends.measure import agreement_db
 from stemwright.models.crosstransformer import Attention
-from stemwright.models.layers import DConv, EncoderLayer, Rewrite, lower
+from stemwright.models.layers import DConv, Gate, Rewrite, Strided, Transposed, lower
 
 _AGREEMENT_DB = {torch.float32: 90.0, torch.bfloat16: 30.0}  # wrong numbers are far below, rounded ones above
 _OF_INTEGERS_DB = 60.0
+
+
+class Convolutions(nn.Module):
+    """What `integers` replaces, one of each kind, but for the linear layers, which are gates without gates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strided = Strided(7, 48, spectral=True, kernel=8, stride=4)
+        self.gate = Gate(96, 48, 1, 1, bias=96)
+        self.transposed = Transposed(48, 24, spectral=True, kernel=8, stride=4, activated=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.transposed(self.gate(self.strided(x)), x.shape[2])  # type: ignore[no-any-return]
 
 
 def layer(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -33,7 +46,7 @@ def layer(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
     if name == "attention":
         return Attention(128, 2), (torch.randn(1, 101, 128),)
     if name == operators.PRODUCT:
-        return EncoderLayer(4, 48, spectral=True, kernel=8, stride=4, dconv=None), (torch.randn(1, 64, 29, 4),)
+        return Convolutions(), (torch.randn(1, 64, 29, 7),)
     return Rewrite(96, 48, 3, 3, bias=96), (torch.randn(1, 5, 29, 48), torch.randn(1, 5, 29, 48))
 
 

@@ -98,14 +98,15 @@ def _measure(found: Candidate, cache: Cache, say: Say) -> Measurements:
 
 
 def _ways() -> list[Way]:
-    """What is worth building: bfloat16 only where this machine multiplies it faster than float32, integers elsewhere."""
-    if _bf16_pays():
-        by_backend = {"eager": ["bf16"], "compiled": ["fp32", "bf16"], "openvino": ["fp32", "bf16"]}
-    else:
-        by_backend = {"compiled": ["fp32", "int16"], "openvino": ["fp32"]}
-    if not openvino.installed():
-        del by_backend["openvino"]
-    return [Way(backend=backend, precision=each) for backend, each_of in by_backend.items() for each in each_of]
+    """What is worth building: bfloat16 where this machine multiplies it faster than float32, integers where it has no AMX."""
+    from stemwright.backends import amx
+
+    low = ["bf16"] if _bf16_pays() else []
+    integers = [] if amx.here() else ["int16"]
+    by_backend = {"eager": low, "compiled": ["fp32", *low, *integers]}
+    if openvino.installed():
+        by_backend["openvino"] = ["fp32", *low]
+    return [Way(backend=backend, precision=each) for backend, precisions in by_backend.items() for each in precisions]
 
 
 def _built(found: Candidate, way: Way, cache: Cache) -> Network:

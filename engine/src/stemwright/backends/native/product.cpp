@@ -5,6 +5,8 @@
 // `integers.py`: so large that no sum leaves its 32 bits, which Cauchy and Schwarz promise if the norms of both, multiplied,
 // are below 2^31.
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -17,10 +19,11 @@ namespace {
 constexpr long HALF = 16;         // columns that are written together
 constexpr long PANEL = 2 * HALF;  // columns of the weights that lie together, see `integers.packed`
 constexpr long ROWS = WIDTH < HALF ? 6 : 12;  // whose sums with two vectors of columns stay in registers
-constexpr long BLOCK = 96;        // rows that a thread makes integers of at once; a multiple of ROWS
+constexpr long BLOCK = 96;        // rows that a thread makes integers of at once, at most; a multiple of ROWS
 constexpr long AHEAD = 16;        // pairs of weights that are fetched before they are needed
-constexpr long LINE = 32;         // integers between rows: rows 4096 bytes apart would push each other out of the cache
-constexpr float NORM = 46000.0f, LARGEST = 32767.0f;  // of a row; 46000^2 is a little less than 2^31
+constexpr long LINE = 16;         // pairs between rows: rows 4096 bytes apart would push each other out of the cache
+// Of a row, as in `integers.py`. 46000^2 leaves room below 2^31: rounding adds up to half the root of the depth to a norm.
+constexpr float NORM = 46000.0f, LARGEST = 32767.0f;
 
 enum Activation : long { NONE, GELU, GLU };
 
@@ -29,9 +32,10 @@ struct Layer {
     long outputs, kernel, stride, padding;
     long spread, crop, length;  // places on the output's axis for each row, those left out at its beginning, and those kept
     Activation activation;
-    const int16_t* weight;
+    const int32_t* weight;  // pairs of integers of 16 bits
     const float *scales, *bias;
 
+    long pairs() const { return depth() / 2; }
     long depth() const { return rounded_up(kernel * channels, HALF); }
     long columns() const { return spread * outputs * (activation == GLU ? 2 : 1); }
     long rows() const { return parts(length + crop, spread) * inner; }
@@ -45,6 +49,8 @@ inline ivec dot(ivec sum, ivec a, ivec b) {
     return (ivec)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
 #elif defined(__AVX512BW__)
     return sum + (ivec)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVXVNNI__) && !defined(__AVX512F__)
+    return (ivec)_mm256_dpwssd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);
 #elif defined(__AVX2__) && !defined(__AVX512F__)
     return sum + (ivec)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #else
@@ -72,8 +78,8 @@ void product(const int32_t* left, long stride, const int32_t* right, long pairs,
         for (long half = 0; half < 2; ++half) std::memcpy(out + r * PANEL + half * HALF, &sums[r][half], sizeof(ivec));
 }
 
-// Integers of a row's numbers, `depth` of them; returns what one is worth.
-float integers(const float* row, long depth, int16_t* out) {
+// Integers of a row's numbers, `depth` of them, in pairs; returns what one is worth. Norms are those of floats: 1e-19 to 1e19.
+float integers(const float* row, long depth, int32_t* out) {
     vec squares{}, peaks{};
     for (long i = 0; i < depth; i += WIDTH) {
         const vec x = load(row + i);
@@ -82,14 +88,14 @@ float integers(const float* row, long depth, int16_t* out) {
     }
     const float norm = std::sqrt(total(squares));
     if (!(norm > 0 && norm < std::numeric_limits<float>::infinity())) {
-        std::fill(out, out + depth, 0);
+        std::fill(out, out + depth / 2, 0);
         return norm == 0 ? 0 : std::numeric_limits<float>::quiet_NaN();
     }
     const float scale = std::min(NORM / norm, LARGEST / largest(peaks));
     for (long i = 0; i < depth; i += WIDTH) {
         const ivec rounded = (ivec)(load(row + i) * scale + 12582912.0f);  // 1.5 * 2^23: the integer is left in the low bits
         const halves low = __builtin_convertvector(rounded, halves);
-        std::memcpy(out + i, &low, sizeof low);
+        std::memcpy(out + i / 2, &low, sizeof low);
     }
     return 1 / scale;
 }
@@ -98,7 +104,7 @@ float integers(const float* row, long depth, int16_t* out) {
 class Block {
   public:
     explicit Block(const Layer& layer)
-        : layer_(layer), stride_(layer.depth() + LINE), gathered_(layer.depth(), 0.0f), left_(BLOCK * stride_, 0) {}
+        : layer_(layer), stride_(layer.pairs() + LINE), gathered_(layer.depth(), 0.0f), left_(BLOCK * stride_, 0) {}
 
     void read(const float* x, long first, long count) {
         for (long r = 0; r < count; ++r) {
@@ -113,12 +119,11 @@ class Block {
     // The columns of one panel, written where they belong.
     void multiply(long panel, float* out) {
         aim(panel);
-        const long pairs = layer_.depth() / 2;
-        const auto* left = reinterpret_cast<const int32_t*>(left_.data());
-        const int32_t* right = reinterpret_cast<const int32_t*>(layer_.weight) + panel * pairs * PANEL;
+        const long pairs = layer_.pairs();
+        const int32_t* right = layer_.weight + panel * pairs * PANEL;
         for (long r = 0; r < count_; r += ROWS) {
             alignas(64) int32_t sums[ROWS * PANEL];
-            for (long v = 0; v < HALF; v += WIDTH) product(left + r * stride_ / 2, stride_ / 2, right + v, pairs, sums + v);
+            for (long v = 0; v < HALF; v += WIDTH) product(left_.data() + r * stride_, stride_, right + v, pairs, sums + v);
             for (long i = r; i < std::min(r + ROWS, count_); ++i) finish(sums + (i - r) * PANEL, i, panel * PANEL, out);
         }
     }
@@ -127,8 +132,7 @@ class Block {
     // The row that begins at this place on the axis: a copy where it does not lie together.
     const float* gather(const float* x, long place, long between) {
         const long size = layer_.channels, end = place + layer_.kernel;
-        const bool together = layer_.kernel == 1 || layer_.inner == 1;
-        if (together && place >= 0 && end <= layer_.axis && layer_.kernel * size == layer_.depth())
+        if (layer_.inner == 1 && place >= 0 && end <= layer_.axis && layer_.kernel * size == layer_.depth())
             return x + (place * layer_.inner + between) * size;
         for (float* to = gathered_.data(); place < end; ++place, to += size)
             if (place < 0 || place >= layer_.axis) std::fill(to, to + size, 0.0f);
@@ -187,7 +191,7 @@ class Block {
     const Layer& layer_;
     const long stride_;
     Floats gathered_;
-    std::vector<int16_t, InLines<int16_t>> left_;
+    std::vector<int32_t, InLines<int32_t>> left_;
     float scales_[BLOCK] = {};
     long starts_[BLOCK] = {};
     long count_ = 0;
@@ -199,18 +203,20 @@ class Block {
 // `x` [batch, axis, inner, channels] to `out` [batch, length, inner, outputs]; weights as `integers.packed` gives them.
 extern "C" void stemwright_product(const float* x, float* out, long batch, long axis, long inner, long channels, long outputs,
                                    long kernel, long stride, long padding, long spread, long crop, long length, long activation,
-                                   const int16_t* weight, const float* scales, const float* bias) {
+                                   const int32_t* weight, const float* scales, const float* bias) {
     const auto activated = static_cast<Activation>(activation);
     const Layer layer{axis,   inner, channels, outputs, kernel, stride, padding,
                       spread, crop,  length,   activated, weight, scales, bias};
-    const long blocks = parts(layer.rows(), BLOCK), panels = parts(layer.columns(), PANEL);
+    // Few rows are shared out evenly among many threads.
+    const long size = std::min(BLOCK, rounded_up(parts(batch * layer.rows(), omp_get_max_threads()), ROWS));
+    const long blocks = parts(layer.rows(), size), panels = parts(layer.columns(), PANEL);
 #pragma omp parallel
     {
         Block block(layer);
 #pragma omp for schedule(dynamic)
         for (long task = 0; task < batch * blocks; ++task) {
-            const long entry = task / blocks, first = task % blocks * BLOCK;
-            block.read(x + entry * axis * inner * channels, first, std::min(BLOCK, layer.rows() - first));
+            const long entry = task / blocks, first = task % blocks * size;
+            block.read(x + entry * axis * inner * channels, first, std::min(size, layer.rows() - first));
             for (long panel = 0; panel < panels; ++panel) block.multiply(panel, out + entry * length * inner * outputs);
             stored();
         }

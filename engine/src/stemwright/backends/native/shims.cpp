@@ -16,7 +16,7 @@ extern "C" void stemwright_rewrite(const float* x, const float* skip, float* out
                                    long points, const float* weights, const float* bias);
 extern "C" void stemwright_product(const float* x, float* out, long batch, long axis, long inner, long channels, long outputs,
                                    long kernel, long stride, long padding, long spread, long crop, long length, long activation,
-                                   const int16_t* weight, const float* scales, const float* bias);
+                                   const int32_t* weight, const float* scales, const float* bias);
 
 // The same in 16 bits, where the compiler knows AMX.
 #ifdef STEMWRIGHT_AMX
@@ -152,12 +152,12 @@ extern "C" AOTITorchError aoti_torch_cpu_product(AtenTensorHandle x, AtenTensorH
                                                  AtenTensorHandle bias, int64_t outputs, int64_t kernel, int64_t stride,
                                                  int64_t padding, int64_t spread, int64_t crop, int64_t length, int64_t activation,
                                                  AtenTensorHandle* made) {
-    if (!whole(x) || !whole(weight) || !whole(scales) || !whole(bias)) return AOTI_TORCH_FAILURE;
+    if (in_16_bits(x) || !whole(x) || !whole(weight) || !whole(scales) || !whole(bias)) return AOTI_TORCH_FAILURE;
     const View<float> in(x);
     const int64_t sizes[] = {in.sizes[0], length, in.sizes[2], outputs};
     float* out = empty<float>(sizes, 4, made);
     if (out == nullptr) return AOTI_TORCH_FAILURE;
     stemwright_product(in.data, out, in.sizes[0], in.sizes[1], in.sizes[2], in.sizes[3], outputs, kernel, stride, padding, spread,
-                       crop, length, activation, View<int16_t>(weight).data, View<float>(scales).data, View<float>(bias).data);
+                       crop, length, activation, View<int32_t>(weight).data, View<float>(scales).data, View<float>(bias).data);
     return AOTI_TORCH_SUCCESS;
 }
