@@ -80,7 +80,7 @@ def test_a_network_in_16_bits_gets_kernels_only_where_amx_is(
     put_in: list[str] = []
     monkeypatch.setattr(compiled, "compiler", lambda: "c++")
     monkeypatch.setattr(amx, "here", lambda: here)
-    monkeypatch.setattr(fused, "put_in", lambda network, found, folder, *, x: put_in.append(found))
+    monkeypatch.setattr(fused, "put_in", lambda network, found, folder, **_: put_in.append(found))
     monkeypatch.setattr(torch.export, "export", export)
     with pytest.raises(ExportedError):
         compiled.build(network, "bf16", tmp_path)

@@ -166,16 +166,16 @@ inline vec short_exp2(vec x) {
 }
 
 // To 2^-14.
-inline vec reciprocal(vec x) { return (vec)_mm512_rcp14_ps((__m512)x); }
+inline vec short_reciprocal(vec x) { return (vec)_mm512_rcp14_ps((__m512)x); }
 
 // 1 / (1 + 2^x).
-inline vec opening(vec x) { return reciprocal(1.0f + short_exp2(at_most(x, 126.0f))); }
+inline vec opening(vec x) { return short_reciprocal(1.0f + short_exp2(at_most(x, 126.0f))); }
 
 // x * Phi(x). erf after Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.25: off by 2.5e-5 at most.
 inline vec short_gelu(vec x) {
     const vec u = x * 0.70710678f;
     const vec a = u < 0.0f ? -u : u;
-    const vec t = reciprocal(1.0f + 0.47047f * a);
+    const vec t = short_reciprocal(1.0f + 0.47047f * a);
     vec p = all(0.7478556f);
     p = p * t - 0.0958798f;
     p = p * t + 0.3480242f;
