@@ -26,7 +26,7 @@ _OF_INTEGERS_DB = 60.0
 
 
 class Convolutions(nn.Module):
-    """What `integers` replaces, one of each kind, but for the linear layers, which are gates without gates."""
+    """One of each kind that `integers` replaces; linear layers go the way of the gate, without its GLU."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -133,7 +133,7 @@ class Block {
     const float* gather(const float* x, long place, long between) {
         const long size = layer_.channels, end = place + layer_.kernel;
         if (layer_.inner == 1 && place >= 0 && end <= layer_.axis && layer_.kernel * size == layer_.depth())
-            return x + (place * layer_.inner + between) * size;
+            return x + place * size;
         for (float* to = gathered_.data(); place < end; ++place, to += size)
             if (place < 0 || place >= layer_.axis) std::fill(to, to + size, 0.0f);
             else copy(x + (place * layer_.inner + between) * size, size, to);
