@@ -19,7 +19,7 @@ def peak_of_stream(minutes: str) -> None:
     from stemwright import SeparationOptions
     from stemwright.models.bag import Bag
     from stemwright.models.network import Computation, Facts, Samples
-    from stemwright.stream import Stream, Track
+    from stemwright.separation.stream import Stream, Track
 
     class Copies:
         facts = Facts(sources=("a", "b", "c", "d"), samplerate=RATE, audio_channels=2, segment=7.8, fixed_segment=True)
@@ -54,7 +54,7 @@ def peak_of_stream(minutes: str) -> None:
 
 def first_segment(folder: str) -> None:
     """Separate a little and say when the first segment is done."""
-    from stemwright.allocator import keep_freed_memory
+    from stemwright.machine.allocator import keep_freed_memory
 
     keep_freed_memory()
     import numpy as np
@@ -71,7 +71,7 @@ def separate(folder: str, precision: str, device: str, mix_file: str, stems_file
 
     ``save`` writes the stems, and prints how they were computed.
     """
-    from stemwright.allocator import keep_freed_memory
+    from stemwright.machine.allocator import keep_freed_memory
 
     keep_freed_memory()  # as the command line and the workers do
     import numpy as np

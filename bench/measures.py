@@ -30,7 +30,7 @@ _MORE_MINUTES = 5  # of audio that goes from file to files: an hour would take l
 
 def fast(seconds: float) -> Figure:
     """`precision=fast` against the peer, where the CPU has AMX."""
-    from stemwright.backends.machine import cpu_flags
+    from stemwright.machine.processor import cpu_flags
 
     if "amx_bf16" not in cpu_flags():
         raise NotMeasuredError("this CPU has no AMX (amx_bf16 is not among its flags)")
@@ -62,7 +62,7 @@ def core_rate(_seconds: float) -> Figure:
     """Operations a second of the core, over those of torch's bf16 matrix product in the same run."""
     import torch
 
-    from stemwright.backends.machine import cpu_flags
+    from stemwright.machine.processor import cpu_flags
 
     if "amx_bf16" not in cpu_flags():
         raise NotMeasuredError("this CPU has no AMX: torch's bf16 matrix product is emulated here and no measure")
@@ -233,7 +233,7 @@ def _against_peer(seconds: float, precision: Any, *, least_db: float, device: st
 
 
 def _limited(seconds: float, isa: str, *, has: str, more: str) -> Figure:
-    from stemwright.backends.machine import cpu_flags
+    from stemwright.machine.processor import cpu_flags
 
     if has not in cpu_flags():
         raise NotMeasuredError(f"this CPU has no {has}")
@@ -245,7 +245,7 @@ def _limited(seconds: float, isa: str, *, has: str, more: str) -> Figure:
 def _core_rate(dtype: torch.dtype, precision: Any) -> Figure:
     import torch
 
-    from stemwright.allocator import keep_freed_memory
+    from stemwright.machine.allocator import keep_freed_memory
 
     keep_freed_memory()  # as the command line and the workers do
     separator = _separator(precision)

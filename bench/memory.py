@@ -45,8 +45,8 @@ def main() -> None:
 def measure(model: str, models_path: str | None, minutes: float) -> dict[str, float]:
     """Separate a file of so many minutes; peak resident memory in MB, of this process and its decoder's."""
     from stemwright import OutputOptions, Separator
-    from stemwright.allocator import keep_freed_memory
     from stemwright.audio import open_writer
+    from stemwright.machine.allocator import keep_freed_memory
 
     keep_freed_memory()  # as the command line and the workers do: without it torch's pieces lie apart, and more of them
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ from rows import ROWS, Row
 from table import markdown, quoted_in
 from timing import NotMeasuredError
 
-from stemwright.backends.machine import cpu_flags
+from stemwright.machine.processor import cpu_flags
 
 _BUSY = 0.1  # of the processor; less is what a quiet system does anyway
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +60,7 @@ def describe_machine() -> dict[str, Any]:
     """What figures depend on."""
     import torch
 
-    from stemwright.backends.machine import cpu_name, threads, version_of
+    from stemwright.machine.processor import cpu_name, threads, version_of
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     kinds = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if flag in cpu_flags()]

@@ -38,7 +38,7 @@ def test_importing_the_package_imports_neither_torch_nor_a_decoder() -> None:
 def test_torch_is_asked_for_the_device_only_where_there_may_be_a_gpu() -> None:
     code = """if True:
     import sys, stemwright
-    from stemwright import device
+    from stemwright.machine import device
     device.only_cpu = lambda: True
     assert stemwright.Separator("pocket").device == "cpu"
     assert "torch" not in sys.modules

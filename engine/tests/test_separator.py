@@ -16,9 +16,9 @@ from small import SOURCES, music, snr_db, tiny_hdemucs, tiny_htdemucs
 
 from stemwright import Canceled, DeviceError, InputError, ModelError, OptionError, SeparationOptions, Separator
 from stemwright.audio import resampled_length
-from stemwright.checkpoints.hashing import sha256_of
-from stemwright.device import choose_device
-from stemwright.segments import MixWindow
+from stemwright.machine.device import choose_device
+from stemwright.machine.hashing import sha256_of
+from stemwright.separation.buffers import MixWindow
 
 EXACT = SeparationOptions(precision="exact")
 

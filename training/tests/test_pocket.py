@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.header import read_header
+from stemwright.machine.hashing import sha256_of
 from stemwright_training import cli
 from stemwright_training import figures as measuring
 from stemwright_training.dataset import held_out_items, render_item

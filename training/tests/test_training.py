@@ -12,7 +12,7 @@ import torch
 
 from stemwright.checkpoints import find
 from stemwright.checkpoints.files import load_network
-from stemwright.checkpoints.hashing import sha256_of
+from stemwright.machine.hashing import sha256_of
 from stemwright.models.bandnet import BandNet
 from stemwright_training.batches import make_batch
 from stemwright_training.checkpoint import BANDNET, averaged_weights, write_model

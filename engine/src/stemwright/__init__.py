@@ -25,17 +25,17 @@ if TYPE_CHECKING:
         OutputError,
         StemwrightError,
     )
-    from stemwright.options import Progress, SeparationOptions
-    from stemwright.report import FidelityReport, StemReport
+    from stemwright.options import OutputOptions, Progress, SeparationOptions
+    from stemwright.separation.report import FidelityReport, StemReport
     from stemwright.separator import FileSeparation, Separation, Separator
-    from stemwright.writing import Artifact, OutputOptions
+    from stemwright.stems.files import Artifact
 
 _HOME = {
-    "Artifact": "writing",
+    "Artifact": "stems.files",
     "AudioInfo": "audio",
     "Canceled": "errors",
     "DeviceError": "errors",
-    "FidelityReport": "report",
+    "FidelityReport": "separation.report",
     "FileSeparation": "separator",
     "InputError": "errors",
     "InputLimits": "audio",
@@ -44,12 +44,12 @@ _HOME = {
     "ModelInfo": "checkpoints",
     "OptionError": "errors",
     "OutputError": "errors",
-    "OutputOptions": "writing",
+    "OutputOptions": "options",
     "Progress": "options",
     "Separation": "separator",
     "SeparationOptions": "options",
     "Separator": "separator",
-    "StemReport": "report",
+    "StemReport": "separation.report",
     "StemwrightError": "errors",
     "catalogue": "checkpoints",
     "probe": "audio",

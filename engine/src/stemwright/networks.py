@@ -12,15 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stemwright.backends.cache import Cache
-from stemwright.backends.choose import Candidate, Decision, candidate, decide, instead_of_damaged
+from stemwright.backends.candidate import Candidate, candidate
+from stemwright.backends.choose import Decision, decide, instead_of_damaged
 from stemwright.backends.library import load_torch
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Way, best
-from stemwright.checkpoints import Member, ModelInfo, hub
-from stemwright.checkpoints.hub import OnFetch
-from stemwright.device import choose_device, has_torch, low_precision, only_cpu
+from stemwright.checkpoints import Member, ModelInfo
+from stemwright.checkpoints.sources import hub
+from stemwright.checkpoints.sources.hub import OnFetch
 from stemwright.errors import MissingExtraError
+from stemwright.machine.cache import Cache
+from stemwright.machine.device import choose_device, has_torch, low_precision, only_cpu
 from stemwright.models.bag import Bag
 from stemwright.models.network import Network
 from stemwright.options import Precision
@@ -144,10 +146,10 @@ class Networks:
 
     def _module(self, index: int, member: Member) -> nn.Module:
         if self._info.origin == "package":
-            from stemwright.models import spleeter_package
+            from stemwright.checkpoints.sources import package
 
-            self._hashes[index] = spleeter_package.WEIGHTS_SHA256
-            return spleeter_package.load()
+            self._hashes[index] = package.WEIGHTS_SHA256
+            return package.load()
         from stemwright.checkpoints import files
 
         return files.load_network(self._file(index, member))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from stemwright.audio.formats import FORMATS, check_choices
 from stemwright.errors import OptionError
 
 Precision = Literal["auto", "exact", "fast"]
@@ -13,6 +16,7 @@ ClipMode = Literal["rescale", "clamp", "none"]
 OtherMethod = Literal["add", "minus", "none"]
 
 DEFAULT_MODEL = "htdemucs"
+_FIELDS = ("track", "trackext", "stem", "ext")  # of a file name pattern
 LONGEST_SEGMENT = 3600  # seconds: the memory of a segment is held whatever the length of the song
 
 
@@ -50,6 +54,38 @@ class SeparationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """How stems are written. Names and meanings are Demucs's where Demucs has them."""
+
+    format: str = "wav"
+    bitrate: int | None = None  # bits per second, for lossy formats; None: the format's default
+    vbr_quality: int | None = None  # mp3 with variable bit rate: 0 is best, 9 smallest
+    preset: int = 5  # mp3: 2 is best, 7 is fastest; 2 takes twice as long as 5
+    clip_mode: ClipMode = "rescale"  # a stem above full scale: one gain for all stems, cut off at 0.99, or left alone
+    normalize: bool = False  # one gain for all stems, so that the highest peak of any is just under full scale
+    filename: str = "{track}/{stem}.{ext}"  # below the output folder; also {trackext}
+    keep_rate: bool = False  # stems at the input's sample rate instead of the model's
+    tags: Mapping[str, str] = field(default_factory=dict)  # besides the input's own
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise OptionError(f"there is no format {self.format!r}: choose one of {', '.join(FORMATS)}")
+        if self.clip_mode not in get_args(ClipMode):
+            raise OptionError(f"clip_mode is {self.clip_mode!r}: choose rescale, clamp or none")
+        if self.bitrate is not None and self.vbr_quality is not None:
+            raise OptionError("bitrate and vbr_quality exclude each other: choose one")
+        check_choices(
+            FORMATS[self.format], bitrate=self.bitrate, vbr_quality=self.vbr_quality, preset=self.encoder_preset
+        )
+        _check_pattern(self.filename)
+
+    @property
+    def encoder_preset(self) -> int | None:
+        """The preset, where the format has one."""
+        return self.preset if self.format == "mp3" else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far a separation is. Segments are what is counted, so it never lies."""
 
@@ -66,3 +102,18 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
+
+
+def _check_pattern(pattern: str) -> None:
+    """
+    Raises:
+        OptionError: the pattern is none, or uses what there is not.
+    """
+    # An attribute or an index of a field would reach into Python; what a field's own format names is tried.
+    with contextlib.suppress(ValueError, LookupError, AttributeError):
+        if all(field in (*_FIELDS, None) for _, field, _, _ in string.Formatter().parse(pattern)):
+            pattern.format(**dict.fromkeys(_FIELDS, "x"))
+            return
+    raise OptionError(
+        f"the file name pattern {pattern!r} is wrong: it may use {{track}}, {{trackext}}, {{stem}} and {{ext}}"
+    )

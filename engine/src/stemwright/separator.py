@@ -20,15 +20,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from stemwright.audio import AudioInfo, InputLimits, Resampler, ScanResult, open_audio, scan
 from stemwright.checkpoints import ModelInfo, find
-from stemwright.checkpoints.hub import OnFetch
+from stemwright.checkpoints.sources.hub import OnFetch
 from stemwright.errors import InputError
 from stemwright.models.bag import Bag
 from stemwright.networks import Networks
-from stemwright.options import DEFAULT_MODEL, OnProgress, SeparationOptions, ShouldStop
-from stemwright.outputs import Output, choose_outputs, compose, needed_sources
-from stemwright.report import FidelityMeter, FidelityReport
-from stemwright.stream import Stream, Track
-from stemwright.writing import Artifact, OutputOptions, StemFiles, output_paths
+from stemwright.options import DEFAULT_MODEL, OnProgress, OutputOptions, SeparationOptions, ShouldStop
+from stemwright.separation.outputs import Output, choose_outputs, compose, needed_sources
+from stemwright.separation.report import FidelityMeter, FidelityReport
+from stemwright.separation.stream import Stream, Track
+from stemwright.stems.files import Artifact, StemFiles
+from stemwright.stems.paths import output_paths
 
 NO_LIMITS = InputLimits()
 

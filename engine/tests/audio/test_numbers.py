@@ -12,7 +12,7 @@ from sounds import encode, similarity, sound
 
 from stemwright.audio import Resampler, open_writer, resampled_length, scan
 from stemwright.audio.channels import mix_channels, mixing_matrix
-from stemwright.audio.moments import Moments
+from stemwright.audio.reading.scan import Moments
 from stemwright.audio.samples import to_float, to_integers
 
 RATES = st.sampled_from([8000, 11025, 22050, 32000, 37800, 44100, 48000, 88200, 96000, 192000])

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from stemwright.backends import compiled, fused, operators
 from stemwright.backends.library import load_kernels, load_torch
-from stemwright.models.crosstransformer import Attention
-from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import DConv, Rewrite, lower
+from stemwright.models.htdemucs.crosstransformer import Attention
+from stemwright.models.htdemucs.layers import DConv, Rewrite, lower
+from stemwright.models.htdemucs.network import HTDemucs
 
 BF16 = torch.bfloat16
 

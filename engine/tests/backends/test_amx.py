@@ -13,7 +13,7 @@ import torch
 from small import tiny_htdemucs
 
 from stemwright.backends import amx, compiled, fused
-from stemwright.models.htdemucs import HTDemucs
+from stemwright.models.htdemucs.network import HTDemucs
 
 COMPILER = compiled.compiler()
 needs_amx = pytest.mark.skipif(

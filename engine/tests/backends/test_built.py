@@ -17,14 +17,14 @@ from packed import save_safetensors
 from small import music, snr_db, tiny_htdemucs
 
 from stemwright import SeparationOptions, Separator
-from stemwright.backends import amx, compiled, fused, library, openvino, warm
-from stemwright.backends.cache import Cache
-from stemwright.backends.choose import candidate
+from stemwright.backends import amx, compiled, fused, library, openvino_core, warm
+from stemwright.backends.candidate import candidate
 from stemwright.backends.eager import EagerNetwork
 from stemwright.backends.ways import Measurements, Way
 from stemwright.checkpoints.files import load_network
-from stemwright.checkpoints.hashing import sha256_of
 from stemwright.cli import main
+from stemwright.machine.cache import Cache
+from stemwright.machine.hashing import sha256_of
 
 SMALLEST = {"depth": 3, "t_layers": 2}
 # Widths that our own kernels are written for, and few layers: compiling is what takes the time.
@@ -54,7 +54,8 @@ def finalizers_of(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -
 RUN_COMPILED = """
 import sys
 import numpy as np
-from stemwright import SeparationOptions, Separator, device
+from stemwright import SeparationOptions, Separator
+from stemwright.machine import device
 device.only_cpu = lambda: True
 result = Separator("abc", models_path=sys.argv[1]).separate(np.load(sys.argv[2]), 44100, SeparationOptions(precision="exact"))
 assert result.report.backend == "compiled", result.report
@@ -69,7 +70,7 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
 ) -> None:
     file = save_safetensors(tiny_htdemucs(**FUSABLE), tmp_path, "abc")
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where torch would unpack a package
-    monkeypatch.setattr(openvino, "installed", lambda: False)
+    monkeypatch.setattr(openvino_core, "installed", lambda: False)
     monkeypatch.setattr(fused, "_faster", lambda one, other, given: True)  # our kernels are part of it
     monkeypatch.setattr(warm, "_bf16_pays", lambda: False)
     monkeypatch.setattr(amx, "here", lambda: False)  # integers are for processors without it
@@ -103,7 +104,7 @@ def test_the_background_process_measures_at_the_lowest_priority(
 ) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
     monkeypatch.setattr(compiled, "compiler", lambda: None)
-    monkeypatch.setattr(openvino, "installed", lambda: False)
+    monkeypatch.setattr(openvino_core, "installed", lambda: False)
     nices: list[int] = []
     monkeypatch.setattr(warm.os, "nice", nices.append)
     monkeypatch.setattr(sys, "argv", ["warm", str(file)])
@@ -118,7 +119,7 @@ def test_integers_are_built_where_there_is_no_amx_and_bfloat16_where_it_pays(mon
     def ways(*, pays: bool, tiles: bool, converts: bool) -> list[str]:
         monkeypatch.setattr(warm, "_bf16_pays", lambda: pays)
         monkeypatch.setattr(amx, "here", lambda: tiles)
-        monkeypatch.setattr(openvino, "installed", lambda: converts)
+        monkeypatch.setattr(openvino_core, "installed", lambda: converts)
         return [str(way) for way in warm._ways()]
 
     plain = ["compiled fp32", "compiled int16"]
@@ -148,7 +149,7 @@ def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(
 ) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
     monkeypatch.setattr(compiled, "compiler", lambda: None)
-    monkeypatch.setattr(openvino, "installed", lambda: False)
+    monkeypatch.setattr(openvino_core, "installed", lambda: False)
     said: list[str] = []
     known = warm.warm(file, say=said.append)
     assert known is not None
@@ -183,7 +184,7 @@ def test_openvino_agrees_to_100_db_and_runs_without_torch(tmp_path: Path) -> Non
     found, cache, way = candidate(file, sha256_of(file)), Cache(), Way(backend="openvino", precision="fp32")
     assert found is not None
     with cache.building(name := found.built_name(way)):
-        cache.build(name, lambda folder: openvino.convert(network, folder))  # type: ignore[arg-type]
+        cache.build(name, lambda folder: openvino_core.convert(network, folder))  # type: ignore[arg-type]
     mix = music(1.2).numpy()
     built = found.open(way, cache)
     assert built is not None

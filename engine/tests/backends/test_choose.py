@@ -13,14 +13,15 @@ from packed import save_safetensors
 from small import music, tiny_hdemucs, tiny_htdemucs
 
 from stemwright import SeparationOptions, Separator
-from stemwright.backends import choose, machine, warm
-from stemwright.backends.cache import Cache
-from stemwright.backends.choose import Candidate, candidate, decide
+from stemwright.backends import choose, code_version, warm
+from stemwright.backends.candidate import Candidate, candidate
+from stemwright.backends.choose import decide
 from stemwright.backends.eager import EagerNetwork
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
 from stemwright.checkpoints.files import load_network
-from stemwright.checkpoints.hashing import sha256_of
+from stemwright.machine.cache import Cache
+from stemwright.machine.hashing import sha256_of
 from stemwright.models.network import Computation
 
 COMPILED = Way(backend="compiled", precision="fp32")
@@ -205,7 +206,7 @@ def test_another_machine_another_torch_or_other_weights_are_measured_anew(
     assert found.measurements_name != name
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
     assert found.measurements_name == name
-    monkeypatch.setattr("stemwright.backends.machine.version_of", lambda package: "9.9")
+    monkeypatch.setattr("stemwright.machine.processor.version_of", lambda package: "9.9")
     assert found.measurements_name != name
 
 
@@ -232,5 +233,5 @@ def test_a_device_is_measured_at_once_and_only_once(tmp_path: Path, monkeypatch:
 
 def test_every_file_of_the_kernels_counts_as_code_of_the_network() -> None:
     """A kernel that changed would otherwise go on as it was built before."""
-    native = Path(machine.__file__).parent / "native"
-    assert {f"backends/native/{file.name}" for file in native.iterdir()} <= set(machine._CODE)
+    native = Path(code_version.__file__).parent / "native"
+    assert {f"backends/native/{file.name}" for file in native.iterdir()} <= set(code_version._CODE)

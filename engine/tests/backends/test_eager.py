@@ -16,8 +16,8 @@ from stemwright import DeviceError, SeparationOptions
 from stemwright.backends.eager import EagerNetwork, Placed, in_float32
 from stemwright.backends.graphs import Compute, Graphs
 from stemwright.models.bag import Bag
-from stemwright.models.htdemucs import HTDemucs
-from stemwright.stream import Stream, Track
+from stemwright.models.htdemucs.network import HTDemucs
+from stemwright.separation.stream import Stream, Track
 
 
 class Copies(torch.nn.Module):

@@ -9,9 +9,9 @@ import torch
 from small import snr_db, tiny_htdemucs
 
 from stemwright.backends import compiled, fused, operators, winograd
-from stemwright.models.crosstransformer import Attention
-from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import DConv, Rewrite
+from stemwright.models.htdemucs.crosstransformer import Attention
+from stemwright.models.htdemucs.layers import DConv, Rewrite
+from stemwright.models.htdemucs.network import HTDemucs
 
 pytestmark = pytest.mark.usefixtures("kernels")
 

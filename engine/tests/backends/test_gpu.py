@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stemwright.backends.gpu import Turns, batch_that_fits
-from stemwright.models.stft import _transposed
+from stemwright.models.htdemucs.stft import _transposed
 
 
 @pytest.mark.parametrize(

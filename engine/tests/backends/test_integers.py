@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stemwright.backends import compiled, integers, operators
-from stemwright.backends.machine import cpu_flags
-from stemwright.models.layers import Gate, HiddenLinear, Linear, Pointwise, Strided, Transposed
+from stemwright.machine.processor import cpu_flags
+from stemwright.models.htdemucs.layers import Gate, HiddenLinear, Linear, Pointwise, Strided, Transposed
 
 pytestmark = pytest.mark.usefixtures("kernels")
 

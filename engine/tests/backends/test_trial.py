@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from stemwright.backends import compiled, fused, operators, trial
-from stemwright.models.crosstransformer import Attention
-from stemwright.models.layers import DConv, Gate, Rewrite, Strided, Transposed
+from stemwright.models.htdemucs.crosstransformer import Attention
+from stemwright.models.htdemucs.layers import DConv, Gate, Rewrite, Strided, Transposed
 
 COMPILER = compiled.compiler()
 SCORES, ACTIVATED = ("attention.cpp", "LOG2_E / std::sqrt("), ("product.cpp", "== GELU ? gelu(y) : y")

@@ -249,8 +249,8 @@ def test_songs_that_were_not_separated_are_told(tmp_path: Path, capsys: pytest.C
 
 def test_help_needs_neither_numpy_nor_torch() -> None:
     program = (
-        "import sys, argparse; from stemwright.evaluation import command; "
-        "command.add(argparse.ArgumentParser().add_subparsers()); "
+        "import sys, argparse; from stemwright.cli import evaluate; "
+        "evaluate.add(argparse.ArgumentParser().add_subparsers()); "
         "print([name for name in ('numpy', 'torch', 'av') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -7,9 +7,9 @@ import torch
 from small import SOURCES, music, snr_db, tiny_htdemucs
 
 from stemwright.models import build
-from stemwright.models.arguments import supports
-from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.stft import inverse, spectrogram
+from stemwright.models.htdemucs.arguments import supports
+from stemwright.models.htdemucs.network import HTDemucs
+from stemwright.models.htdemucs.stft import inverse, spectrogram
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from stemwright.backends.machine import cpu_flags
+from stemwright.machine.processor import cpu_flags
 
 OPTIONS = ["-march=native", "-mamx-tile", "-mamx-bf16"]
 _EMULATOR = Path(__file__).parent / "amx" / "emulator.cpp"

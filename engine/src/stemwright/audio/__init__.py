@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stemwright.audio.formats import FORMATS, AudioFormat
     from stemwright.audio.info import AudioInfo, InputLimits
-    from stemwright.audio.moments import ScanResult, scan
-    from stemwright.audio.reader import AudioReader, open_audio, probe
+    from stemwright.audio.reading.reader import AudioReader, open_audio, probe
+    from stemwright.audio.reading.scan import ScanResult, scan
     from stemwright.audio.resample import Resampler, resampled_length
-    from stemwright.audio.writer import AudioWriter, WrittenFile, open_writer, part_path
+    from stemwright.audio.writing.writer import AudioWriter, WrittenFile, open_writer, part_path
 
 __all__ = [
     "FORMATS",
@@ -37,10 +37,10 @@ __all__ = [
 _HOMES = {
     "formats": ("FORMATS", "AudioFormat"),
     "info": ("AudioInfo", "InputLimits"),
-    "reader": ("AudioReader", "open_audio", "probe"),
-    "moments": ("ScanResult", "scan"),
+    "reading.reader": ("AudioReader", "open_audio", "probe"),
+    "reading.scan": ("ScanResult", "scan"),
     "resample": ("Resampler", "resampled_length"),
-    "writer": ("AudioWriter", "WrittenFile", "open_writer", "part_path"),
+    "writing.writer": ("AudioWriter", "WrittenFile", "open_writer", "part_path"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stemwright.backends.machine import cpu_flags
+from stemwright.machine.processor import cpu_flags
 
 _DEPTH = 32
 _COLUMNS = 16

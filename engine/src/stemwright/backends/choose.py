@@ -4,62 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from stemwright.backends import openvino
-from stemwright.backends.cache import Cache, key_of
-from stemwright.backends.core import CoreNetwork
-from stemwright.backends.library import CoreLibrary
-from stemwright.backends.machine import code_version, fingerprint, version_of
+from stemwright.backends import openvino_core
+from stemwright.backends.candidate import Candidate
 from stemwright.backends.ways import PLAIN, Measurements, Way, best
-from stemwright.checkpoints.header import Header, read_header
-from stemwright.device import has_torch
 from stemwright.errors import MissingExtraError
-from stemwright.models.arguments import facts, supports
-from stemwright.models.network import Computation, Network
+from stemwright.machine.cache import Cache
+from stemwright.machine.device import has_torch
+from stemwright.machine.processor import version_of
 from stemwright.options import Precision
 
 BACKENDS = ("auto", "eager", "compiled", "openvino")
 _WORTH_BUILDING = 10_000_000  # bytes of a checkpoint: building takes longer than a smaller network gains
-_HTDEMUCS = "demucs.htdemucs.HTDemucs"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A checkpoint that backends can be built for, and under which names the cache keeps them."""
-
-    file: Path
-    sha256: str
-    header: Header
-
-    @property
-    def measurements_name(self) -> str:
-        """Of this network, on this machine, with these versions."""
-        return f"measured-{key_of(self.sha256, code_version(), fingerprint('cpu'))}"
-
-    def built_name(self, way: Way) -> str:
-        """A converted model runs on any machine; a compiled one on this machine only."""
-        if way.backend == "openvino":
-            return f"openvino-{key_of(self.sha256, code_version(), version_of('openvino'))}"
-        return f"compiled-{way.precision}-{key_of(self.sha256, code_version(), fingerprint('cpu'))}"
-
-    def open(self, way: Way, cache: Cache, notes: tuple[str, ...] = ()) -> Network | None:
-        """The network as the cache has it, or None when what was built is not there or damaged."""
-        folder = cache.find(self.built_name(way))
-        if folder is None:
-            return None
-        known, nfft = facts(self.header.sources, self.header.kwargs), int(self.header.kwargs.get("nfft", 4096))
-        core = openvino.OpenVinoCore(folder, way.precision) if way.backend == "openvino" else CoreLibrary(folder)
-        computation = Computation(backend=way.backend, device="cpu", precision=way.precision)
-        return CoreNetwork(core, known, nfft=nfft, computation=computation, notes=notes)
-
-
-def candidate(file: Path, sha256: str) -> Candidate | None:
-    """The checkpoint as something to build for, or None when it is another kind of network."""
-    header = read_header(file)
-    if header.klass != _HTDEMUCS or header.args or not supports(header.kwargs) or header.structure is not None:
-        return None
-    return Candidate(file=file, sha256=sha256, header=header)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +68,7 @@ def instead_of_damaged(found: Candidate, way: Way, cache: Cache, *, may_start: b
     if has_torch():
         later = _measured_later(found, cache, may_start=may_start)
         return replace(later, notes=(f"the {way} network in the cache is missing or damaged", *later.notes))
-    if not openvino.installed():
+    if not openvino_core.installed():
         raise MissingExtraError("neither torch nor OpenVINO is installed: pip install torch, or 'stemwright[openvino]'")
     raise MissingExtraError(
         f"{found.file.name} was not converted for OpenVINO {version_of('openvino')} yet, and that takes torch: "

@@ -1,7 +1,7 @@
 """HTDemucs compiled for this machine: torch's ahead-of-time Inductor, weights frozen, one library in the cache.
 
-Only the core is compiled; the transforms around it are `stemwright.backends.core`. A library takes a C++ compiler and a
-minute or two to build; `stemwright.backends.library` runs it, without any compiler.
+Only the core is compiled; the transforms around it are `stemwright.models.htdemucs.around_core`. A library takes a C++
+compiler and a minute or two to build; `stemwright.backends.library` runs it, without any compiler.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from stemwright.backends import amx, fused, operators
 from stemwright.backends.eager import DTYPES
 from stemwright.backends.library import CORE
 from stemwright.backends.operators import KERNELS, PRODUCT
-from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import lower
+from stemwright.models.htdemucs.layers import lower
+from stemwright.models.htdemucs.network import HTDemucs
 
 
 def compiler() -> str | None:
@@ -34,7 +34,7 @@ def compiler() -> str | None:
 
 
 class CoreModule(nn.Module):
-    """The learnt part of a network as a module of its own: what is exported. See `stemwright.backends.core.Core`."""
+    """The learnt part of a network as a module of its own: what is exported. See `around_core.Core`."""
 
     def __init__(self, network: HTDemucs) -> None:
         super().__init__()

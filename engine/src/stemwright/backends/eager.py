@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from stemwright.backends.gpu import FULL_FLOAT32, STREAMS, Streams, Turns, batch_that_fits
 from stemwright.backends.graphs import Graphs
 from stemwright.errors import DeviceError
-from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import lower
+from stemwright.models.htdemucs.layers import lower
+from stemwright.models.htdemucs.network import HTDemucs
 from stemwright.models.network import Computation, Facts, Samples
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -23,9 +23,9 @@ from stemwright.backends import amx, winograd
 from stemwright.backends.integers import ProductAttention, ProductLinear, through_product
 from stemwright.backends.library import KERNELS as LIBRARY
 from stemwright.backends.operators import KERNELS, PRODUCT, load
-from stemwright.models.crosstransformer import Attention
-from stemwright.models.htdemucs import HTDemucs
-from stemwright.models.layers import DConv, EncoderLayer, HiddenLinear, Rewrite
+from stemwright.models.htdemucs.crosstransformer import Attention
+from stemwright.models.htdemucs.layers import DConv, EncoderLayer, HiddenLinear, Rewrite
+from stemwright.models.htdemucs.network import HTDemucs
 
 _HEAD = 64  # channels of a head that the attention kernel is written for
 _VECTOR = 16  # channels of a residual branch or a gate have to be a multiple of this

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stemwright.models.crosstransformer import Attention
-from stemwright.models.layers import Gate, HiddenLinear, Linear, Pointwise, Strided, Transposed
+from stemwright.models.htdemucs.crosstransformer import Attention
+from stemwright.models.htdemucs.layers import Gate, HiddenLinear, Linear, Pointwise, Strided, Transposed
 
 _NORM, _LARGEST = 46000.0, 32767.0  # of a row of weights; as in `native/product.cpp`
 _HALF, _PANEL = 16, 32  # columns that lie together

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stemwright.backends.cache import Cache, key_of
-from stemwright.backends.machine import code_version, fingerprint
+from stemwright.backends.code_version import code_version
 from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.machine.cache import Cache, key_of
+from stemwright.machine.processor import fingerprint
 from stemwright.models.network import Network, Samples
 
 if TYPE_CHECKING:

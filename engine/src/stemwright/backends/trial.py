@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from stemwright.backends import fused, operators
 from stemwright.backends.measure import agreement_db
-from stemwright.models.crosstransformer import Attention
-from stemwright.models.layers import DConv, Gate, Rewrite, Strided, Transposed, lower
+from stemwright.models.htdemucs.crosstransformer import Attention
+from stemwright.models.htdemucs.layers import DConv, Gate, Rewrite, Strided, Transposed, lower
 
 _AGREEMENT_DB = {torch.float32: 90.0, torch.bfloat16: 30.0}  # wrong numbers are far below, rounded ones above
 _OF_INTEGERS_DB = 60.0

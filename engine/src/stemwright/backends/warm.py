@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stemwright.backends import openvino
-from stemwright.backends.cache import Busy, Cache
-from stemwright.backends.choose import Candidate, candidate
+from stemwright.backends import openvino_core
+from stemwright.backends.candidate import Candidate, candidate
 from stemwright.backends.measure import compare, example
 from stemwright.backends.ways import PLAIN, Measurements, Way
-from stemwright.checkpoints.hashing import sha256_of
 from stemwright.errors import OutputError
+from stemwright.machine.cache import Busy, Cache
+from stemwright.machine.hashing import sha256_of
 from stemwright.models.network import Network
 
 _ATTEMPTS = 3
@@ -104,7 +104,7 @@ def _ways() -> list[Way]:
     low = ["bf16"] if _bf16_pays() else []
     integers = [] if amx.here() else ["int16"]
     by_backend = {"eager": low, "compiled": ["fp32", *low, *integers]}
-    if openvino.installed():
+    if openvino_core.installed():
         by_backend["openvino"] = ["fp32", *low]
     return [Way(backend=backend, precision=each) for backend, precisions in by_backend.items() for each in precisions]
 
@@ -112,14 +112,14 @@ def _ways() -> list[Way]:
 def _built(found: Candidate, way: Way, cache: Cache) -> Network:
     from stemwright.backends.eager import EagerNetwork
     from stemwright.checkpoints.files import load_network
-    from stemwright.models.htdemucs import HTDemucs
+    from stemwright.models.htdemucs.network import HTDemucs
 
     module = load_network(found.file)
     assert isinstance(module, HTDemucs)
     if way.backend == "eager":
         return EagerNetwork(module, precision=way.precision)
     if way.backend == "openvino":
-        cache.build(found.built_name(way), lambda folder: openvino.convert(module, folder))
+        cache.build(found.built_name(way), lambda folder: openvino_core.convert(module, folder))
     else:
         from stemwright.backends import compiled
 

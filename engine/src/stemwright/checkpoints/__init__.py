@@ -8,6 +8,7 @@
 The first three need no torch, so that a list of models answers at once and a server can ask for one.
 """
 
-from stemwright.checkpoints.catalogue import Member, ModelInfo, catalogue, find
+from stemwright.checkpoints.catalogue import catalogue, find
+from stemwright.checkpoints.model_info import Member, ModelInfo
 
 __all__ = ["Member", "ModelInfo", "catalogue", "find"]

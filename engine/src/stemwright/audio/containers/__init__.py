@@ -1,0 +1,1 @@
+"""What has to be known of the bytes of some containers."""

@@ -1,0 +1,248 @@
+"""Reading audio files: any container, any codec, any rate, as blocks of float32, in constant memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from types import MappingProxyType, TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemwright.audio.channels import mix_channels, mixing_matrix
+from stemwright.audio.info import AudioInfo, InputLimits, shown
+from stemwright.audio.reading.declared_length import UNLIMITED, Declared, declared, truncated
+from stemwright.audio.reading.decode_process import DecodeProcess
+from stemwright.audio.reading.sniff import sniff
+from stemwright.audio.resample import Resampler
+from stemwright.audio.samples import to_float
+from stemwright.errors import InputError, OptionError
+
+_NO_LIMITS = InputLimits()
+
+
+def probe(path: str | os.PathLike[str], *, limits: InputLimits = _NO_LIMITS) -> AudioInfo:
+    """Say what an audio file is, from its content. Its first samples are decoded, and no more.
+
+    Raises:
+        InputError: as `open_audio`, for what shows at the beginning of the file.
+    """
+    with open_audio(path, limits=limits) as reader:
+        return reader.info
+
+
+def open_audio(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate: int | None = None,
+    channels: int = 2,
+    limits: InputLimits = _NO_LIMITS,
+    block: int = 65536,
+) -> AudioReader:
+    """Open an audio file, or the first audio stream of a video file, for reading as a stream.
+
+    Args:
+        path: the file. Its name does not matter, its content does.
+        sample_rate: samples a second wanted; None keeps the file's.
+        channels: 2, or 1 for the mean of both. Mono becomes two equal channels, surround is mixed down.
+        limits: the largest and the longest file that will do.
+        block: the most samples (of each channel) in one array.
+
+    Raises:
+        InputError: with code `not_found`, `not_readable`, `empty`, `too_large`, `not_audio`, `playlist`,
+            `no_audio_stream`, `no_samples`, `truncated`, `too_long` or `decode_failed`, for what shows at
+            the beginning of the file; the reader raises the rest, and `non_finite`, as it gets there.
+        OptionError: if `sample_rate`, `channels` or `block` makes no sense.
+    """
+    if channels not in (1, 2) or block < 1 or (sample_rate is not None and sample_rate < 1):
+        raise OptionError(f"cannot read as {channels} channels at {sample_rate} Hz in blocks of {block}; give 1 or 2")
+    name = os.fspath(path)
+    with _open(name) as file:
+        size = os.fstat(file.fileno()).st_size
+        _check_size(size, limits, name)
+        kind = sniff(file, name)
+        said = declared(file, size, kind, name)
+        process = DecodeProcess(file, kind, size, name, single_page=said.single_page, nice=limits.nice)
+    try:
+        _, body = process.record()
+        header = json.loads(body)
+        said = said.at(header["sample_rate"])
+        info = AudioInfo(
+            container=kind.container,
+            codec=header["codec"],
+            sample_rate=header["sample_rate"],
+            channels=len(header["channels"]),
+            duration=said.samples / header["sample_rate"] if said.samples else header["duration"],
+            bit_rate=header["bit_rate"],
+            tags=MappingProxyType(header["tags"]),
+            size=size,
+        )
+        if limits.max_seconds is not None and info.duration is not None and info.duration > limits.max_seconds + 1:
+            raise _too_long(name, limits.max_seconds)
+        return AudioReader(
+            process,
+            header,
+            info,
+            said,
+            name=name,
+            sample_rate=sample_rate,
+            channels=channels,
+            limits=limits,
+            block=block,
+        )
+    except BaseException:
+        process.close()
+        raise
+
+
+class AudioReader:
+    """A stream of float32 arrays [channels, n], 1 <= n <= block, once through; see `open_audio`.
+
+    A context manager: leaving it ends the decoding process. Full scale is 1.0; a 16-bit sample s is s/32768.
+    Values beyond full scale are kept as they are.
+    """
+
+    def __init__(
+        self,
+        process: DecodeProcess,
+        header: dict[str, Any],
+        info: AudioInfo,
+        said: Declared,
+        *,
+        name: str,
+        sample_rate: int | None,
+        channels: int,
+        limits: InputLimits,
+        block: int,
+    ) -> None:
+        self.info = info
+        self.sample_rate = sample_rate or info.sample_rate
+        self.channels = channels
+        self.damaged_packets = 0
+        """Packets that could not be decoded and were left out; known at the end."""
+        self.native_samples = 0
+        """Samples so far at the file's own rate: what went into the conversion."""
+        self._process, self._format, self._planar = process, header["format"], header["planar"]
+        self._said, self._name, self._limits, self._block = said, name, limits, block
+        self._matrix = mixing_matrix(header["channels"], channels)
+        self._blocks = self._run()
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return self._blocks
+
+    def __next__(self) -> NDArray[np.float32]:
+        return next(self._blocks)
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # half-built, or at interpreter exit
+            self._process.close()
+
+    @property
+    def child_pid(self) -> int:
+        """Process id of the decoder."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End the decoding process. May be called again, and at any point."""
+        self._process.close()
+
+    def _run(self) -> Iterator[NDArray[np.float32]]:
+        resampler = Resampler(self.info.sample_rate, self.sample_rate, self.channels)
+        try:
+            for decoded in self._decoded():
+                yield from self._pieces(resampler.process(mix_channels(decoded, self._matrix)))
+            yield from self._pieces(resampler.flush())
+        finally:
+            self._process.close()
+
+    def _pieces(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        for at in range(0, samples.shape[1], self._block):
+            yield samples[:, at : at + self._block]
+
+    def _decoded(self) -> Iterator[NDArray[np.float32]]:
+        """Blocks [file channels, n] at the file's rate: checked, counted and cut to what the file declares."""
+        rate, longest = self.info.sample_rate, self._limits.max_seconds
+        count = 0
+        for decoded in self._without_padding():
+            count += decoded.shape[1]
+            self.native_samples = count
+            if longest is not None and count > longest * rate:
+                raise _too_long(self._name, longest)
+            if not np.isfinite(decoded).all():
+                raise InputError(
+                    f"{shown(self._name)} holds samples that are not numbers (NaN or infinity), near "
+                    f"{count / rate:.1f} s; repair or export it anew",
+                    code="non_finite",
+                )
+            yield decoded
+        expected = self._said.samples
+        if expected is not None and count < expected - self._said.tolerance:
+            raise truncated(self._name, f"it declares {expected / rate:.3f} s and holds {count / rate:.3f} s")
+
+    def _without_padding(self) -> Iterator[NDArray[np.float32]]:
+        """The decoder's blocks, without what it gives beyond the declared end: if that is as little as padding is."""
+        left, slack = self._said.samples, self._said.slack
+        beyond: list[NDArray[np.float32]] = []
+        while (decoded := self._next_block()) is not None:
+            if left is None or not slack:
+                yield decoded
+                continue
+            if left:
+                yield decoded[:, :left]
+            if decoded.shape[1] > left:
+                beyond.append(decoded[:, left:])
+            left = max(0, left - decoded.shape[1])
+            if not left and slack == UNLIMITED:
+                return
+            if sum(block.shape[1] for block in beyond) > slack:
+                yield from beyond
+                left, beyond = None, []
+
+    def _next_block(self) -> NDArray[np.float32] | None:
+        kind, body = self._process.record()
+        if kind == b"E":
+            self.damaged_packets = int(json.loads(body)["damaged"])
+            return None
+        return to_float(body, self._format, planar=self._planar, channels=self.info.channels)
+
+
+def _open(name: str) -> BinaryIO:
+    try:
+        # Not blocking, so that a pipe in place of a file cannot hold us up.
+        handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{shown(name)} does not exist; check the name", code="not_found") from error
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise InputError(f"{shown(name)} cannot be opened: {reason}", code="not_readable") from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        what = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+        raise InputError(f"{shown(name)} is {what}; give an audio file", code="not_readable")
+    return os.fdopen(handle, "rb")
+
+
+def _check_size(size: int, limits: InputLimits, name: str) -> None:
+    if size == 0:
+        raise InputError(f"{shown(name)} is empty: it has no bytes at all", code="empty")
+    if limits.max_bytes is not None and size > limits.max_bytes:
+        raise InputError(
+            f"{shown(name)} is too large: {size} bytes, and {limits.max_bytes} are allowed", code="too_large"
+        )
+
+
+def _too_long(name: str, seconds: float) -> InputError:
+    return InputError(f"{shown(name)} is too long: at most {seconds:g} s are allowed", code="too_long")

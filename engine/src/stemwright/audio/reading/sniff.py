@@ -1,0 +1,163 @@
+"""What a file is, by its content: the one door through which a file may reach a demuxer.
+
+FFmpeg is never asked to guess. A file is opened with the one demuxer that its first bytes name, from the
+table below, so that no demuxer that opens other files or addresses (HLS, DASH, concat, SDP, image
+sequences) can ever be chosen, whatever the file is called.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from stemwright.audio.containers.mpeg import find_frames
+from stemwright.audio.info import shown
+from stemwright.errors import InputError
+
+HEAD = 1 << 16
+"""Bytes looked at after the leading ID3v2 tags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A container: our name for it, FFmpeg's demuxer for it, and where its first byte lies."""
+
+    container: str
+    demuxer: str
+    start: int = 0
+    garbage: bool = False
+    """Whether bytes that mean nothing lie before it: the demuxer is to begin at `start`."""
+
+
+# (offset, magic, container, demuxer)
+_AUDIO: tuple[tuple[int, bytes, str, str], ...] = (
+    (8, b"WAVE", "wav", "wav"),
+    (8, b"AVI ", "avi", "avi"),
+    (8, b"AIFF", "aiff", "aiff"),
+    (8, b"AIFC", "aiff", "aiff"),
+    (0, b"fLaC", "flac", "flac"),
+    (0, b"OggS", "ogg", "ogg"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska", "matroska"),
+    (4, b"ftyp", "mp4", "mov"),
+    (4, b"moov", "mov", "mov"),
+    (4, b"mdat", "mov", "mov"),
+    (4, b"wide", "mov", "mov"),
+    (0, b"caff", "caf", "caf"),
+    (0, b".snd", "au", "au"),
+    (0, b"wvpk", "wavpack", "wv"),
+    (0, b"TTA1", "tta", "tta"),
+    (0, b"FLV\x01", "flv", "flv"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf", "asf"),
+    (0, b"\x00\x00\x01\xba", "mpeg", "mpeg"),
+)
+# What else people hand in, for a message that helps: (magic, what it is)
+_OTHER: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"BM", "a BMP picture"),
+    (b"II*\0", "a TIFF picture"),
+    (b"MM\0*", "a TIFF picture"),
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"PK\x05\x06", "a ZIP archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"MThd", "a MIDI file: notes, not sound"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+)
+_PLAYLIST = re.compile(
+    r"""^\s*(\#extm3u|\#ext-x-|\#extinf|\[playlist\]|\[reference\]|ffconcat\s+version|v=0\s*[\r\n]+o=)
+    | <(\?wpl|asx|playlist|smil|mpd|smoothstreamingmedia|rss)\b
+    | ^\s*file\s+(['"]?).+\3(\s+(wave|mp3|aiff|flac|binary|motorola))?\s*$
+    | ^\s*track\s+\d+\s+audio\s*$
+    | ^\s*(https?|rtsps?|rtmp|rtp|udp|mms|ftp|file|concat|subfile|data|crypto)(:|://)\S+\s*$
+    | ^[^\#\r\n<>]+\.(mp3|wav|flac|ogg|opus|m4a|aac|aiff?|mp4|mkv|ts|m3u8?|wma)\s*$""",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+
+
+def sniff(file: BinaryIO, name: str) -> Kind:
+    """Say what the open file is.
+
+    Raises:
+        InputError: `playlist` if it is a list of other files, `not_audio` if it is anything else that
+            holds no audio.
+    """
+    start = _after_id3(file)
+    file.seek(start)
+    head = file.read(HEAD)
+    text = _as_text(head)
+    kind = _by_magic(head, start) or (_by_frames(head, start) if text is None else None)
+    if kind is not None:
+        return kind
+    if text is not None and _PLAYLIST.search(text):
+        raise InputError(
+            f"{shown(name)} is a playlist: it names other files and holds no audio; give the audio file itself",
+            code="playlist",
+        )
+    what = (
+        "text" if text is not None else next((w for m, w in _OTHER if head.startswith(m)), "no audio file known here")
+    )
+    raise InputError(f"{shown(name)} is {what}; give an audio file, or a video file with sound", code="not_audio")
+
+
+def _after_id3(file: BinaryIO) -> int:
+    """Offset of the first byte after the leading ID3v2 tags (there may be several)."""
+    start = 0
+    for _ in range(8):
+        file.seek(start)
+        tag = file.read(10)
+        if len(tag) < 10 or tag[:3] != b"ID3" or any(byte & 0x80 for byte in tag[6:10]):
+            break
+        size = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
+        start += 10 + size + (10 if tag[5] & 0x10 else 0)
+    return start
+
+
+def _by_magic(head: bytes, start: int) -> Kind | None:
+    for offset, magic, container, demuxer in _AUDIO:
+        if not head.startswith(magic, offset):
+            continue
+        if offset == 8 and head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM"):
+            continue
+        if start and demuxer not in ("flac", "tta"):
+            continue  # nobody else puts an ID3v2 tag first
+        if demuxer == "mov":
+            container = {b"M4A ": "m4a", b"M4B ": "m4a", b"qt  ": "mov"}.get(head[8:12], container)
+        if demuxer == "matroska" and b"webm" in head[:64]:
+            container = "webm"
+        return Kind(container=container, demuxer=demuxer, start=start)
+    if len(head) > 188 * 4 and all(head[i] == 0x47 for i in range(0, 188 * 4, 188)):
+        return Kind(container="mpegts", demuxer="mpegts", start=start)
+    return None
+
+
+def _by_frames(head: bytes, start: int) -> Kind | None:
+    """Raw MPEG or ADTS frames have no magic number: look for several in a row, past zeros and stray bytes."""
+    ends = len(head) < HEAD
+    found = [
+        (at, container)
+        for adts, container in ((True, "aac"), (False, "mp3"))
+        if (at := find_frames(head, adts=adts, ends=ends)) is not None
+    ]
+    if not found:
+        return None
+    # The bytes of one kind of frame can look like headers of the other; the stream itself begins earlier.
+    at, container = min(found)
+    return Kind(container=container, demuxer=container, start=start + at, garbage=at > 0)
+
+
+def _as_text(head: bytes) -> str | None:
+    """The head as text, or None if it is binary."""
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))  # the marks of UTF-16; an MPEG frame may begin like one
+    if not wide and b"\0" in head:
+        return None
+    text = head[: len(head) & ~1].decode("utf-16", errors="replace") if wide else head.decode("utf-8", errors="replace")
+    if wide and sum(character.isascii() for character in text) * 2 < len(text):
+        return None
+    strange = sum(character == "\ufffd" or (character < " " and character not in "\t\r\n\f") for character in text)
+    return text.lstrip("\ufeff") if strange * 10 <= len(text) else None

@@ -1,0 +1,67 @@
+"""HTDemucs on OpenVINO: fast on CPUs without a C++ compiler, and without torch at all once it is converted.
+
+The core is converted once, which takes torch; running it takes OpenVINO and numpy.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemwright.machine.processor import threads
+from stemwright.models.network import Samples
+
+if TYPE_CHECKING:
+    from stemwright.models.htdemucs.network import HTDemucs
+
+_MODEL = "core.xml"
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def installed() -> bool:
+    """Whether OpenVINO is there; it is not imported for that."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def convert(network: HTDemucs, folder: Path) -> None:
+    """Convert the core of a network, in float32, into ``folder``."""
+    import openvino
+    import torch
+
+    from stemwright.backends.compiled import CoreModule, segment_inputs
+    from stemwright.models.htdemucs.layers import GroupNorm
+
+    core = CoreModule(copy.deepcopy(network))
+    for module in core.modules():
+        if isinstance(module, GroupNorm):
+            module.in_two_steps = True  # OpenVINO's own mean over millions of numbers costs 30 dB
+    inputs = segment_inputs(network)
+    with torch.no_grad():
+        core(*inputs)  # makes the positions, which become constants
+        shapes = [tuple(each.shape) for each in inputs]
+        model = openvino.convert_model(core, example_input=inputs, input=shapes)
+    openvino.save_model(model, str(folder / _MODEL), compress_to_fp16=False)
+
+
+class OpenVinoCore:
+    """A core that OpenVINO runs on the CPU. Calls from several threads take turns."""
+
+    def __init__(self, folder: Path, precision: str) -> None:
+        import openvino
+
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads(),
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        }
+        self._request = openvino.Core().compile_model(str(folder / _MODEL), "CPU", settings).create_infer_request()
+        self._lock = threading.Lock()
+
+    def __call__(self, x: Samples, xt: Samples) -> tuple[Samples, Samples]:
+        """See `stemwright.models.htdemucs.around_core.Core`."""
+        with self._lock:
+            made: Any = self._request.infer([x, xt])
+            return made[0], made[1]

@@ -1,0 +1,135 @@
+"""A folder of models in Demucs's formats: bags in YAML, single checkpoints by their signature."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stemwright.checkpoints.header import read_header
+from stemwright.checkpoints.model_info import Member, ModelInfo, Origin
+from stemwright.errors import ModelError
+
+SUFFIXES = (".safetensors", ".th")
+
+
+def models_folder(models_path: Path | None) -> Path | None:
+    """The folder of the user's own models, if one is set.
+
+    Raises:
+        ModelError: it is set and not a folder.
+    """
+    chosen = models_path or (Path(env) if (env := os.environ.get("DEMUCS_MODELS_PATH")) else None)
+    if chosen is not None and not chosen.is_dir():
+        raise ModelError(f"the models path {chosen} is not a folder: name one that exists", code="models_path_missing")
+    return chosen
+
+
+def names_in(folder: Path | None) -> list[str]:
+    """Names that a folder offers: its yaml bags, and its single checkpoints by signature."""
+    if folder is None:
+        return []
+    bags = [file.stem for file in sorted(folder.glob("*.yaml"))]
+    singles = [_signature(file) for suffix in SUFFIXES for file in sorted(folder.glob(f"*{suffix}"))]
+    return list(dict.fromkeys(bags + singles))
+
+
+def from_folder(name: str, folder: Path, *, origin: Origin, licence: str) -> ModelInfo:
+    bag_file = folder / f"{name}.yaml"
+    bag: dict[str, Any] = _read_bag(bag_file) if bag_file.is_file() else {"models": [name]}
+    pins = bag.get("sha256") or {}
+    members = tuple(
+        Member(signature=sig, path=_checkpoint_of(sig, folder), sha256=pins.get(sig)) for sig in bag["models"]
+    )
+    headers = [read_header(member.path) for member in members if member.path is not None]
+    sources = headers[0].sources
+    if any(header.sources != sources for header in headers):
+        raise ModelError(f"the networks of the bag {bag_file} name different stems", code="model_corrupt")
+    weights = _checked_weights(bag.get("weights"), len(members), len(sources), bag_file)
+    return ModelInfo(
+        name=name,
+        description=str(bag.get("description") or f"{headers[0].klass.rsplit('.', 1)[-1]} from {folder.name}"),
+        sources=sources,
+        licence=str(bag.get("licence") or licence),
+        origin=origin,
+        members=members,
+        weights=weights,
+        segment=bag.get("segment"),
+    )
+
+
+def _read_bag(file: Path) -> dict[str, Any]:
+    try:
+        bag = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"the bag {file} is not valid YAML: {_first_line(error)}", code="model_corrupt") from None
+    names = bag.get("models") if isinstance(bag, dict) else None
+    if not isinstance(names, list) or not names or not all(_is_signature(item) for item in names):
+        raise ModelError(f"the bag {file} does not list its networks under 'models'", code="model_corrupt")
+    segment = bag.get("segment")
+    if segment is not None and not (isinstance(segment, int | float) and segment > 0):
+        raise ModelError(
+            f"the bag {file} has a segment of {segment!r}: seconds above 0 are meant", code="model_corrupt"
+        )
+    if not isinstance(bag.get("sha256", {}), dict):
+        raise ModelError(
+            f"the bag {file} must give sha256 by network, as in 'sha256: {{abc: 0f...}}'", code="model_corrupt"
+        )
+    return dict(bag)
+
+
+def _is_signature(item: object) -> bool:
+    """A signature is part of a file name: it must not lead out of the folder."""
+    return isinstance(item, str) and item != "" and Path(item).name == item and not item.startswith(".")
+
+
+def _checked_weights(given: Any, networks: int, sources: int, file: Path) -> tuple[tuple[float, ...], ...] | None:
+    if given is None:
+        return None
+    try:
+        rows = tuple(tuple(float(value) for value in row) for row in given)
+    except (TypeError, ValueError):
+        raise ModelError(f"the weights in the bag {file} are not numbers", code="model_corrupt") from None
+    if len(rows) != networks or any(len(row) != sources for row in rows):
+        raise ModelError(
+            f"the weights in the bag {file} must be {networks} rows of {sources}, one per network and stem",
+            code="model_corrupt",
+        )
+    if any(sum(column) <= 0 for column in zip(*rows, strict=True)):
+        raise ModelError(f"the weights in the bag {file} leave a stem without any network", code="model_corrupt")
+    return rows
+
+
+def _checkpoint_of(signature: str, folder: Path) -> Path:
+    matches = list(_checkpoints_named(signature, folder))
+    if not matches:
+        raise ModelError(
+            f"the network {signature} is not in {folder}: looked for {signature}.safetensors and {signature}[-hash].th",
+            code="model_missing",
+        )
+    safetensors = [file for file in matches if file.suffix == ".safetensors"]
+    if len(safetensors) == 1:
+        return safetensors[0]
+    if len(matches) > 1:
+        names = ", ".join(file.name for file in matches)
+        raise ModelError(f"{folder} has several files for the network {signature}: {names}; keep one")
+    return matches[0]
+
+
+def _checkpoints_named(signature: str, folder: Path) -> Iterator[Path]:
+    for suffix in SUFFIXES:
+        for file in sorted(folder.glob(f"*{suffix}")):
+            if signature in (file.stem, _signature(file)):
+                yield file
+
+
+def _signature(file: Path) -> str:
+    """Demucs names a `.th` file `<signature>-<start of its sha256>.th`."""
+    return file.stem.rsplit("-", 1)[0] if file.suffix == ".th" and "-" in file.stem else file.stem
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

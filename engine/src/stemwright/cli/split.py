@@ -1,0 +1,158 @@
+"""`stemwright split`: songs in, stems out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemwright.cli.failure import fail
+from stemwright.cli.progress import ProgressLine
+from stemwright.cli.split_flags import add_flags, output_options, separation_options
+from stemwright.errors import Canceled, InputError, OptionError, OutputError, StemwrightError
+
+if TYPE_CHECKING:
+    from stemwright.options import OutputOptions
+    from stemwright.separator import FileSeparation
+
+
+def add(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Add the parser of this command."""
+    parser = subparsers.add_parser(
+        "split",
+        help="separate songs into stems",
+        description="Separate songs into stems. Writes OUT/<song>/<stem>.<ext> for each.",
+        epilog="Exit code: 0 when every song was separated, 2 when one was not; the others are done all the same.",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", type=Path, help="audio or video file")
+    parser.add_argument(
+        "-o", "--out", "--output", type=Path, default=Path("separated"), help="folder to write to (default: separated)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document: artifacts and fidelity reports")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
+    add_flags(parser)
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Separate every input; one that fails does not keep the others from being done."""
+    from stemwright.audio import InputLimits
+    from stemwright.machine.allocator import keep_freed_memory
+    from stemwright.separation.outputs import choose_outputs
+    from stemwright.separator import Separator
+
+    keep_freed_memory()
+
+    options, output = separation_options(args), output_options(args)
+    names = _track_names(args.inputs)
+    limits = InputLimits(max_bytes=args.max_size, max_seconds=args.max_duration)
+    separator = Separator(
+        args.model,
+        models_path=args.models_path,
+        device=args.device,
+        on_fetch=None if args.quiet else lambda line: print(line, file=sys.stderr),
+    )
+    _check_paths(args, names, [each.name for each in choose_outputs(separator.sources, options)], output)
+    separator.load(options)  # what is wrong with the model is said once, before the first song
+    songs: list[dict[str, Any]] = []
+    code = 0
+    for path, name in zip(args.inputs, names, strict=True):
+        line = ProgressLine(path.name, enabled=not args.quiet)
+        try:
+            done = separator.separate_file(
+                path, args.out, options, output, limits=limits, track_name=name, on_progress=line.show
+            )
+        except Canceled:
+            raise
+        except StemwrightError as error:
+            line.clear()
+            code = fail(_message(path, error))
+            songs.append({"input": str(path), "error": {"code": error.code, "message": str(error)}})
+            continue
+        finally:
+            line.clear()
+        songs.append(_as_json(done))
+        if not args.json and not args.quiet:
+            _print_summary(done)
+    if args.json:
+        print(json.dumps({"songs": songs}, indent=2))
+    return code
+
+
+def _track_names(inputs: Sequence[Path]) -> list[str]:
+    """A name for each song; songs of the same name in different folders must not overwrite each other."""
+    from stemwright.stems.paths import safe_name
+
+    names: list[str] = []
+    for path in inputs:
+        name = safe_name(path.name.rsplit(".", 1)[0] or path.name)
+        count = 2
+        unique = name
+        while unique in names:
+            unique = f"{name} ({count})"
+            count += 1
+        names.append(unique)
+    return names
+
+
+def _check_paths(args: argparse.Namespace, names: Sequence[str], stems: Sequence[str], output: OutputOptions) -> None:
+    """See, before the first song, that no stem will lie where an input or a stem of another song does."""
+    from stemwright.stems.paths import output_paths
+
+    taken = {os.path.realpath(path) for path in args.inputs}
+    for path, name in zip(args.inputs, names, strict=True):
+        files = {os.path.realpath(each) for each in output_paths(path, args.out, stems, output, name).values()}
+        if lost := sorted(files & taken):
+            raise OptionError(
+                f"{lost[0]!r} is an input or another song's stem, and would be overwritten: "
+                "choose another folder with -o, or a --filename with {track} in it"
+            )
+        taken |= files
+
+
+def _message(path: Path, error: StemwrightError) -> str:
+    """Which song it was: what is wrong with a file names it, what is wrong with options or the device does not."""
+    return str(error) if isinstance(error, InputError | OutputError) else f"{str(path)!r}: {error}"
+
+
+def _as_json(done: FileSeparation) -> dict[str, Any]:
+    return {
+        "input": str(done.source),
+        "artifacts": [
+            {
+                "stem": each.stem,
+                "path": str(each.path),
+                "samples": each.samples,
+                "sample_rate": each.sample_rate,
+                "seconds": each.seconds,
+                "size": each.size,
+                "sha256": each.sha256,
+            }
+            for each in done.artifacts
+        ],
+        "report": done.report.as_dict(),
+    }
+
+
+def _print_summary(done: FileSeparation) -> None:
+    report = done.report
+    took = report.seconds["total"]
+    print(
+        f"{done.source.name}: {report.audio_seconds:.1f} s of music in {took:.1f} s "
+        f"({report.audio_seconds / took:.1f}x real time), {report.model} on {report.device}, "
+        f"{report.backend} {report.precision}"
+    )
+    for each in done.artifacts:
+        print(f"  {each.path}")
+    notes = list(report.notes)
+    notes += [f"{name} is silent" for name, stem in report.stems.items() if stem.silent]
+    if report.residual_db is not None:
+        notes.append(f"stems sum to the mix within {report.residual_db:.1f} dB")
+    if report.joint_gain < 1:
+        notes.append(f"all stems turned down by {report.joint_gain:.3f} so that none clips")
+    if notes:
+        print(f"  {'; '.join(notes)}")

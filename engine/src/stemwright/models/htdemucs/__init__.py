@@ -1,0 +1,1 @@
+"""HTDemucs, for inference."""

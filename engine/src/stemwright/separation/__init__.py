@@ -1,0 +1,1 @@
+"""One separation: blocks of the mix in, blocks of the stems and a report out."""

@@ -1,0 +1,1 @@
+"""Stems into files, while the separation still runs."""

@@ -1,0 +1,196 @@
+"""Stems into files, while the separation still runs: one encoder thread each, one joint gain, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemwright.audio import FORMATS, AudioWriter, Resampler, WrittenFile, open_writer, part_path
+from stemwright.errors import OutputError
+from stemwright.options import OutputOptions
+from stemwright.stems.encoder_thread import EncoderThread, ExactResampler
+from stemwright.stems.spool import Spool
+
+Block = NDArray[np.float32]
+
+_CLAMP = 0.99  # of full scale, as in `demucs.audio.prevent_clip`
+_SILENT = 1e-6  # of full scale (-120 dB): raising it would make noise of nothing
+_HEADROOM = 0.99  # the highest peak after a joint gain, so that a lossy codec's overshoot stays below full scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One stem, written."""
+
+    stem: str
+    path: Path
+    samples: int
+    sample_rate: int
+    seconds: float
+    size: int  # bytes
+    sha256: str
+
+
+class StemFiles:
+    """The files of one song. Leaving the context without `finish` removes whatever was begun.
+
+    In ``rescale`` mode the gain is only known at the end. So each stem is encoded as it comes, and kept beside as raw
+    samples in an unnamed temporary file; when one would have clipped, all are encoded again with the one gain. With
+    ``normalize`` there will be a gain in any case, and nothing is encoded before it is known.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        options: OutputOptions,
+        *,
+        sample_rate: int,
+        channels: int,
+        target: tuple[int, int] | None,
+        tags: Mapping[str, str],
+    ) -> None:
+        self.gain = 1.0
+        self._paths, self._options = dict(paths), options
+        self._sample_rate, self._channels, self._target = sample_rate, channels, target
+        self._tags = {**tags, **options.tags}
+        self._made_folders = _make_folders([path.parent for path in self._paths.values()])
+        self._spools: list[Spool] = []
+        self._threads: list[EncoderThread] = []
+        self._clipped = False
+        self._finished = False
+        try:
+            self._open_all()
+        except BaseException:
+            self._discard()
+            self._close_spools()
+            raise
+
+    def __enter__(self) -> StemFiles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._finished:
+            self._discard()
+        self._close_spools()
+
+    def write(self, stems: Block) -> None:
+        """One block of all stems, ``[stems, channels, n]``.
+
+        Raises:
+            OutputError: an encoder failed or the disk is full.
+        """
+        if self._options.clip_mode == "clamp" and not self._options.normalize:
+            stems = np.clip(stems, -_CLAMP, _CLAMP)
+        for spool, stem in zip(self._spools, stems, strict=False):
+            spool.write(stem)
+        if self._threads and self._spools and not self._clipped and float(np.abs(stems).max(initial=0.0)) > 1:
+            self._clipped = True  # what was encoded so far is of no use any more
+            self._abort_all()
+        for thread, stem in zip(self._threads, stems, strict=False):
+            thread.put(stem)
+
+    def finish(self, peak: float) -> tuple[Artifact, ...]:
+        """Close all files. ``peak``: the highest value of any stem."""
+        if self._options.normalize:
+            self.gain = _HEADROOM / peak if peak > _SILENT else 1.0
+            self._encode_again()
+        elif self._clipped:
+            self.gain = _HEADROOM / peak
+            self._encode_again()
+        written: list[WrittenFile] = []
+        try:
+            for thread in self._threads:
+                written.append(thread.finish())
+        except BaseException:
+            for file in written:  # all or nothing
+                file.path.unlink(missing_ok=True)
+            raise
+        self._finished = True
+        return tuple(
+            Artifact(
+                stem=stem,
+                path=file.path,
+                samples=file.samples,
+                sample_rate=file.sample_rate,
+                seconds=file.seconds,
+                size=file.size,
+                sha256=file.sha256,
+            )
+            for stem, file in zip(self._paths, written, strict=True)
+        )
+
+    def _open_all(self) -> None:
+        rescales = self._options.clip_mode == "rescale" and FORMATS[self._options.format].clips
+        if rescales or self._options.normalize:
+            for path in self._paths.values():
+                self._spools.append(Spool(path.parent, self._channels))
+        if not self._options.normalize:
+            self._open_encoders()
+
+    def _open_encoders(self) -> None:
+        self._threads = []
+        for path in self._paths.values():  # one by one, so that an interrupt in between loses none
+            self._threads.append(EncoderThread(self._open(path), self._resampler()))
+
+    def _open(self, path: Path) -> AudioWriter:
+        options = self._options
+        return open_writer(
+            path,
+            format=options.format,
+            sample_rate=self._target[0] if self._target else self._sample_rate,
+            channels=self._channels,
+            bitrate=options.bitrate,
+            vbr_quality=options.vbr_quality,
+            preset=options.encoder_preset,
+            tags=self._tags,
+        )
+
+    def _resampler(self) -> ExactResampler | None:
+        if self._target is None or self._target[0] == self._sample_rate:
+            return None
+        return ExactResampler(Resampler(self._sample_rate, self._target[0], self._channels), self._target[1])
+
+    def _encode_again(self) -> None:
+        self._open_encoders()
+        for blocks in zip(*(spool.blocks() for spool in self._spools), strict=True):
+            for thread, block in zip(self._threads, blocks, strict=True):
+                thread.put(np.ascontiguousarray(block * np.float32(self.gain)))
+
+    def _abort_all(self) -> None:
+        for thread in self._threads:
+            thread.abort()
+        self._threads = []
+
+    def _close_spools(self) -> None:
+        for spool in self._spools:
+            spool.close()
+
+    def _discard(self) -> None:
+        self._abort_all()
+        with contextlib.suppress(OSError):  # what cannot be removed must not hide why it is to be
+            for path in self._paths.values():
+                part_path(path).unlink(missing_ok=True)  # of one that an interrupt caught while it was opened
+            for folder in reversed(self._made_folders):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
+def _make_folders(folders: Sequence[Path]) -> list[Path]:
+    """Make folders and say which ones were new, outermost first."""
+    made: list[Path] = []
+    for folder in dict.fromkeys(folders):
+        try:
+            missing = [each for each in (folder, *folder.parents) if not each.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"the folder {folder} cannot be made: {error.strerror}; choose another with -o") from None
+        made.extend(reversed(missing))
+    return made

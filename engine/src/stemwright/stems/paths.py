@@ -1,0 +1,43 @@
+"""Where the files of the stems go: from a pattern, below the output folder and never out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stemwright.audio import FORMATS
+from stemwright.errors import OptionError
+from stemwright.options import OutputOptions
+
+
+def output_paths(
+    source: Path, out: Path, stems: Sequence[str], options: OutputOptions, track: str | None = None
+) -> dict[str, Path]:
+    """Where each stem goes.
+
+    Raises:
+        OptionError: the file name pattern leads out of ``out``, or gives two stems one name.
+    """
+    values = {
+        "track": safe_name(track if track is not None else source.name.rsplit(".", 1)[0]),
+        "trackext": safe_name(source.name.rsplit(".", 1)[-1]),
+        "ext": FORMATS[options.format].extension,
+    }
+    paths = {}
+    for stem in stems:
+        name = options.filename.format(stem=safe_name(stem), **values)
+        relative = Path(name)
+        if relative.is_absolute() or not relative.parts or ".." in relative.parts or name.endswith(("/", "\\")):
+            raise OptionError(f"the file name pattern {options.filename!r} leads out of the output folder")
+        paths[stem] = out / relative
+    if len(set(paths.values())) < len(paths):
+        raise OptionError(
+            f"the file name pattern {options.filename!r} gives several stems one name: use {{stem}} in it"
+        )
+    return paths
+
+
+def safe_name(part: str) -> str:
+    """A piece of a file name: no separators, and nothing that means a folder."""
+    cleaned = part.replace("/", "_").replace("\\", "_").replace("\0", "_")
+    return cleaned if cleaned.strip(". ") else "track"
