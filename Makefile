@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/lock.txt
 # Nothing is installed from outside the lock; torch comes first (see scripts/install_torch.sh).
 PIP := $(BIN)/pip install -q --disable-pip-version-check -c $(LOCK)
-PROJECTS := engine server services/demucs
+PROJECTS := engine worker server services/demucs
 PYPROJECTS := $(PROJECTS:%=%/pyproject.toml)
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -36,7 +36,7 @@ server-run: ## Run the service's image at http://localhost:8080, for this machin
 server-dev: $(VENV)/.tested ## Start the service and start it again whenever its code changes
 	$(BIN)/watchfiles --filter python \
 		'$(BIN)/stemwright serve --host $(HOST) --port $(PORT) --data-dir $(DATA) --log-level DEBUG' \
-		server/src engine/src services/demucs/src
+		server/src worker/src engine/src services/demucs/src
 
 web: ## Build the page into the server package, from web/ (needs Node 20 or newer)
 	scripts/install_web_tools.sh
@@ -58,6 +58,7 @@ lint: $(VENV)/.tested ## Check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/lint-imports --no-cache --config server/pyproject.toml
+	$(BIN)/lint-imports --no-cache --config worker/pyproject.toml
 
 format: $(VENV)/.tested ## Put the code into shape
 	$(BIN)/ruff check --fix .

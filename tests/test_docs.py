@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")])
-PROJECTS = ["engine", "server", "services/demucs"]
+PROJECTS = ["engine", "worker", "server", "services/demucs"]
 
 
 def dependencies(project: str) -> list[str]:

@@ -12,13 +12,13 @@ import yaml
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from stemwright_server.adapters.bell import Bell
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
-from stemwright_server.adapters.models.installed import InstalledModels
-from stemwright_server.bootstrap import build_app, build_parts
+from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.settings import SECTIONS, Settings, environment_name
-from stemwright_server.usecases.workers import Presence
+from stemwright_server.usecases.workers import WorkerRegistry
+from stemwright_server.wiring.api import build_app, build_deps
+from stemwright_worker.installed import InstalledServices
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,9 +82,9 @@ def app() -> FastAPI:
     """The app with nothing behind it: for its description."""
     with tempfile.TemporaryDirectory() as folder:
         blobs = LocalBlobs(Path(folder), Path(folder, ".parts"), secret=b"", min_free_bytes=0)
-        bell, settings = Bell(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
-        parts = build_parts(settings, MemoryJobRepository(), blobs, bell, InstalledModels[Any]([]))
-        return build_app(settings, parts, blobs, bell, Presence(), worker_secret="")
+        wakeups, settings = InProcessWakeUps(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
+        deps = build_deps(settings, MemoryJobRepository(), blobs, wakeups, InstalledServices[Any]([]))
+        return build_app(settings, deps, blobs, wakeups, WorkerRegistry(), worker_secret="")
 
 
 def described(dialect: str) -> dict[str, Any]:

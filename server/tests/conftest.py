@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).with_name("support")))
-
 from backing import Postgres, RabbitMQ, Redis, broker_server, postgres_server
 from s3_server import S3Server
 from service import Client, Service, running

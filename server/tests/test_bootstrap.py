@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from stemwright_server import bootstrap_worker
-from stemwright_server.adapters.bell import Bell
-from stemwright_server.bootstrap import build_broker
-from stemwright_server.bootstrap_worker import devices, devices_elsewhere
-from stemwright_server.domain.errors import Unavailable
+from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.settings import Settings
+from stemwright_server.wiring import worker as bootstrap_worker
+from stemwright_server.wiring.api import build_broker
+from stemwright_server.wiring.worker import devices, devices_elsewhere
+from stemwright_worker.errors import Unavailable
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_broker_without_its_library_is_refused_at_the_start(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(Unavailable, match=rf"pip install 'stemwright-server\[{extras}\]'") as caught:
-        build_broker(Settings.model_construct(broker_url=SecretStr(url)), Bell())
+        build_broker(Settings.model_construct(broker_url=SecretStr(url)), InProcessWakeUps())
     assert caught.value.code == "extra_missing"
 
 

@@ -17,8 +17,8 @@ from service import running, until, wav
 from track_tree import TOKEN, Backend, Receiver
 
 from stemwright_server.adapters.broker.celery_app import queue
-from stemwright_server.adapters.broker.healing import heal
-from stemwright_server.adapters.broker.lanes import least_priority, model_of, queue_of, queues_of
+from stemwright_server.adapters.broker.queue_names import least_priority, queue_of, queues_of, service_of
+from stemwright_server.adapters.broker.quorum_repair import repair_quorum_queues
 from stemwright_server.ports.jobs import Waiting
 
 LONG = {"segments": 40, "sleep": 0.1}
@@ -134,13 +134,13 @@ def test_a_queue_that_a_killed_rabbitmq_cannot_lead_any_more_is_made_anew(rabbit
             message = connection.SimpleQueue(queue(name)).get(timeout=60.0)
             message.ack()
     assert declared() == [0, 0, 0]
-    assert heal(rabbitmq.url, names) == []
+    assert repair_quorum_queues(rabbitmq.url, names) == []
 
 
 def _healed(url: str, names: list[str]) -> tuple[list[str]] | None:
     """What had to be made anew; nothing while the broker is not back."""
     try:
-        return (heal(url, names),)
+        return (repair_quorum_queues(url, names),)
     except OSError:
         return None
 
@@ -202,7 +202,7 @@ def test_a_message_stands_for_its_lane_and_what_is_more_urgent() -> None:
     names = [queue_of(Waiting(job_id="j", model="a.b", priority=number)) for number in range(10)]
     assert names == ["stemwright.a.b.low"] * 4 + ["stemwright.a.b.normal"] * 3 + ["stemwright.a.b.high"] * 3
     assert [least_priority(name) for name in names] == [0] * 4 + [4] * 3 + [7] * 3
-    assert {model_of(name) for name in names} == {"a.b"}
+    assert {service_of(name) for name in names} == {"a.b"}
     assert queues_of(["a.b"]) == list(dict.fromkeys(reversed(names)))
 
 

@@ -106,7 +106,7 @@ def test_every_code_that_is_raised_is_in_the_readme() -> None:
     readme = (PACKAGE / "dialects" / "studio" / "README.md").read_text()
     readme += (SERVER.parent / "docs" / "web-server.md").read_text()  # of what only it raises
     raised = set()
-    folders = ("usecases", "adapters/blobs", "adapters/jobs", "dialects/blobs", "dialects/studio", "dialects/webserver")
+    folders = ("usecases", "adapters/blobs", "adapters/jobs", "routes/blobs", "dialects/studio", "dialects/webserver")
     for folder in folders:
         for path in (PACKAGE / folder).rglob("*.py"):
             raised |= set(re.findall(r'code="([a-z_]+)"', path.read_text()))
@@ -121,7 +121,10 @@ def test_every_code_that_is_raised_is_in_the_readme() -> None:
 
 def test_every_code_of_the_split_dialect_is_in_its_readme() -> None:
     readme = (PACKAGE / "dialects" / "split" / "README.md").read_text()
-    files = [*(PACKAGE / "dialects" / "split").rglob("*.py"), PACKAGE / "contract" / "signing.py"]
+    files = [
+        *(PACKAGE / "dialects" / "split").rglob("*.py"),
+        SERVER.parent / "worker" / "src" / "stemwright_worker" / "contract" / "signing.py",
+    ]
     raised = {code for path in files for code in re.findall(r'code="([a-z_]+)"', path.read_text())}
     assert {"replayed", "webhook_not_allowed", "bad_upload_urls"} < raised
     assert sorted(code for code in raised if f"`{code}`" not in readme) == []
@@ -165,7 +168,7 @@ def test_every_variable_of_the_track_tree_documents_has_its_name_here(written: M
 def test_the_shell_of_the_track_tree_page_signs_as_the_service_checks(
     written: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stemwright_server.contract.signing import SIGNATURE, TIMESTAMP, check_signature
+    from stemwright_worker.contract.signing import SIGNATURE, TIMESTAMP, check_signature
 
     page = (written.ROOT / "docs" / "track-tree.md").read_text()
     body, now, signature = (
@@ -192,8 +195,8 @@ def test_host_and_port_come_from_the_environment_unless_an_option_says_otherwise
 ) -> None:
     import argparse
 
-    from stemwright_server import serving
-    from stemwright_server.cli import add_serve
+    from stemwright_server.cli.serve import add_serve
+    from stemwright_server.processes import serve as serving
 
     called: list[tuple[str, int]] = []
     monkeypatch.setattr(serving, "serve", lambda settings, *, host, port, insecure: called.append((host, port)))

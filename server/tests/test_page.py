@@ -8,7 +8,7 @@ import re
 import pytest
 from service import Client
 
-from stemwright_server.dialects.page.router import BUILT, content_security_policy
+from stemwright_server.routes.page.router import BUILT, content_security_policy
 
 TYPES = {
     ".html": "text/html",

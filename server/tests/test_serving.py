@@ -217,8 +217,8 @@ def test_the_server_never_imports_torch_nor_the_engine() -> None:
 
 def test_the_worker_process_imports_no_database_and_no_web_framework() -> None:
     code = (
-        "import sys, pathlib, stemwright_server.__main__\n"
-        "from stemwright_server.bootstrap_worker import build_worker\n"
+        "import sys, pathlib, stemwright_worker.__main__\n"
+        "from stemwright_server.wiring.worker import build_worker\n"
         "build_worker(api_url='http://127.0.0.1:1', secret='s', worker='w', device='cpu', work_dir=pathlib.Path('w'),"
         " heartbeat=1.0, stop_seconds=1.0)\n"
         "print([name for name in ('torch', 'sqlalchemy', 'fastapi', 'starlette', 'uvicorn') if name in sys.modules])"
@@ -228,6 +228,6 @@ def test_the_worker_process_imports_no_database_and_no_web_framework() -> None:
 
 
 def test_the_commands_are_light_to_import() -> None:
-    code = "import sys, stemwright_server.cli; print([n for n in ('pydantic', 'fastapi', 'structlog') if n in sys.modules])"
+    code = "import sys, stemwright_server.cli.serve; print([n for n in ('pydantic', 'fastapi', 'structlog') if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout == "[]\n"

@@ -71,7 +71,8 @@ def test_what_a_variable_does(monkeypatch: pytest.MonkeyPatch, variable: str, va
 
 
 def test_the_commands_on_the_page_are_there() -> None:
-    from stemwright_server.cli import add_serve, add_worker
+    from stemwright_server.cli.serve import add_serve
+    from stemwright_server.cli.worker import add_worker
 
     def options(add: object) -> str:
         import argparse

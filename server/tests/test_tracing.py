@@ -157,8 +157,8 @@ def _silent(collector: Collector) -> str:
 
 def test_off_means_that_nothing_of_it_is_imported() -> None:
     code = (
-        "import sys, pathlib, stemwright_server.__main__, stemwright_server.serving\n"
-        "from stemwright_server.bootstrap import build_api\n"
+        "import sys, pathlib, stemwright_worker.__main__, stemwright_server.processes.serve\n"
+        "from stemwright_server.wiring.api import build_api\n"
         "from stemwright_server.settings import Settings\n"
         "import tempfile\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
@@ -171,10 +171,10 @@ def test_off_means_that_nothing_of_it_is_imported() -> None:
 
 
 def test_without_its_libraries_the_install_command_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stemwright_server.bootstrap_observability import build_tracer
-    from stemwright_server.domain.errors import Unavailable
+    from stemwright_server.wiring.observability import build_tracer
+    from stemwright_worker.errors import Unavailable
 
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    monkeypatch.delitem(sys.modules, "stemwright_server.adapters.tracing.otlp", raising=False)
+    monkeypatch.delitem(sys.modules, "stemwright_worker.tracing.otlp", raising=False)
     with pytest.raises(Unavailable, match=r"stemwright-server\[tracing\]"):
         build_tracer("http://127.0.0.1:9", service="x")

@@ -14,14 +14,15 @@ from typing import Any
 from celery import Celery, signals
 
 from stemwright_server.adapters.broker.celery_app import celery_app
-from stemwright_server.bootstrap_worker import build_worker, worker_config
-from stemwright_server.domain.errors import InvalidRequest
+from stemwright_server.processes.celery_worker import CeleryWorker, add_worker
 from stemwright_server.settings import Settings
 from stemwright_server.settings.reading import end, read_settings
-from stemwright_server.telemetry import configure_logging
-from stemwright_server.worker.celery_worker import CeleryWorker, add_worker
-from stemwright_server.worker.client import ApiClient
-from stemwright_server.worker.runtime import Runtime
+from stemwright_server.wiring.worker import worker_config
+from stemwright_worker.client import ApiClient
+from stemwright_worker.errors import InvalidRequest
+from stemwright_worker.runtime import Runtime
+from stemwright_worker.telemetry import configure_logging
+from stemwright_worker.wiring import build_worker
 
 
 def build(settings: Settings) -> Celery:
@@ -29,9 +30,9 @@ def build(settings: Settings) -> Celery:
     if settings.broker_address is None or settings.worker_secret is None:
         raise InvalidRequest("A Celery worker needs BROKER_URL (or REDIS_URL) and STEMWRIGHT_WORKER_SECRET.")
     secret = settings.worker_secret.get_secret_value()
-    models = settings.models or tuple(sorted(entry.name for entry in entry_points(group="stemwright.models")))
+    services = settings.models or tuple(sorted(entry.name for entry in entry_points(group="stemwright.services")))
     app = celery_app(
-        settings.broker_address, models=models, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds
+        settings.broker_address, services=services, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds
     )
 
     config = worker_config(settings, api_url=settings.api_url, secret=secret, work_dir=Path())
@@ -45,7 +46,7 @@ def build(settings: Settings) -> Celery:
         host=socket.gethostname()[:40],
         root=settings.work_dir,
         device=settings.worker_device,
-        models=models,
+        services=services,
         client=ApiClient(settings.api_url, secret),
         build=runtime,
     )

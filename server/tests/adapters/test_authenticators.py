@@ -12,7 +12,7 @@ import pytest
 
 from stemwright_server.adapters.auth.anonymous import AnonymousAuthenticator
 from stemwright_server.adapters.auth.jwt import JwtAuthenticator
-from stemwright_server.domain.errors import Unauthenticated
+from stemwright_worker.errors import Unauthenticated
 
 SECRET = "s" * 32
 

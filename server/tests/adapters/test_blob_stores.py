@@ -17,10 +17,10 @@ from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.blobs.s3 import S3Blobs
 from stemwright_server.adapters.blobs.s3_client import S3Options
 from stemwright_server.adapters.blobs.s3_service import S3Service
-from stemwright_server.dialects.blobs.router import blobs_router
-from stemwright_server.dialects.common import add_error_handlers
-from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull, TooLarge
+from stemwright_server.http.common import add_error_handlers
 from stemwright_server.ports.blobs import BlobStore
+from stemwright_server.routes.blobs.router import blobs_router
+from stemwright_worker.errors import Conflict, Forbidden, NotFound, StorageFull, TooLarge
 
 NOW = 1000.0
 
@@ -83,39 +83,39 @@ def test_what_is_written_is_read(blobs: BlobStore) -> None:
 
 def test_what_comes_in_parts_is_seen_once_it_is_put_together(world: World) -> None:
     blobs = world.blobs
-    if blobs.parts_over is None:
+    if blobs.multipart_over is None:
         with pytest.raises(Conflict):
-            blobs.begin_parts("outputs/t/a/x.wav", size=1, expires_at=time.time() + 60)
+            blobs.begin_multipart("outputs/t/a/x.wav", size=1, expires_at=time.time() + 60)
         return
-    size = 2 * blobs.parts_over + 7
+    size = 2 * blobs.multipart_over + 7
     data = os.urandom(size)
-    plan = blobs.begin_parts("outputs/t/a/x.wav", size=size, expires_at=time.time() + 60)
-    assert (len(plan.urls), plan.part_bytes) == (3, blobs.parts_over)
+    plan = blobs.begin_multipart("outputs/t/a/x.wav", size=size, expires_at=time.time() + 60)
+    assert (len(plan.urls), plan.part_bytes) == (3, blobs.multipart_over)
     pieces = [data[begin : begin + plan.part_bytes] for begin in range(0, size, plan.part_bytes)]
     etags = [world.ask("PUT", url, piece).headers["ETag"] for url, piece in zip(plan.urls, pieces, strict=True)]
     assert blobs.size("outputs/t/a/x.wav") is None
-    blobs.finish_parts("outputs/t/a/x.wav", plan.upload_id, etags)
+    blobs.finish_multipart("outputs/t/a/x.wav", plan.upload_id, etags)
     assert read(blobs, "outputs/t/a/x.wav") == data
     with pytest.raises(NotFound):
-        blobs.finish_parts("outputs/t/a/x.wav", plan.upload_id, etags)
+        blobs.finish_multipart("outputs/t/a/x.wav", plan.upload_id, etags)
     changed = plan.urls[0].replace("partNumber=1", "partNumber=2")
     assert world.ask("PUT", changed, b"x").status_code == 403
 
 
 def test_parts_that_are_never_put_together_go_with_their_prefix(world: World) -> None:
     blobs = world.blobs
-    if blobs.parts_over is None:
+    if blobs.multipart_over is None:
         return
     plans = {
-        key: blobs.begin_parts(key, size=1 + blobs.parts_over, expires_at=time.time() + 60)
+        key: blobs.begin_multipart(key, size=1 + blobs.multipart_over, expires_at=time.time() + 60)
         for key in ("outputs/t/a/x.wav", "outputs/t/b/x.wav")
     }
     etags = {key: world.ask("PUT", plan.urls[0], b"x" * 10).headers["ETag"] for key, plan in plans.items()}
     blobs.delete_prefix("outputs/t/a/")
     gone, kept = plans
     with pytest.raises(NotFound):
-        blobs.finish_parts(gone, plans[gone].upload_id, [etags[gone]])
-    blobs.finish_parts(kept, plans[kept].upload_id, [etags[kept]])
+        blobs.finish_multipart(gone, plans[gone].upload_id, [etags[gone]])
+    blobs.finish_multipart(kept, plans[kept].upload_id, [etags[kept]])
     assert (blobs.size(gone), blobs.size(kept)) == (None, 10)
 
 
@@ -260,8 +260,8 @@ def test_a_url_ends(world: World) -> None:
 
 
 def verify(blobs: LocalBlobs, url: str, method: str = "PUT") -> object:
-    parts = urlsplit(url)
-    return blobs.verify(method, parts.path.removeprefix("/blobs/"), dict(parse_qsl(parts.query)))
+    deps = urlsplit(url)
+    return blobs.verify(method, deps.path.removeprefix("/blobs/"), dict(parse_qsl(deps.query)))
 
 
 def test_a_signed_url_says_what_it_allows(local: LocalBlobs) -> None:

@@ -13,24 +13,24 @@ from loops import in_loop
 from service import until
 from sqlalchemy import make_url
 
-from stemwright_server.adapters.bell import Bell
 from stemwright_server.adapters.broker.celery_app import RUN_JOB, queue
 from stemwright_server.adapters.broker.celery_broker import CeleryBroker
-from stemwright_server.adapters.broker.embedded import EmbeddedBroker
-from stemwright_server.adapters.broker.lanes import queue_of
+from stemwright_server.adapters.broker.in_process import InProcessBroker
+from stemwright_server.adapters.broker.queue_names import queue_of
 from stemwright_server.adapters.jobs.postgres import postgres_engine
-from stemwright_server.adapters.postgres_bell import PostgresBell
+from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
+from stemwright_server.adapters.wakeups.postgres import PostgresWakeUps
 from stemwright_server.ports.jobs import Waiting
 
-URGENT = Waiting(job_id="urgent", model="gain", priority=9)
-PATIENT = Waiting(job_id="patient", model="gain", priority=0)
+URGENT = Waiting(job_id="urgent", service="gain", priority=9)
+PATIENT = Waiting(job_id="patient", service="gain", priority=0)
 SECONDS = 60.0  # for what comes by way of another process; one that waits for nothing is far quicker
 
 
 class World:
     """A broker, and what its workers hear."""
 
-    def __init__(self, broker: EmbeddedBroker, part: Redis | RabbitMQ | None = None) -> None:
+    def __init__(self, broker: InProcessBroker, part: Redis | RabbitMQ | None = None) -> None:
         self.broker = broker
         self.part = part
 
@@ -70,45 +70,45 @@ class World:
 @pytest.fixture(params=["embedded", "embedded over PostgreSQL", "Celery over Redis", "Celery over RabbitMQ"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     if request.param == "embedded":
-        yield World(EmbeddedBroker(Bell()))
+        yield World(InProcessBroker(InProcessWakeUps()))
     elif request.param == "embedded over PostgreSQL":
         postgres: Postgres = request.getfixturevalue("postgres")
-        bell = PostgresBell(postgres_engine(make_url(postgres.database()), pool=3))
-        yield World(EmbeddedBroker(bell))
-        bell.close()
+        wakeups = PostgresWakeUps(postgres_engine(make_url(postgres.database()), pool=3))
+        yield World(InProcessBroker(wakeups))
+        wakeups.close()
     else:
         part: Redis | RabbitMQ = request.getfixturevalue(request.param.split()[-1].lower())
-        broker = CeleryBroker(Bell(), part.url, job_seconds=60.0, stop_seconds=1.0)
+        broker = CeleryBroker(InProcessWakeUps(), part.url, job_seconds=60.0, stop_seconds=1.0)
         yield World(broker, part)
         broker.close()
 
 
 def test_a_ring_wakes_who_waits_at_the_api_and_at_the_broker(world: World) -> None:
-    assert world.wakes(lambda: world.broker.ring(URGENT))
+    assert world.wakes(lambda: world.broker.wake(URGENT))
     world.hears(URGENT)
-    assert world.wakes(lambda: world.broker.ring(PATIENT))
+    assert world.wakes(lambda: world.broker.wake(PATIENT))
     world.hears(PATIENT)
 
 
 def test_a_reminder_makes_up_for_what_was_lost_and_adds_nothing_to_what_is_there(world: World) -> None:
     waiting = (URGENT, PATIENT)
     for each in waiting:
-        world.broker.ring(each)
+        world.broker.wake(each)
     _until_counted(world, waiting, 1)
     if world.part is not None:
         world.part.lose_everything()
     assert world.wakes(lambda: world.broker.remind(waiting))
     _until_counted(world, waiting, 1)
     world.broker.remind(waiting)
-    last = Waiting(job_id="last", model="gain", priority=5)
-    world.broker.ring(last)  # came after the reminder was written, and may be sent with it
+    last = Waiting(job_id="last", service="gain", priority=5)
+    world.broker.wake(last)  # came after the reminder was written, and may be sent with it
     _until_counted(world, (last,), 1)
     assert world.counts(*waiting) == [1, 1]
 
 
 def test_nothing_waits_any_more_and_no_message_is_left(world: World) -> None:
     for _ in range(3):
-        world.broker.ring(URGENT)
+        world.broker.wake(URGENT)
     if world.part is not None:
         until(lambda: world.counts(URGENT) == [3], seconds=SECONDS, what="three messages")
         world.broker.remind(())
@@ -122,7 +122,7 @@ def test_a_broker_that_is_away_holds_nobody_up_and_hears_when_it_is_back(world: 
     try:
         began = time.monotonic()
         for _ in range(100):
-            world.broker.ring(URGENT)
+            world.broker.wake(URGENT)
         assert world.wakes(lambda: world.broker.remind((URGENT,)))
         assert time.monotonic() - began < SECONDS / 2
     finally:
@@ -142,7 +142,7 @@ def test_a_broker_that_is_away_holds_nobody_up_and_hears_when_it_is_back(world: 
 
 def test_after_the_end_nobody_is_woken_and_nothing_is_raised(world: World) -> None:
     world.broker.close()
-    world.broker.ring(URGENT)
+    world.broker.wake(URGENT)
     world.broker.remind((URGENT,))
     world.broker.close()
     if world.part is not None:

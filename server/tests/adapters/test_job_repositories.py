@@ -19,7 +19,6 @@ from stemwright_server.adapters.jobs.postgres import DatabaseClock, postgres_eng
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.domain.delivery import Backoff, Delivery, DeliveryState, Result, delivery_of, settle
-from stemwright_server.domain.errors import Gone, InvalidRequest, NotFound, SongExists, Unavailable
 from stemwright_server.domain.job import Extras, Job, JobState, Outcome, Webhook
 from stemwright_server.domain.lifecycle import (
     CancelAsked,
@@ -32,11 +31,12 @@ from stemwright_server.domain.lifecycle import (
     WorkerLost,
     advance,
 )
-from stemwright_server.domain.offer import OutputSpec, Progress
-from stemwright_server.domain.report import Completed, Failed, Progressed, UploadedFile
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_server.ports.jobs import IdempotencyKey, JobRepository, Submission, Waiting
+from stemwright_worker.contract.service import OutputSpec, Progress
+from stemwright_worker.contract.tasks import Completed, Failed, Progressed, UploadedFile
+from stemwright_worker.errors import Gone, InvalidRequest, NotFound, SongExists, Unavailable
 
 POLICY = Policy(lease_seconds=60.0, max_attempts=3, retry_seconds=2.0)
 Repository = JobRepository
@@ -86,8 +86,8 @@ def job(name: str = "j", **changes: Any) -> Job:
         id=name,
         track_id="t",
         owner="o",
-        model="m",
-        variation="v",
+        service="m",
+        model="v",
         params={"overlap": 0.25, "stems": ["a"], "none": None},
         outputs=(OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),),
         work_key=f"work of {name}",
@@ -98,8 +98,12 @@ def job(name: str = "j", **changes: Any) -> Job:
     return replace(new, **changes)
 
 
-def claim(repository: Repository, now: float = 20.0, worker: str = "w", models: tuple[str, ...] = ("m",)) -> Job | None:
-    return repository.claim(worker=worker, models=models, now=now, lease_until=now + 60.0, writable_until=now + 100.0)
+def claim(
+    repository: Repository, now: float = 20.0, worker: str = "w", services: tuple[str, ...] = ("m",)
+) -> Job | None:
+    return repository.claim(
+        worker=worker, services=services, now=now, lease_until=now + 60.0, writable_until=now + 100.0
+    )
 
 
 def change(repository: Repository, event: Event, *, now: float = 30.0, job_id: str = "j") -> Transition:
@@ -294,15 +298,15 @@ def test_a_claim_does_what_advance_does(repository: Repository) -> None:
 
 def test_the_oldest_available_job_of_a_known_model_is_claimed(repository: Repository) -> None:
     ready(repository)
-    for name, created, available, model in (
+    for name, created, available, service in (
         ("late", 11.0, 11.0, "m"),
         ("waiting", 9.0, 50.0, "m"),
         ("other", 8.0, 8.0, "n"),
         ("first", 10.0, 10.0, "m"),
     ):
-        repository.submit(job(name, created_at=created, available_at=available, model=model), key=None)
+        repository.submit(job(name, created_at=created, available_at=available, service=service), key=None)
     assert [found.id for found in iter(lambda: claim(repository), None)] == ["first", "late"]
-    assert claim(repository, models=()) is None
+    assert claim(repository, services=()) is None
     assert (found := claim(repository, now=50.0)) is not None
     assert found.id == "waiting"
 
@@ -392,7 +396,9 @@ def test_those_wait_that_could_be_claimed_now_the_most_urgent_first(repository: 
     assert repository.waiting(99.0, limit=9) == []
     for name, available, priority in (("later", 50.0, 9), ("plain", 10.0, 5), ("urgent", 10.0, 8)):
         repository.submit(job(name, available_at=available, extras=Extras(priority=priority)), key=None)
-    urgent, plain = (Waiting(job_id=name, model="m", priority=number) for name, number in (("urgent", 8), ("plain", 5)))
+    urgent, plain = (
+        Waiting(job_id=name, service="m", priority=number) for name, number in (("urgent", 8), ("plain", 5))
+    )
     assert repository.waiting(49.9, limit=9) == [urgent, plain]
     assert repository.waiting(49.9, limit=1) == [urgent]
     assert repository.waiting(50.0, limit=9)[0].job_id == "later"
@@ -404,8 +410,8 @@ def test_those_wait_that_could_be_claimed_now_the_most_urgent_first(repository: 
 
 
 def test_workers_are_known_as_they_were_seen_last_until_they_go(repository: Repository) -> None:
-    first = SeenWorker(worker="a_1", device="cuda:0", models=("m", "n"), seen_at=1.5)
-    second = replace(first, worker="ab2", models=())
+    first = SeenWorker(worker="a_1", device="cuda:0", services=("m", "n"), seen_at=1.5)
+    second = replace(first, worker="ab2", services=())
     repository.see_worker(second)
     repository.see_worker(first)
     assert repository.seen_workers() == [first, second]
@@ -596,7 +602,13 @@ def test_many_links_at_once_with_one_key_make_one_job_and_one_track(repository: 
 def test_a_worker_for_urgent_work_takes_no_other(repository: Repository) -> None:
     ready(repository)
     repository.submit(job(extras=Extras(priority=5)), key=None)
-    asked: dict[str, Any] = {"worker": "w", "models": ("m",), "now": 20.0, "lease_until": 80.0, "writable_until": 99.0}
+    asked: dict[str, Any] = {
+        "worker": "w",
+        "services": ("m",),
+        "now": 20.0,
+        "lease_until": 80.0,
+        "writable_until": 99.0,
+    }
     assert repository.claim(**asked, least_priority=6) is None
     assert repository.claim(**asked, least_priority=5) is not None
 
@@ -682,11 +694,11 @@ def test_one_certain_job_can_be_claimed(repository: Repository) -> None:
     repository.submit(job("j", created_at=10.0), key=None)
     repository.submit(job("k", created_at=11.0), key=None)
     times = {"now": 20.0, "lease_until": 80.0, "writable_until": 20.0}
-    claimed = repository.claim(worker="w", models=("m",), job_id="k", **times)
+    claimed = repository.claim(worker="w", services=("m",), job_id="k", **times)
     assert claimed is not None
     assert (claimed.id, claimed.state) == ("k", JobState.RUNNING)
-    assert repository.claim(worker="w", models=("m",), job_id="k", **times) is None
-    assert repository.claim(worker="w", models=("n",), job_id="j", **times) is None
+    assert repository.claim(worker="w", services=("m",), job_id="k", **times) is None
+    assert repository.claim(worker="w", services=("n",), job_id="j", **times) is None
 
 
 # Sums that outlive their jobs
@@ -704,7 +716,9 @@ def test_what_became_of_jobs_is_counted_for_ever(repository: Repository) -> None
     change(repository, finished, job_id=taken.id)  # its first answer was lost
     change(repository, CancelAsked(), job_id="k" if taken.id == "j" else "j")
     repository.drop_jobs(1e9, finished_before=1e9)
-    found = {(name, *(value for _, value in labels)): amount for (name, labels), amount in repository.tallies().items()}
+    found = {
+        (name, *(value for _, value in labels)): amount for (name, labels), amount in repository.counters().items()
+    }
     assert found == {
         ("jobs", "studio", "v", "m", "completed"): 1.0,
         ("jobs", "studio", "v", "m", "canceled"): 1.0,
@@ -732,7 +746,9 @@ def test_failed_attempts_are_counted_by_code(repository: Repository) -> None:
         assert claim(repository, now) is not None
         change(repository, event, now=now)
         now += 100.0
-    found = {(name, *(value for _, value in labels)): amount for (name, labels), amount in repository.tallies().items()}
+    found = {
+        (name, *(value for _, value in labels)): amount for (name, labels), amount in repository.counters().items()
+    }
     assert found == {
         ("errors", "worker_lost"): 1.0,
         ("errors", "other"): 1.0,

@@ -21,8 +21,8 @@ from stemwright_server.adapters.blobs import s3_client
 from stemwright_server.adapters.blobs.s3 import S3Blobs
 from stemwright_server.adapters.blobs.s3_client import S3Options
 from stemwright_server.adapters.blobs.s3_service import S3Service
-from stemwright_server.domain.errors import InvalidRequest, NotFound, Unavailable
 from stemwright_server.settings.storage import LOCALSTACK, StorageSettings
+from stemwright_worker.errors import InvalidRequest, NotFound, Unavailable
 
 LATER = datetime.now(UTC) + timedelta(days=1)
 
@@ -268,7 +268,7 @@ def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch: pytest.Monk
 
 def test_nothing_heavy_is_imported_before_a_bucket_is_used() -> None:
     code = (
-        "import sys, stemwright_server.serving, stemwright_server.adapters.blobs.s3, stemwright_server.settings\n"
+        "import sys, stemwright_server.processes.serve, stemwright_server.adapters.blobs.s3, stemwright_server.settings\n"
         "stemwright_server.settings.Settings(s3_bucket='b').s3_options()\n"
         "print(sorted({'boto3', 'botocore', 's3transfer'} & set(sys.modules)))"
     )

@@ -25,8 +25,8 @@ from stemwright_server.domain.lifecycle import (
     WorkerLost,
     advance,
 )
-from stemwright_server.domain.offer import OutputSpec, Progress
-from stemwright_server.domain.report import Completed, Failed, Progressed, Publishing, UploadedFile
+from stemwright_worker.contract.service import OutputSpec, Progress
+from stemwright_worker.contract.tasks import Completed, Failed, Progressed, Publishing, UploadedFile
 
 POLICY = Policy(lease_seconds=60.0, max_attempts=3, retry_seconds=2.0, retry_cap_seconds=3.0)
 LEGAL = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from kombu import Connection
 from service import until
 
-from stemwright_server.adapters.broker.lanes import queues_of
+from stemwright_server.adapters.broker.queue_names import queues_of
 
 # Waits for the end of whoever holds its input, then ends what has the folder in its environment, and removes it.
 # Twice, as Erlang's machine starts its name server anew when that dies first.

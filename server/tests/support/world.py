@@ -11,14 +11,14 @@ from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.domain.job import Job
 from stemwright_server.domain.lifecycle import Policy
-from stemwright_server.domain.offer import OutputSpec, Variation
-from stemwright_server.domain.report import ClaimRequest, Completed, Task, UploadedFile
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.jobs import Waiting
 from stemwright_server.usecases.claim import claim
-from stemwright_server.usecases.parts import Limits, Parts
+from stemwright_server.usecases.deps import Deps, Limits
 from stemwright_server.usecases.submit import submit
 from stemwright_server.usecases.upload import announce
+from stemwright_worker.contract.service import OutputSpec, ServiceModel
+from stemwright_worker.contract.tasks import ClaimRequest, Completed, Task, UploadedFile
 
 CALLER = Principal(subject="o")
 SONG = b"RIFF\x24\x00\x00\x00WAVEfmt "
@@ -27,13 +27,13 @@ SONG = b"RIFF\x24\x00\x00\x00WAVEfmt "
 class Offer:
     name = "m"
 
-    def variations(self) -> Sequence[Variation]:
-        return [Variation(name="v", description="", outputs=("a",), licence="")]
+    def models(self) -> Sequence[ServiceModel]:
+        return [ServiceModel(name="v", description="", outputs=("a",), licence="")]
 
-    def check(self, variation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def check(self, model: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         return params
 
-    def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
+    def outputs(self, model: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
         return (OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),)
 
 
@@ -47,17 +47,17 @@ class Offers:
 
 @dataclass
 class World:
-    parts: Parts
+    deps: Deps
     root: Path
     clock: list[float]
-    rung: list[str] = field(default_factory=list)
+    woken: list[str] = field(default_factory=list)
     told: list[Job] = field(default_factory=list)
 
-    def ring(self, waiting: Waiting) -> None:
-        self.rung.append(waiting.job_id)
+    def wake(self, waiting: Waiting) -> None:
+        self.woken.append(waiting.job_id)
 
     def remind(self, waiting: Sequence[Waiting]) -> None:
-        self.rung += [each.job_id for each in waiting]
+        self.woken += [each.job_id for each in waiting]
 
     def tell(self, job: Job) -> None:
         self.told.append(job)
@@ -66,25 +66,25 @@ class World:
         return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
 
     def submitted(self) -> Job:
-        track = announce(self.parts, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
-        self.parts.blobs.write(track.key, SONG)
+        track = announce(self.deps, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
+        self.deps.blobs.write(track.key, SONG)
         return submit(
-            self.parts, CALLER, track_id=track.id, model="m", variation=None, params={}, key=None, request_id="r"
+            self.deps, CALLER, track_id=track.id, service="m", model=None, params={}, key=None, request_id="r"
         ).job
 
     def claimed(self) -> Task:
-        task = claim(self.parts, ClaimRequest(worker="w", device="cpu", models=("m",), nonce="n"))
+        task = claim(self.deps, ClaimRequest(worker="w", device="cpu", services=("m",), nonce="n"))
         assert task is not None
         return task
 
     def upload(self, task: Task) -> Completed:
         key = f"outputs/{task.file_id}/m/v/{task.job_id}-{task.attempt}/a.wav"
-        self.parts.blobs.write(key, b"stem")
+        self.deps.blobs.write(key, b"stem")
         files = (UploadedFile(name="a", size=4, sha256="0" * 64),)
         return Completed(job_id=task.job_id, attempt=task.attempt, files=files, duration=1.0, sample_rate=8000)
 
     def job(self, task: Task) -> Job:
-        found = self.parts.repository.job(task.job_id)
+        found = self.deps.repository.job(task.job_id)
         assert found is not None
         return found
 
@@ -93,8 +93,8 @@ def make_world(root: Path) -> World:
     """Empty, at second 1000."""
     clock = [1000.0]
     blobs = LocalBlobs(root / "blobs", root / "parts", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0])
-    world = World(parts=None, root=root / "blobs", clock=clock)  # type: ignore[arg-type]
-    world.parts = Parts(
+    world = World(deps=None, root=root / "blobs", clock=clock)  # type: ignore[arg-type]
+    world.deps = Deps(
         repository=MemoryJobRepository(),
         blobs=blobs,
         broker=world,

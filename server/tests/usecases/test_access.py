@@ -7,31 +7,31 @@ from pathlib import Path
 import pytest
 from world import CALLER, make_world
 
-from stemwright_server.domain.errors import NotFound
 from stemwright_server.domain.job import Extras, JobState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.status import track_status
 from stemwright_server.usecases.submit import submit, submit_link
+from stemwright_worker.errors import NotFound
 
 
 def test_a_link_is_no_file_that_other_work_could_be_asked_of(tmp_path: Path) -> None:
-    parts = make_world(tmp_path).parts
-    work = {"model": "m", "variation": None, "params": {}, "key": None, "request_id": "r"}
+    deps = make_world(tmp_path).deps
+    work = {"service": "m", "model": None, "params": {}, "key": None, "request_id": "r"}
     link = {"url": "https://a.example/s.wav", "source": "http", "filename": "s.wav", "meant": "s.wav"}
-    job = submit_link(parts, CALLER, **link, **work, extras=Extras(private=True)).job
-    assert owned_job(parts, CALLER, job.id).state is JobState.QUEUED
+    job = submit_link(deps, CALLER, **link, **work, extras=Extras(private=True)).job
+    assert owned_job(deps, CALLER, job.id).state is JobState.QUEUED
     with pytest.raises(NotFound):
-        track_status(parts, CALLER, job.track_id)
+        track_status(deps, CALLER, job.track_id)
     with pytest.raises(NotFound):
-        submit(parts, CALLER, track_id=job.track_id, **work)
+        submit(deps, CALLER, track_id=job.track_id, **work)
 
 
 def test_what_is_anothers_does_not_exist(tmp_path: Path) -> None:
     world, other = make_world(tmp_path), Principal(subject="another")
     job = world.submitted()
-    assert track_status(world.parts, CALLER, job.track_id).jobs == [job]
+    assert track_status(world.deps, CALLER, job.track_id).jobs == [job]
     with pytest.raises(NotFound, match="There is no file"):
-        track_status(world.parts, other, job.track_id)
+        track_status(world.deps, other, job.track_id)
     with pytest.raises(NotFound, match="There is no job"):
-        owned_job(world.parts, other, job.id)
+        owned_job(world.deps, other, job.id)

@@ -7,26 +7,26 @@ from pathlib import Path
 from world import CALLER, make_world
 
 from stemwright_server.domain.job import Extras, JobState
-from stemwright_server.domain.report import Failed
 from stemwright_server.usecases.measure import ended_jobs
 from stemwright_server.usecases.record import record
 from stemwright_server.usecases.submit import submit
+from stemwright_worker.contract.tasks import Failed
 
 
 def test_jobs_that_ended_are_counted_when_they_are_gone(tmp_path: Path) -> None:
     world = make_world(tmp_path)
-    assert ended_jobs(world.parts) == {JobState.COMPLETED: 0, JobState.FAILED: 0, JobState.CANCELED: 0}
+    assert ended_jobs(world.deps) == {JobState.COMPLETED: 0, JobState.FAILED: 0, JobState.CANCELED: 0}
     track_id = world.submitted().track_id
-    record(world.parts, world.upload(world.claimed()))
+    record(world.deps, world.upload(world.claimed()))
     for _ in range(2):
         extras = Extras(private=True)  # a job of its own
-        work = {"model": "m", "variation": None, "params": {}, "key": None, "request_id": "r"}
-        submit(world.parts, CALLER, track_id=track_id, extras=extras, **work)
+        work = {"service": "m", "model": None, "params": {}, "key": None, "request_id": "r"}
+        submit(world.deps, CALLER, track_id=track_id, extras=extras, **work)
         task = world.claimed()
         failed = Failed(job_id=task.job_id, attempt=task.attempt, code="bad", message="bad", retryable=False)
-        record(world.parts, failed)
+        record(world.deps, failed)
     expected = {JobState.COMPLETED: 1, JobState.FAILED: 2, JobState.CANCELED: 0}
-    assert ended_jobs(world.parts) == expected
-    world.parts.repository.drop_jobs(0.0, finished_before=world.clock[0] + 1.0)
-    assert world.parts.repository.counts()[JobState.FAILED] == 0
-    assert ended_jobs(world.parts) == expected
+    assert ended_jobs(world.deps) == expected
+    world.deps.repository.drop_jobs(0.0, finished_before=world.clock[0] + 1.0)
+    assert world.deps.repository.counts()[JobState.FAILED] == 0
+    assert ended_jobs(world.deps) == expected

@@ -20,13 +20,13 @@ from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.dialects.split.request import BASE_URL, VERSION_ID
 from stemwright_server.dialects.split.webhook import SplitWebhook
 from stemwright_server.domain.delivery import Backoff, Delivery, DeliveryState, Result
-from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.job import Artifact, Extras, Job, JobError, JobState, Webhook
 from stemwright_server.domain.lifecycle import CancelAsked, Policy, advance
 from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.usecases.deps import Deps, Limits
 from stemwright_server.usecases.outbox import Outbox, WebhookKeys
-from stemwright_server.usecases.parts import Limits, Parts
-from stemwright_server.usecases.postman import Postman
+from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
+from stemwright_worker.errors import Unavailable
 
 URL = "https://a.example/hook"
 JOB = new_job(
@@ -47,7 +47,7 @@ class World:
         self.answers: list[Result] = []
         self.sent: list[tuple[str, Mapping[str, str], bytes]] = []
         self.lock = Lock()
-        self.parts = Parts(
+        self.deps = Deps(
             repository=self.repository,
             blobs=blobs,
             broker=cast(Any, None),
@@ -72,7 +72,7 @@ class World:
 
     def outbox(self, allowed: Iterable[str] = (URL,), keys: WebhookKeys | None = None) -> Outbox:
         return Outbox(
-            parts=self.parts,
+            deps=self.deps,
             sender=self,
             bodies={"split": self.body},
             keys=keys or WebhookKeys(token="t" * 32, standard=[b"new", b"old"]),
@@ -164,14 +164,14 @@ def test_nothing_leaves_unsigned(world: World) -> None:
 def test_two_postmen_send_each_webhook_once(world: World) -> None:
     for number in range(40):
         world.end(f"j{number}")
-    postmen = [Postman(world.outbox(), hands=3) for _ in range(2)]
-    for postman in postmen:
-        postman.start()
+    postmen = [WebhookDispatcher(world.outbox(), hands=3) for _ in range(2)]
+    for dispatcher in postmen:
+        dispatcher.start()
     until(
         lambda: all(each.state is DeliveryState.DELIVERED for each in world.repository.deliveries()), what="all of them"
     )
-    for postman in postmen:
-        postman.stop(30.0)
+    for dispatcher in postmen:
+        dispatcher.stop(30.0)
     assert sorted(headers["webhook-id"] for _, headers, _ in world.sent) == sorted(f"msg_j{n}" for n in range(40))
 
 
@@ -184,7 +184,7 @@ def test_a_failed_job_says_why_and_a_canceled_one_that_it_was(world: World) -> N
         error=JobError(code="c", message="It is no song."),
         extras=replace(JOB.extras, labels={VERSION_ID: "é", BASE_URL: "https://api/"}),
     )
-    made = SplitWebhook(world.parts)
+    made = SplitWebhook(world.deps)
     assert (
         made(failed)
         == (
@@ -220,7 +220,7 @@ def test_where_the_store_has_addresses_the_stems_are_published_under_the_callers
         artifacts=(stem,),
         extras=replace(JOB.extras, labels={VERSION_ID: "v1", BASE_URL: ""}),
     )
-    body = SplitWebhook(replace(world.parts, blobs=cast(Any, Bucket())))(completed)
+    body = SplitWebhook(replace(world.deps, blobs=cast(Any, Bucket())))(completed)
     assert Bucket.published == {stem.key: "v1/no_vocals.wav"}
     assert (
         b'{"type":"no_vocals","name":"No vocals","url":"s3://bucket/v1/no_vocals.wav","size":7,"duration":1.5,'

@@ -17,13 +17,13 @@ def test_whoever_sees_a_job_completed_finds_its_track_described(tmp_path: Path) 
 
     class Notifier:
         def tell(self, job: Job) -> None:
-            track = world.parts.repository.track(job.track_id)
+            track = world.deps.repository.track(job.track_id)
             assert track is not None
             seen.append((job.state, track.filename, track.duration))
 
     world.submitted()
     report = replace(world.upload(world.claimed()), filename="A fine song")
-    record(replace(world.parts, notifier=Notifier()), report)
+    record(replace(world.deps, notifier=Notifier()), report)
     assert seen == [(JobState.COMPLETED, "A fine song", 1.0)]
 
 
@@ -31,7 +31,7 @@ def test_a_stale_attempt_describes_nothing(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     job = world.submitted()
     report = replace(world.upload(world.claimed()), attempt=7, filename="Another song")
-    assert not record(world.parts, report).accepted
-    track = world.parts.repository.track(job.track_id)
+    assert not record(world.deps, report).accepted
+    track = world.deps.repository.track(job.track_id)
     assert track is not None
     assert (track.filename, track.duration) == ("s.wav", None)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from world import CALLER, World, make_world
 
-from stemwright_server.domain.errors import NotFound, ServiceError, StorageFull, Unavailable
 from stemwright_server.domain.job import Extras, Job, JobState
 from stemwright_server.usecases.record import record
 from stemwright_server.usecases.submit import submit
+from stemwright_worker.errors import NotFound, ServiceError, StorageFull, Unavailable
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def world(tmp_path: Path) -> World:
 def again(world: World, done: Job) -> Job:
     """The job that asks for the same work."""
     return submit(
-        world.parts,
+        world.deps,
         CALLER,
         track_id=done.track_id,
-        model="m",
-        variation=None,
+        service="m",
+        model=None,
         params={},
         key=None,
         request_id="r",
@@ -36,7 +36,7 @@ def again(world: World, done: Job) -> Job:
 def completed(world: World) -> Job:
     world.submitted()
     task = world.claimed()
-    record(world.parts, world.upload(task))
+    record(world.deps, world.upload(task))
     return world.job(task)
 
 
@@ -53,15 +53,15 @@ def test_what_cannot_be_copied_now_waits_for_a_worker(
 ) -> None:
     """The job is there: whoever asked for it gets its id, not an error."""
     done = completed(world)
-    world.rung.clear()
+    world.woken.clear()
 
     def fail(*_: object) -> None:
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.parts.blobs, method, fail)
+        patch.setattr(world.deps.blobs, method, fail)
         job = again(world, done)
-    assert (job.state, world.rung[-1]) == (JobState.QUEUED, job.id)
-    kept = world.parts.repository.job(job.id)
+    assert (job.state, world.woken[-1]) == (JobState.QUEUED, job.id)
+    kept = world.deps.repository.job(job.id)
     assert kept is not None
     assert (kept.state, kept.failures) == (JobState.QUEUED, 0)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from world import CALLER, SONG, World, make_world
 
-from stemwright_server.domain.errors import Conflict, NotFound, StorageFull, Unavailable
 from stemwright_server.domain.job import Extras, JobState
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.record import record
 from stemwright_server.usecases.submit import submit
 from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.upload import announce, receive
+from stemwright_worker.errors import Conflict, NotFound, StorageFull, Unavailable
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> World:
 def test_an_upload_whose_end_was_not_seen_is_looked_at_by_process(world: World) -> None:
     """As after a kill between the last byte and the record of it, and as with a store that tells nobody."""
     job = world.submitted()
-    track = world.parts.repository.track(job.track_id)
+    track = world.deps.repository.track(job.track_id)
     assert track is not None
     assert (track.state, track.size, track.media_type) == ("ready", len(SONG), "audio/wav")
 
@@ -35,17 +35,17 @@ def test_silence_is_noticed_and_tried_again_when_due(world: World) -> None:
     world.submitted()
     task = world.claimed()
     world.clock[0] += 59.0
-    sweep(world.parts)
+    sweep(world.deps)
     assert world.job(task).state is JobState.RUNNING
     world.clock[0] += 1.0
-    sweep(world.parts)
+    sweep(world.deps)
     assert world.job(task).state is JobState.QUEUED
-    world.rung.clear()
-    sweep(world.parts)
-    assert world.rung == []  # not due yet
+    world.woken.clear()
+    sweep(world.deps)
+    assert world.woken == []  # not due yet
     world.clock[0] += 10.0
-    sweep(world.parts)
-    assert world.rung == [task.job_id]  # a bell that was missed is rung again
+    sweep(world.deps)
+    assert world.woken == [task.job_id]  # a bell that was missed is rung again
     assert world.claimed().attempt == 2
 
 
@@ -53,28 +53,28 @@ def test_a_late_completion_is_refused_and_its_files_go(world: World) -> None:
     world.submitted()
     late = world.claimed()
     world.clock[0] += 60.0
-    sweep(world.parts)
+    sweep(world.deps)
     world.clock[0] += 10.0
     task = world.claimed()
     report = world.upload(late)
-    answer = record(world.parts, report)
+    answer = record(world.deps, report)
     assert (answer.accepted, answer.stop) == (False, True)
-    sweep(world.parts)
+    sweep(world.deps)
     assert not [name for name in world.files() if f"{late.job_id}-1/" in name]
-    assert record(world.parts, world.upload(task)).accepted
+    assert record(world.deps, world.upload(task)).accepted
     world.upload(late)  # a zombie, once more; its URLs still hold
-    sweep(world.parts)
+    sweep(world.deps)
     assert not [name for name in world.files() if f"{late.job_id}-1/" in name]
     world.clock[0] += 10_000.0
-    sweep(world.parts)
-    assert world.parts.repository.attempts_to_clean() == []  # nothing more can come
+    sweep(world.deps)
+    assert world.deps.repository.attempts_to_clean() == []  # nothing more can come
 
 
 def test_a_completion_without_its_files_is_not_believed(world: World) -> None:
     world.submitted()
     task = world.claimed()
     report = world.upload(task)
-    assert record(world.parts, replace(report, files=(replace(report.files[0], size=5),))).accepted
+    assert record(world.deps, replace(report, files=(replace(report.files[0], size=5),))).accepted
     job = world.job(task)
     assert job.state is JobState.QUEUED
     assert job.error is not None
@@ -84,9 +84,9 @@ def test_a_completion_without_its_files_is_not_believed(world: World) -> None:
 def test_a_completion_may_be_said_again(world: World) -> None:
     world.submitted()
     report = world.upload(world.claimed())
-    assert record(world.parts, report).accepted
+    assert record(world.deps, report).accepted
     told = len(world.told)
-    assert record(world.parts, report).accepted
+    assert record(world.deps, report).accepted
     assert len(world.told) == told
 
 
@@ -100,54 +100,54 @@ def test_metadata_that_was_not_written_is_written_by_the_next_sweep(
         raise StorageFull("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.parts.blobs, "write", full)
-        assert record(world.parts, report).accepted
+        patch.setattr(world.deps.blobs, "write", full)
+        assert record(world.deps, report).accepted
     assert f"outputs/{job.track_id}/metadata.json" not in world.files()
-    sweep(world.parts)
+    sweep(world.deps)
     assert f"outputs/{job.track_id}/metadata.json" in world.files()
 
 
 def test_an_announcement_that_nobody_used_goes_and_what_came_too_late_with_it(world: World) -> None:
-    track = announce(world.parts, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
-    world.parts.blobs.write(track.key, SONG)  # uploaded, and killed before it was looked at
+    track = announce(world.deps, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
+    world.deps.blobs.write(track.key, SONG)  # uploaded, and killed before it was looked at
     world.clock[0] += 100.0
-    sweep(world.parts)
+    sweep(world.deps)
     assert world.files() == [track.key]  # an upload that began in time may still end
     world.clock[0] += 601.0
-    sweep(world.parts)
+    sweep(world.deps)
     assert world.files() == []
-    assert world.parts.repository.track(track.id) is None
-    world.parts.blobs.write(track.key, SONG)
+    assert world.deps.repository.track(track.id) is None
+    world.deps.blobs.write(track.key, SONG)
     with pytest.raises(NotFound):
-        receive(world.parts, track.id)
+        receive(world.deps, track.id)
     assert world.files() == []
 
 
 def test_nothing_is_uploaded_yet_is_said(world: World) -> None:
-    track = announce(world.parts, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
+    track = announce(world.deps, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
     with pytest.raises(Conflict) as caught:
-        receive(world.parts, track.id)
+        receive(world.deps, track.id)
     assert caught.value.code == "not_uploaded"
 
 
 def test_what_retention_removes_leaves_no_file(world: World) -> None:
     world.submitted()
-    record(world.parts, world.upload(world.claimed()))
+    record(world.deps, world.upload(world.claimed()))
     world.clock[0] += 8 * 86400.0
-    sweep(world.parts)
+    sweep(world.deps)
     assert [name.split("/")[0] for name in world.files()] == ["outputs", "outputs"]
     world.clock[0] += 30 * 86400.0
     for _ in range(2):
-        sweep(world.parts)
+        sweep(world.deps)
     assert world.files() == []
 
 
 def test_private_work_is_never_shared(world: World) -> None:
     shared = world.submitted()
-    asked: dict[str, Any] = {"track_id": shared.track_id, "model": "m", "variation": None, "params": {}}
+    asked: dict[str, Any] = {"track_id": shared.track_id, "service": "m", "model": None, "params": {}}
     asked |= {"key": None, "request_id": "r"}
-    assert not submit(world.parts, CALLER, **asked).created
-    private = submit(world.parts, CALLER, **asked, extras=Extras(private=True))
+    assert not submit(world.deps, CALLER, **asked).created
+    private = submit(world.deps, CALLER, **asked, extras=Extras(private=True))
     assert private.created
     assert private.job.id != shared.id
 
@@ -158,24 +158,24 @@ def test_the_store_is_asked_for_what_an_attempt_left_soon_after_its_end_and_once
     """In every round between them it would be asked for nothing, and a bucket's owner pays for asking."""
     job = world.submitted()
     task = world.claimed()
-    cancel(world.parts, CALLER, job.id)
+    cancel(world.deps, CALLER, job.id)
     asked: list[float] = []
-    delete_prefix = world.parts.blobs.delete_prefix
+    delete_prefix = world.deps.blobs.delete_prefix
 
     def counted(prefix: str) -> None:
         asked.append(world.clock[0])
         delete_prefix(prefix)
 
-    monkeypatch.setattr(world.parts.blobs, "delete_prefix", counted)
+    monkeypatch.setattr(world.deps.blobs, "delete_prefix", counted)
     world.upload(task)
-    sweep(world.parts)
+    sweep(world.deps)
     assert not [name for name in world.files() if name.startswith("outputs/")]
     world.clock[0] += 61.0
     world.upload(task)  # a zombie, much later
-    sweep(world.parts)
+    sweep(world.deps)
     assert asked == [1000.0]
     world.clock[0] += 10_000.0
-    sweep(world.parts)
+    sweep(world.deps)
     assert asked == [1000.0, 11_061.0]
     assert not [name for name in world.files() if name.startswith("outputs/")]
 
@@ -191,14 +191,14 @@ def test_a_store_that_is_away_keeps_no_lease_alive_and_no_result_from_counting(
         raise Unavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.parts.blobs, "delete_prefix", away)
+        patch.setattr(world.deps.blobs, "delete_prefix", away)
         with pytest.raises(Unavailable):
-            sweep(world.parts)
+            sweep(world.deps)
         assert world.job(lost).state is JobState.QUEUED
     world.clock[0] += 10.0
     report = world.upload(world.claimed())
     with monkeypatch.context() as patch:
-        patch.setattr(world.parts.blobs, "write", away)
-        assert record(world.parts, report).accepted  # only metadata.json has to wait
-    sweep(world.parts)
+        patch.setattr(world.deps.blobs, "write", away)
+        assert record(world.deps, report).accepted  # only metadata.json has to wait
+    sweep(world.deps)
     assert f"outputs/{lost.file_id}/metadata.json" in world.files()

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.domain.lifecycle import Policy
-from stemwright_server.usecases.parts import Limits, Parts
-from stemwright_server.usecases.workers import Presence
+from stemwright_server.usecases.deps import Deps, Limits
+from stemwright_server.usecases.workers import WorkerRegistry
 
 
-def parts() -> Parts:
+def deps() -> Deps:
     nothing = cast(Any, None)
-    return Parts(
+    return Deps(
         repository=MemoryJobRepository(),
         blobs=nothing,
         broker=nothing,
@@ -27,24 +27,24 @@ def parts() -> Parts:
 
 
 def test_all_whose_ids_begin_so_are_gone_with_the_one_who_started_them() -> None:
-    presence, world = Presence(), parts()
+    registry, world = WorkerRegistry(), deps()
     for worker in ("host-a-cpu-1", "host-a-cpu-2", "host-b-cpu-1"):
-        presence.note(world, worker, device="cpu", models=("m",))
-    presence.forget(world, "host-a-")
-    assert [presence.is_gone(worker) for worker in ("host-a-cpu-1", "host-a-cpu-9", "host-b-cpu-1")] == [
+        registry.note(world, worker, device="cpu", services=("m",))
+    registry.forget(world, "host-a-")
+    assert [registry.is_gone(worker) for worker in ("host-a-cpu-1", "host-a-cpu-9", "host-b-cpu-1")] == [
         True,
         True,
         False,
     ]
-    presence.note(world, "host-a-cpu-1", device="cpu", models=("m",))  # a request that was under way
-    assert [seen.worker for seen in presence.workers(world)] == ["host-b-cpu-1"]
+    registry.note(world, "host-a-cpu-1", device="cpu", services=("m",))  # a request that was under way
+    assert [seen.worker for seen in registry.workers(world)] == ["host-b-cpu-1"]
 
 
 def test_no_id_of_a_celery_child_is_the_beginning_of_another() -> None:
-    from stemwright_server.worker.celery_worker import CeleryWorker
+    from stemwright_server.processes.celery_worker import CeleryWorker
 
     nothing = cast(Any, None)
-    worker = CeleryWorker(host="h", root=None, device="cpu", models=(), client=nothing, build=nothing)
+    worker = CeleryWorker(host="h", root=None, device="cpu", services=(), client=nothing, build=nothing)
     worker.prefix = "h-me-"
     ids = [worker.worker_id(pid) for pid in (1, 12, 123, 4194304)]
     assert ids[1] == "h-me-0000012"

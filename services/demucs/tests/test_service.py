@@ -17,9 +17,9 @@ from small import SOURCES, music, tiny_htdemucs
 
 from stemwright.audio import open_audio, open_writer
 from stemwright.errors import InputError, ModelError, OptionError
-from stemwright_demucs import model
+from stemwright_demucs import service
 from stemwright_demucs.probe import probe
-from stemwright_server.worker.model import Progress, RunRequest, Stopped
+from stemwright_worker.service import Progress, RunRequest, Stopped
 
 
 @pytest.fixture
@@ -41,37 +41,37 @@ def song(tmp_path: Path) -> Path:
 
 def request(song: Path, tmp_path: Path, params: Mapping[str, Any]) -> RunRequest:
     (workdir := tmp_path / "work").mkdir()
-    return RunRequest(input=song, workdir=workdir, variation="tiny", params=params, max_seconds=60)
+    return RunRequest(input=song, workdir=workdir, model="tiny", params=params, max_seconds=60)
 
 
 def test_it_is_found_by_its_entry_points() -> None:
-    (entry,) = [each for each in entry_points(group="stemwright.models") if each.name == "demucs"]
-    assert entry.load() is model
+    (entry,) = [each for each in entry_points(group="stemwright.services") if each.name == "demucs"]
+    assert entry.load() is service
     (entry,) = [each for each in entry_points(group="stemwright.probes") if each.name == "audio"]
     assert entry.load() is probe
 
 
-def test_every_model_is_a_variation_with_stems_and_licence(tiny: str) -> None:
-    variations = {each.name: each for each in model.variations()}
-    assert variations[tiny].outputs == tuple(SOURCES)
-    assert {"htdemucs", "htdemucs_ft", "mdx_extra_q"} <= set(variations)
-    assert [each.name for each in variations.values() if each.default] == ["htdemucs"]
-    assert all(each.licence for each in variations.values())
+def test_every_model_has_stems_and_a_licence(tiny: str) -> None:
+    models = {each.name: each for each in service.models()}
+    assert models[tiny].outputs == tuple(SOURCES)
+    assert {"htdemucs", "htdemucs_ft", "mdx_extra_q"} <= set(models)
+    assert [each.name for each in models.values() if each.default] == ["htdemucs"]
+    assert all(each.licence for each in models.values())
 
 
 def test_describing_itself_imports_no_torch() -> None:
     code = (
-        "import sys; from stemwright_demucs import model; model.variations();"
-        "model.outputs('htdemucs', model.check('htdemucs', {})); assert 'torch' not in sys.modules"
+        "import sys; from stemwright_demucs import service; service.models();"
+        "service.outputs('htdemucs', service.check('htdemucs', {})); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_equal_work_has_equal_params(tiny: str) -> None:
-    full = model.check(tiny, {})
+    full = service.check(tiny, {})
     assert full["format"] == "wav"
-    assert model.check(tiny, {"shifts": 0, "stems": None}) == full
-    assert model.check(tiny, {"stems": ["vocals", "bass"]}) == model.check(tiny, {"stems": ["bass", "vocals"]})
+    assert service.check(tiny, {"shifts": 0, "stems": None}) == full
+    assert service.check(tiny, {"stems": ["vocals", "bass"]}) == service.check(tiny, {"stems": ["bass", "vocals"]})
 
 
 @pytest.mark.parametrize(
@@ -96,48 +96,48 @@ def test_equal_work_has_equal_params(tiny: str) -> None:
 )
 def test_params_that_make_no_sense_are_refused_with_the_reason(tiny: str, params: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        model.check(tiny, params)
+        service.check(tiny, params)
 
 
-def test_an_unknown_variation_is_refused() -> None:
+def test_an_unknown_model_is_refused() -> None:
     with pytest.raises(ModelError) as caught:
-        model.check("nope", {})
+        service.check("nope", {})
     assert caught.value.code == "unknown_variation"
 
 
 def test_other_weights_under_the_same_name_are_other_work(tiny: str, tmp_path: Path) -> None:
-    before = model.check(tiny, {})
-    assert model.check(tiny, {}) == before
+    before = service.check(tiny, {})
+    assert service.check(tiny, {}) == before
     save_safetensors(tiny_htdemucs(seed=1), tmp_path / "models", "abc")
-    assert model.check(tiny, {})["weights"] != before["weights"]
+    assert service.check(tiny, {})["weights"] != before["weights"]
 
 
 def test_a_model_whose_name_cannot_be_part_of_a_url_is_not_offered(tiny: str, tmp_path: Path) -> None:
     save_bag(tmp_path / "models", "my model", ["abc"])
-    assert "my model" not in {each.name for each in model.variations()}
+    assert "my model" not in {each.name for each in service.models()}
 
 
 def test_default_means_the_configured_model(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMUCS_DEFAULT_MODEL", tiny)
-    assert [each.name for each in model.variations() if each.default] == [tiny]
-    assert [each.name for each in model.outputs("default", model.check("default", {}))] == SOURCES
+    assert [each.name for each in service.models() if each.default] == [tiny]
+    assert [each.name for each in service.outputs("default", service.check("default", {}))] == SOURCES
 
 
 def test_research_weights_need_to_be_accepted_in_production(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     with pytest.raises(ModelError, match="DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true") as caught:
-        model.check("htdemucs", {})
+        service.check("htdemucs", {})
     assert caught.value.code == "licence_not_accepted"
-    model.check(tiny, {})
+    service.check(tiny, {})
     monkeypatch.setenv("DEMUCS_WEIGHTS_LICENCE_ACCEPTED", "true")
-    model.check("htdemucs", {})
+    service.check("htdemucs", {})
 
 
 def test_a_run_makes_exactly_the_announced_files(tiny: str, song: Path, tmp_path: Path) -> None:
-    params = model.check(tiny, {"two_stems": "vocals", "format": "flac"})
-    announced = model.outputs(tiny, params)
+    params = service.check(tiny, {"two_stems": "vocals", "format": "flac"})
+    announced = service.outputs(tiny, params)
     seen: list[Progress] = []
-    result = model.load(tiny, "cpu").run(request(song, tmp_path, params), seen.append)
+    result = service.load(tiny, "cpu").run(request(song, tmp_path, params), seen.append)
     assert [each.name for each in result.files] == [each.name for each in announced] == ["vocals", "no_vocals"]
     assert [each.path.name for each in result.files] == [each.filename for each in announced]
     assert all(each.path.is_file() and each.path.parent == tmp_path / "work" for each in result.files)
@@ -152,19 +152,17 @@ def test_a_stop_passes_through_and_leaves_nothing(tiny: str, song: Path, tmp_pat
         if progress.done:
             raise Stopped("canceled")
 
-    params = model.check(tiny, {})
+    params = service.check(tiny, {})
     with pytest.raises(Stopped):
-        model.load(tiny, "cpu").run(request(song, tmp_path, params), stop)
+        service.load(tiny, "cpu").run(request(song, tmp_path, params), stop)
     assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_song_that_is_too_long_is_refused_with_its_code(tiny: str, song: Path, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    short = RunRequest(
-        input=song, workdir=tmp_path / "work", variation=tiny, params=model.check(tiny, {}), max_seconds=1
-    )
+    short = RunRequest(input=song, workdir=tmp_path / "work", model=tiny, params=service.check(tiny, {}), max_seconds=1)
     with pytest.raises(InputError) as caught:
-        model.load(tiny, "cpu").run(short, lambda _: None)
+        service.load(tiny, "cpu").run(short, lambda _: None)
     assert caught.value.code == "too_long"
 
 
@@ -178,13 +176,13 @@ def test_a_probe_says_what_a_file_is_or_why_it_will_not_do(song: Path, tmp_path:
 
 
 def test_waveforms_of_the_stems_are_made_when_asked_for(tiny: str, song: Path, tmp_path: Path) -> None:
-    params = model.check(tiny, {"peaks": True, "stems": ["drums", "vocals"]})
-    assert [(each.name, each.role) for each in model.outputs(tiny, params)] == [
+    params = service.check(tiny, {"peaks": True, "stems": ["drums", "vocals"]})
+    assert [(each.name, each.role) for each in service.outputs(tiny, params)] == [
         ("drums", "stem"),
         ("vocals", "stem"),
         ("peaks.json", "peaks"),
     ]
-    made = model.load(tiny, "cpu").run(request(song, tmp_path, params), lambda progress: None)
+    made = service.load(tiny, "cpu").run(request(song, tmp_path, params), lambda progress: None)
     files = {each.name: each.path for each in made.files}
     waveforms = json.loads(files["peaks.json"].read_text())
     assert list(waveforms) == ["drums", "vocals"]
@@ -200,4 +198,4 @@ def test_waveforms_of_the_stems_are_made_when_asked_for(tiny: str, song: Path, t
 
 
 def test_no_waveforms_are_made_unasked(tiny: str) -> None:
-    assert [each.role for each in model.outputs(tiny, model.check(tiny, {}))] == ["stem"] * len(SOURCES)
+    assert [each.role for each in service.outputs(tiny, service.check(tiny, {}))] == ["stem"] * len(SOURCES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from stemwright_server.domain.offer import STEM, OutputSpec, Progress
+from stemwright_worker.contract.service import STEM, OutputSpec, Progress
 
 
 class JobState(StrEnum):
@@ -109,8 +109,8 @@ class Job:
     id: str
     track_id: str
     owner: str
+    service: str
     model: str
-    variation: str
     params: Mapping[str, Any]  # complete and canonical, as the model's ``check`` returned them
     outputs: tuple[OutputSpec, ...]  # what a run will make, fixed at submit
     work_key: str  # hash of track, model, variation and params: equal for equal work
@@ -139,4 +139,4 @@ class Job:
 
     def prefix(self, attempt: int) -> str:
         """Where an attempt of this job uploads to."""
-        return f"outputs/{self.track_id}/{self.model}/{self.variation}/{self.id}-{attempt}/"
+        return f"outputs/{self.track_id}/{self.service}/{self.model}/{self.id}-{attempt}/"

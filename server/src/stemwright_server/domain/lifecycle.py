@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from stemwright_server.domain.job import WAITING, Artifact, Job, JobError, JobState, Outcome
-from stemwright_server.domain.offer import Progress
-from stemwright_server.domain.report import Completed, Failed, Progressed, Publishing, Report
+from stemwright_worker.contract.service import Progress
+from stemwright_worker.contract.tasks import Completed, Failed, Progressed, Publishing, Report
 
 
 @dataclass(frozen=True, kw_only=True)

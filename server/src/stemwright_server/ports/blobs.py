@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from stemwright_server.domain.report import PartsPlan
+from stemwright_worker.contract.tasks import MultipartPlan
 
 
 class Part(Protocol):
@@ -53,18 +53,18 @@ class BlobStore(Protocol):
         ...
 
     @property
-    def parts_over(self) -> int | None:
+    def multipart_over(self) -> int | None:
         """Bytes over which a blob has to be uploaded in parts; None: any size goes in one PUT."""
         ...
 
-    def begin_parts(self, key: str, *, size: int, expires_at: float) -> PartsPlan:
+    def begin_multipart(self, key: str, *, size: int, expires_at: float) -> MultipartPlan:
         """URLs for a worker to upload ``size`` bytes in parts, until ``expires_at``. Raises TooLarge.
 
         Nothing is seen of them under the key before ``finish_parts``; ``delete_prefix`` removes them.
         """
         ...
 
-    def finish_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+    def finish_multipart(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
         """Make one blob of the parts. Raises NotFound if there is no such upload, or no more."""
         ...
 

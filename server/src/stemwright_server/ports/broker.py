@@ -12,7 +12,7 @@ from stemwright_server.ports.jobs import Waiting
 class Broker(Protocol):
     """Wakes workers up. Neither method raises nor takes long: a broker that is away is reminded when it is back."""
 
-    def ring(self, waiting: Waiting) -> None:
+    def wake(self, waiting: Waiting) -> None:
         """A worker could have this job now, or very soon."""
         ...
 

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from stemwright_server.domain.counters import Labels
 from stemwright_server.domain.job import Attempt, Job, JobState
 from stemwright_server.domain.lifecycle import Transition
-from stemwright_server.domain.tally import Labels
 from stemwright_server.domain.track import Track
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_server.ports.deliveries import Deliveries
@@ -44,13 +44,13 @@ class Waiting:
     """What a broker needs to know of a job that waits for a worker."""
 
     job_id: str
-    model: str
+    service: str
     priority: int
 
     @classmethod
     def of(cls, job: Job) -> Waiting:
         """A job that waits."""
-        return cls(job_id=job.id, model=job.model, priority=job.extras.priority)
+        return cls(job_id=job.id, service=job.service, priority=job.extras.priority)
 
 
 class Tracks(Protocol):
@@ -106,7 +106,7 @@ class Jobs(Protocol):
         self,
         *,
         worker: str,
-        models: Sequence[str],
+        services: Sequence[str],
         now: float,
         lease_until: float,
         writable_until: float,
@@ -158,10 +158,10 @@ class Workers(Protocol):
         ...
 
 
-class Tallies(Protocol):
+class Counters(Protocol):
     """Sums that outlive the jobs they are about: see ``domain.tally``."""
 
-    def tallies(self) -> Mapping[tuple[str, Labels], float]:
+    def counters(self) -> Mapping[tuple[str, Labels], float]:
         """All of them, by name and labels. ``change`` adds to them."""
         ...
 
@@ -243,5 +243,5 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Workers, Tallies, Signatures, Deliveries, Upkeep, Protocol):
+class JobRepository(Tracks, Jobs, Workers, Counters, Signatures, Deliveries, Upkeep, Protocol):
     """All of it, over one store."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stemwright_server.domain.errors import InvalidRequest
+from stemwright_worker.errors import InvalidRequest
 
 NAME = "STEMWRIGHT_ENV_FILE"
 DEFAULT = ".env"

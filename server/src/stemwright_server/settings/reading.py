@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.settings import Settings, environment_name
 from stemwright_server.settings.env_file import read_env_file
+from stemwright_worker.errors import InvalidRequest
 
 
 def read_settings(**given: Any) -> Settings:

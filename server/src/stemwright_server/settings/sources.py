@@ -20,7 +20,7 @@ class SourceSettings(Section):
     @field_validator("source_origin_allowlist")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        from stemwright_server.adapters.sources.addresses import origins  # only where something is listed
+        from stemwright_worker.net.addresses import origins  # only where something is listed
 
         if value:
             origins(value)

@@ -41,8 +41,8 @@ class WebhookSettings(Section):
     @field_validator("api_webhook_url_allowlist")
     @classmethod
     def _are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        from stemwright_server.adapters.sources.addresses import parse
-        from stemwright_server.ports.sources import SourceRefused
+        from stemwright_worker.net.addresses import parse
+        from stemwright_worker.ports.sources import SourceRefused
 
         for url in value:
             try:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from stemwright_server.domain.errors import NotFound
 from stemwright_server.domain.job import Job
 from stemwright_server.domain.track import Track
 from stemwright_server.ports.auth import Principal
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
+from stemwright_worker.errors import NotFound
 
 
-def owned_track(parts: Parts, caller: Principal, track_id: str) -> Track:
+def owned_track(deps: Deps, caller: Principal, track_id: str) -> Track:
     """The caller's track; a link has bytes for its one job only and is none. Raises NotFound."""
-    track = parts.repository.track(track_id)
+    track = deps.repository.track(track_id)
     if track is None or track.owner != caller.subject or track.source:
         raise NotFound(f"There is no file {track_id!r}.", code="file_not_found")
     return track
 
 
-def owned_job(parts: Parts, caller: Principal, job_id: str) -> Job:
+def owned_job(deps: Deps, caller: Principal, job_id: str) -> Job:
     """The caller's job. Raises NotFound."""
-    job = parts.repository.job(job_id)
-    removed = job is not None and job.state.final and job.expires_at is not None and job.expires_at <= parts.clock()
+    job = deps.repository.job(job_id)
+    removed = job is not None and job.state.final and job.expires_at is not None and job.expires_at <= deps.clock()
     if job is None or job.owner != caller.subject or removed:
         raise NotFound(f"There is no job {job_id!r}.", code="job_not_found")
     return job

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from stemwright_server.domain.archive import Member, Piece, cut, layout
-from stemwright_server.domain.errors import Conflict, InvalidRequest
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
+from stemwright_server.usecases.zip_layout import Member, Piece, cut, layout
+from stemwright_worker.errors import Conflict, InvalidRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Archive:
     whole: bool  # whether no stem was left out
 
 
-def archive(parts: Parts, job: Job, stems: Collection[str] = ()) -> Archive:
+def archive(deps: Deps, job: Job, stems: Collection[str] = ()) -> Archive:
     """The zip of these stems, or of all. Raises Conflict if the job is not completed, InvalidRequest for an unknown stem."""
     if job.state is not JobState.COMPLETED:
         raise Conflict(f"The job is {job.state}: there is nothing to download.", code="not_completed")
@@ -31,7 +31,7 @@ def archive(parts: Parts, job: Job, stems: Collection[str] = ()) -> Archive:
         known = ", ".join(each.name for each in job.stems)
         raise InvalidRequest(f"The job has no stem {min(unknown)!r}; it has: {known}.", code="unknown_stem")
     chosen = [each for each in job.stems if each.key and (not stems or each.name in stems)]
-    pieces = layout([_member(parts, each) for each in chosen])
+    pieces = layout([_member(deps, each) for each in chosen])
     named = [(each.key.rpartition("/")[2], each.sha256) for each in chosen]
     return Archive(
         pieces=pieces,
@@ -41,19 +41,19 @@ def archive(parts: Parts, job: Job, stems: Collection[str] = ()) -> Archive:
     )
 
 
-def read(parts: Parts, found: Archive, start: int, stop: int) -> Iterator[bytes]:
+def read(deps: Deps, found: Archive, start: int, stop: int) -> Iterator[bytes]:
     """The bytes from ``start`` to before ``stop``. Raises NotFound if a stem was removed meanwhile."""
     for piece in cut(found.pieces, start, stop):
         if piece.key:
-            yield from parts.blobs.read(piece.key, offset=piece.offset, count=piece.size)
+            yield from deps.blobs.read(piece.key, offset=piece.offset, count=piece.size)
         else:
             yield piece.data
 
 
-def _member(parts: Parts, stem: Artifact) -> Member:
+def _member(deps: Deps, stem: Artifact) -> Member:
     found = stem.crc32
     if found is None:  # of a worker that does not say it
         found = 0
-        for chunk in parts.blobs.read(stem.key):
+        for chunk in deps.blobs.read(stem.key):
             found = crc32(chunk, found)
     return Member(name=stem.key.rpartition("/")[2], key=stem.key, size=stem.size, crc32=found)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from stemwright_server.domain.errors import Conflict
 from stemwright_server.domain.job import Job
 from stemwright_server.domain.lifecycle import CancelAsked
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.record import apply
+from stemwright_worker.errors import Conflict
 
 
-def cancel(parts: Parts, caller: Principal, job_id: str) -> Job:
+def cancel(deps: Deps, caller: Principal, job_id: str) -> Job:
     """Cancel a queued or running job at once; its worker hears of it with its next report.
 
     Again for a canceled one it changes nothing. Raises NotFound; Conflict if it is completed or failed.
     """
-    job = owned_job(parts, caller, job_id)
-    transition = apply(parts, job.id, CancelAsked())
+    job = owned_job(deps, caller, job_id)
+    transition = apply(deps, job.id, CancelAsked())
     if transition is None or not transition.accepted:
         state = job.state if transition is None else transition.job.state
         raise Conflict(f"Job {job_id} is {state} and cannot be canceled.", code="already_final")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stemwright_server.domain.counters import JOBS, Labels
 from stemwright_server.domain.delivery import DeliveryState
 from stemwright_server.domain.job import JobState
-from stemwright_server.domain.tally import JOBS, Labels
-from stemwright_server.domain.worker import GpuMemory, SeenWorker
-from stemwright_server.usecases.parts import Parts
-from stemwright_server.usecases.workers import Presence
+from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.usecases.deps import Deps
+from stemwright_server.usecases.workers import WorkerRegistry
+from stemwright_worker.contract.tasks import GpuMemory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,27 +19,27 @@ class Measures:
     """What is so now, and what was so far."""
 
     jobs: Mapping[JobState, int]
-    tallies: Mapping[tuple[str, Labels], float]  # see domain.tally
+    counters: Mapping[tuple[str, Labels], float]  # see domain.tally
     workers: Sequence[SeenWorker]
     deliveries: Mapping[DeliveryState, int]  # webhooks
     gpus: Sequence[GpuMemory]  # as workers told this process
 
 
-def ended_jobs(parts: Parts) -> Mapping[JobState, int]:
+def ended_jobs(deps: Deps) -> Mapping[JobState, int]:
     """How many jobs ever ended in each final state; those that were removed since are among them."""
     found = {state: 0.0 for state in JobState if state.final}
-    for (name, labels), amount in parts.repository.tallies().items():
+    for (name, labels), amount in deps.repository.counters().items():
         if name == JOBS:
             found[JobState(dict(labels)["status"])] += amount
     return {state: round(amount) for state, amount in found.items()}
 
 
-def measure(parts: Parts, presence: Presence) -> Measures:
+def measure(deps: Deps, registry: WorkerRegistry) -> Measures:
     """Some questions to the store, none of them long."""
     return Measures(
-        jobs=parts.repository.counts(),
-        tallies=parts.repository.tallies(),
-        workers=presence.workers(parts),
-        deliveries=parts.repository.count_deliveries(),
-        gpus=presence.gpus(parts),
+        jobs=deps.repository.counts(),
+        counters=deps.repository.counters(),
+        workers=registry.workers(deps),
+        deliveries=deps.repository.count_deliveries(),
+        gpus=registry.gpus(deps),
     )

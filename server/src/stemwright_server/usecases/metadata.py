@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 from stemwright_server.domain.job import Job, JobState
-from stemwright_server.domain.timestamp import timestamp
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
+from stemwright_worker.timestamp import timestamp
 
 
-def write_metadata(parts: Parts, track_id: str) -> None:
+def write_metadata(deps: Deps, track_id: str) -> None:
     """Write it as things are now. ``sweep`` does so again if this is cut off."""
-    track = parts.repository.track(track_id)
+    track = deps.repository.track(track_id)
     if track is None:
         return
-    jobs = parts.repository.jobs_of(track_id)
+    jobs = deps.repository.jobs_of(track_id)
     document = {
         "file_id": track.id,
         "original_filename": track.filename,
@@ -29,15 +29,15 @@ def write_metadata(parts: Parts, track_id: str) -> None:
         "processing_steps": [_step(job) for job in jobs if job.state is JobState.COMPLETED],
     }
     data = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    parts.blobs.write(f"outputs/{track.id}/metadata.json", data)
-    parts.repository.metadata_written(track)
+    deps.blobs.write(f"outputs/{track.id}/metadata.json", data)
+    deps.repository.metadata_written(track)
 
 
 def _step(job: Job) -> dict[str, Any]:
     return {
         "job_id": job.id,
-        "model": job.model,
-        "variation": job.variation,
+        "model": job.service,
+        "variation": job.model,
         "params": job.params,
         "finished_at": timestamp(job.finished_at or 0.0),
         "outputs": [

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from stemwright_server.contract.signing import sign, standard_headers
 from stemwright_server.domain.delivery import Backoff, Delivery, DeliveryState, Result, settle
-from stemwright_server.domain.errors import ServiceError
 from stemwright_server.ports.deliveries import WebhookBody, WebhookSender
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
+from stemwright_worker.contract.signing import sign, standard_headers
+from stemwright_worker.errors import ServiceError
 
 _LEASE_SLACK = 20.0  # a sender's right to a webhook outlives the try by this: making the body may copy stems first
 _log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class WebhookKeys:
 class Outbox:
     """All that sending needs. Any number of threads and processes send at once: each webhook is leased to one."""
 
-    parts: Parts
+    deps: Deps
     sender: WebhookSender
     bodies: Mapping[str, WebhookBody]  # by kind
     keys: WebhookKeys
@@ -48,9 +48,9 @@ class Outbox:
 
     def lease(self, limit: int) -> Sequence[Delivery]:
         """Webhooks to be sent now, ours for a while."""
-        now = self.parts.clock()
+        now = self.deps.clock()
         lease_until = now + self.send_seconds + _LEASE_SLACK
-        return self.parts.repository.lease_deliveries(now=now, lease_until=lease_until, limit=limit)
+        return self.deps.repository.lease_deliveries(now=now, lease_until=lease_until, limit=limit)
 
     def deliver(self, delivery: Delivery) -> None:
         """One try of a leased webhook, and what follows from it. Raises ServiceError if that cannot be written down."""
@@ -58,9 +58,9 @@ class Outbox:
         with structlog.contextvars.bound_contextvars(**names, correlation_id=delivery.correlation_id):
             began = time.monotonic()
             result = self._traced(delivery)
-            now = self.parts.clock()
+            now = self.deps.clock()
             after = settle(delivery, result, now=now, backoff=self.backoff, chance=self.chance())
-            held = self.parts.repository.settle_delivery(after)
+            held = self.deps.repository.settle_delivery(after)
             log = _log.warning if after.state is DeliveryState.DEAD else _log.info
             log(
                 "webhook_tried",
@@ -75,9 +75,9 @@ class Outbox:
 
     def _traced(self, delivery: Delivery) -> Result:
         """A try is a span in the trace of its job, and the receiver can go on with it."""
-        job = self.parts.repository.job(delivery.job_id)
+        job = self.deps.repository.job(delivery.job_id)
         parent = None if job is None else job.extras.traceparent
-        span = self.parts.tracer.begin(
+        span = self.deps.tracer.begin(
             "webhook",
             parent=parent,
             kind="client",
@@ -113,8 +113,8 @@ class Outbox:
         """The bytes that are signed and sent, in this try and in all that follow."""
         if delivery.body is not None:
             return delivery.body
-        job = self.parts.repository.job(delivery.job_id)
+        job = self.deps.repository.job(delivery.job_id)
         make = self.bodies.get(delivery.kind)
         if job is None or make is None:
             raise RuntimeError(f"webhook {delivery.id} is about no job, or of no kind that is known here")
-        return self.parts.repository.keep_body(delivery.id, make(job))
+        return self.deps.repository.keep_body(delivery.id, make(job))

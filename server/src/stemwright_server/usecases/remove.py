@@ -5,15 +5,15 @@ from __future__ import annotations
 from stemwright_server.domain.lifecycle import CancelAsked, Expire
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.record import apply
 
 
-def remove(parts: Parts, caller: Principal, job_id: str) -> None:
+def remove(deps: Deps, caller: Principal, job_id: str) -> None:
     """Cancel the job if it has not ended, and let ``sweep`` remove it and its outputs with the next round.
 
     Until then ``is_removed`` says so. Raises NotFound.
     """
-    job = owned_job(parts, caller, job_id)
-    apply(parts, job.id, CancelAsked())  # not accepted by one that has ended, which is as well
-    apply(parts, job.id, Expire(at=parts.clock()))
+    job = owned_job(deps, caller, job_id)
+    apply(deps, job.id, CancelAsked())  # not accepted by one that has ended, which is as well
+    apply(deps, job.id, Expire(at=deps.clock()))

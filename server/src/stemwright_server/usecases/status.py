@@ -9,7 +9,7 @@ from stemwright_server.domain.job import Artifact, Job
 from stemwright_server.domain.track import Track
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_track
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +20,17 @@ class TrackStatus:
     jobs: Sequence[Job]
 
 
-def track_status(parts: Parts, caller: Principal, track_id: str) -> TrackStatus:
+def track_status(deps: Deps, caller: Principal, track_id: str) -> TrackStatus:
     """Raises NotFound."""
-    track = owned_track(parts, caller, track_id)
-    return TrackStatus(track=track, jobs=parts.repository.jobs_of(track.id))
+    track = owned_track(deps, caller, track_id)
+    return TrackStatus(track=track, jobs=deps.repository.jobs_of(track.id))
 
 
-def download_url(parts: Parts, artifact: Artifact) -> str:
+def download_url(deps: Deps, artifact: Artifact) -> str:
     """A fresh URL for an artifact; maybe relative to the API's own address."""
-    return parts.blobs.get_url(
+    return deps.blobs.get_url(
         artifact.key,
-        expires_at=parts.clock() + parts.limits.url_seconds,
+        expires_at=deps.clock() + deps.limits.url_seconds,
         content_type=artifact.content_type,
         filename=artifact.key.rpartition("/")[2],
     )

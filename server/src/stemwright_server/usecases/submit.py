@@ -9,29 +9,29 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from stemwright_server.domain.errors import Gone, InvalidRequest, ServiceError
 from stemwright_server.domain.job import Extras, Job
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.auth import Principal
-from stemwright_server.ports.catalogue import Offer
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
-from stemwright_server.ports.tracing import current_traceparent
-from stemwright_server.usecases import journal
+from stemwright_server.usecases import job_log as job_log
 from stemwright_server.usecases.access import owned_track
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.reuse import reuse_at_once
 from stemwright_server.usecases.upload import receive
+from stemwright_worker.contract.service import Offer
+from stemwright_worker.errors import Gone, InvalidRequest, ServiceError
+from stemwright_worker.ports.tracing import current_traceparent
 
-DEFAULT_VARIATION = "default"  # may be said instead of naming none
+DEFAULT_MODEL = "default"  # may be said instead of naming none
 
 
 def submit(
-    parts: Parts,
+    deps: Deps,
     caller: Principal,
     *,
     track_id: str,
-    model: str,
-    variation: str | None,
+    service: str,
+    model: str | None,
     params: Mapping[str, Any],
     key: str | None,
     request_id: str,
@@ -43,34 +43,34 @@ def submit(
 
     Raises NotFound, Conflict (not uploaded yet), Gone, UnusableInput, InvalidRequest, StorageFull.
     """
-    track = owned_track(parts, caller, track_id)
+    track = owned_track(deps, caller, track_id)
     if track.state is TrackState.PENDING:
-        track = receive(parts, track.id)
+        track = receive(deps, track.id)
     if track.state is TrackState.EXPIRED:
         raise Gone(f"The bytes of {track.filename!r} were removed after their retention time; upload the song again.")
     return _queue(
-        parts,
+        deps,
         caller,
         track,
+        service=service,
         model=model,
-        variation=variation,
         params=params,
         key=key,
-        fingerprint=_hash([track_id, model, variation, params]),
+        fingerprint=_hash([track_id, service, model, params]),
         request_id=request_id,
         extras=extras or Extras(),
     )
 
 
 def submit_link(
-    parts: Parts,
+    deps: Deps,
     caller: Principal,
     *,
     url: str,
     source: str,
     filename: str,
-    model: str,
-    variation: str | None,
+    service: str,
+    model: str | None,
     params: Mapping[str, Any],
     key: str | None,
     meant: Any,
@@ -82,7 +82,7 @@ def submit_link(
     ``meant``: what the request means, as JSON values: the same where the idempotency key comes again, although links are
     often signed anew. Raises InvalidRequest, StorageFull.
     """
-    now = parts.clock()
+    now = deps.clock()
     track = Track(
         id=uuid.uuid4().hex,
         owner=caller.subject,
@@ -97,11 +97,11 @@ def submit_link(
         used_at=now,
     )
     return _queue(
-        parts,
+        deps,
         caller,
         track,
+        service=service,
         model=model,
-        variation=variation,
         params=params,
         key=key,
         fingerprint=_hash(meant),
@@ -110,36 +110,36 @@ def submit_link(
     )
 
 
-def check_work(parts: Parts, *, model: str, variation: str, params: Mapping[str, Any]) -> None:
+def check_work(deps: Deps, *, service: str, model: str, params: Mapping[str, Any]) -> None:
     """Raise InvalidRequest for work that ``submit`` would refuse, before a file is taken in for it."""
-    _checked(_offer(parts, model), variation, params)
+    _checked(_offer(deps, service), model, params)
 
 
 def _queue(
-    parts: Parts,
+    deps: Deps,
     caller: Principal,
     track: Track,
     *,
-    model: str,
-    variation: str | None,
+    service: str,
+    model: str | None,
     params: Mapping[str, Any],
     key: str | None,
     fingerprint: str,
     request_id: str,
     extras: Extras,
 ) -> Submission:
-    offer = _offer(parts, model)
-    chosen = _default(offer) if variation in (None, "", DEFAULT_VARIATION) else str(variation)
+    offer = _offer(deps, service)
+    chosen = _default(offer) if model in (None, "", DEFAULT_MODEL) else str(model)
     complete = _checked(offer, chosen, params)
     outputs = offer.outputs(chosen, complete)
-    parts.blobs.check_room()
-    now = parts.clock()
+    deps.blobs.check_room()
+    now = deps.clock()
     job = Job(
         id=uuid.uuid4().hex,
         track_id=track.id,
         owner=caller.subject,
-        model=offer.name,
-        variation=chosen,
+        service=offer.name,
+        model=chosen,
         params=complete,
         outputs=outputs,
         work_key=_hash([track.id, offer.name, chosen, complete, uuid.uuid4().hex if extras.private else ""]),
@@ -149,37 +149,35 @@ def _queue(
         extras=replace(extras, traceparent=current_traceparent.get() or extras.traceparent),
     )
     idempotency = IdempotencyKey(owner=caller.subject, key=key, fingerprint=fingerprint) if key else None
-    submission = parts.repository.submit(
-        job, key=idempotency, track=track if track.state is TrackState.REMOTE else None
-    )
+    submission = deps.repository.submit(job, key=idempotency, track=track if track.state is TrackState.REMOTE else None)
     if not submission.created:
         return submission
-    journal.created(submission.job)
-    if extras.reuse and (done := reuse_at_once(parts, submission.job)) is not None:
+    job_log.created(submission.job)
+    if extras.reuse and (done := reuse_at_once(deps, submission.job)) is not None:
         return Submission(job=done, created=True)
-    parts.broker.ring(Waiting.of(submission.job))
-    parts.notifier.tell(submission.job)
+    deps.broker.wake(Waiting.of(submission.job))
+    deps.notifier.tell(submission.job)
     return submission
 
 
-def _offer(parts: Parts, model: str) -> Offer:
-    offer = parts.catalogue.offer(model)
+def _offer(deps: Deps, service: str) -> Offer:
+    offer = deps.catalogue.offer(service)
     if offer is None:
-        known = ", ".join(offer.name for offer in parts.catalogue.offers()) or "none is installed"
-        raise InvalidRequest(f"There is no model {model!r}; there is: {known}.", code="unknown_model")
+        known = ", ".join(offer.name for offer in deps.catalogue.offers()) or "none is installed"
+        raise InvalidRequest(f"There is no model {service!r}; there is: {known}.", code="unknown_model")
     return offer
 
 
 def _default(offer: Offer) -> str:
-    variations = offer.variations()
-    if not variations:
+    models = offer.models()
+    if not models:
         raise InvalidRequest(f"The model {offer.name!r} has no variation at hand.", code="unknown_variation")
-    return next((each.name for each in variations if each.default), variations[0].name)
+    return next((each.name for each in models if each.default), models[0].name)
 
 
-def _checked(offer: Offer, variation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+def _checked(offer: Offer, model: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        return offer.check(variation, params)
+        return offer.check(model, params)
     except ServiceError:
         raise
     except Exception as error:

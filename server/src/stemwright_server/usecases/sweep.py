@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 
 from stemwright_server.domain.lifecycle import LeaseExpired
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.metadata import write_metadata
-from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.record import apply
 
 _REMINDED = 500  # waiting jobs that a broker is reminded of; the rest has its turn when these are gone
@@ -17,49 +17,49 @@ _ABANDONED = 86400.0  # an upload in parts that has not ended by then never will
 _log = structlog.get_logger(__name__)
 
 
-def sweep(parts: Parts) -> None:
+def sweep(deps: Deps) -> None:
     """One round: leases, forgotten rings, files whose time is over, metadata. Of many API processes one does it."""
-    with parts.repository.alone() as alone:
+    with deps.repository.alone() as alone:
         if alone:
-            _sweep(parts)
+            _sweep(deps)
 
 
-def _sweep(parts: Parts) -> None:
-    now = parts.clock()
-    for job in parts.repository.running(lease_before=now):
-        apply(parts, job.id, LeaseExpired())
-    parts.broker.remind(parts.repository.waiting(now, limit=_REMINDED))
-    parts.repository.drop_keys(now - parts.limits.key_retention)
-    parts.repository.drop_signatures(now)
+def _sweep(deps: Deps) -> None:
+    now = deps.clock()
+    for job in deps.repository.running(lease_before=now):
+        apply(deps, job.id, LeaseExpired())
+    deps.broker.remind(deps.repository.waiting(now, limit=_REMINDED))
+    deps.repository.drop_keys(now - deps.limits.key_retention)
+    deps.repository.drop_signatures(now)
     # From here on the blob store is needed; a round ends where it fails.
-    _clean_attempts(parts, now)
-    _clean_uploads(parts, now)
-    for track in parts.repository.metadata_due():  # last: it needs room, and the steps before make some
-        write_metadata(parts, track.id)
+    _clean_attempts(deps, now)
+    _clean_uploads(deps, now)
+    for track in deps.repository.metadata_due():  # last: it needs room, and the steps before make some
+        write_metadata(deps, track.id)
 
 
-def _clean_attempts(parts: Parts, now: float) -> None:
-    for job_id in parts.repository.drop_jobs(now, finished_before=now - parts.limits.output_retention):
+def _clean_attempts(deps: Deps, now: float) -> None:
+    for job_id in deps.repository.drop_jobs(now, finished_before=now - deps.limits.output_retention):
         _log.info("job_removed", job_id=job_id)  # its files go below
-    for attempt in parts.repository.attempts_to_clean():
+    for attempt in deps.repository.attempts_to_clean():
         # Until its URLs are void a zombie may upload once more; most do so at once. To look in every round costs money.
         void = attempt.writable_until < now
         if void or now - (attempt.ended_at or 0.0) < _STRAGGLING:
-            parts.blobs.delete_prefix(attempt.prefix)
+            deps.blobs.delete_prefix(attempt.prefix)
         if void:
-            parts.repository.attempt_cleaned(attempt)
+            deps.repository.attempt_cleaned(attempt)
 
 
-def _clean_uploads(parts: Parts, now: float) -> None:
-    for track in parts.repository.stale_uploads(now - _UPLOAD_GRACE):
-        parts.blobs.delete(track.key)
-        parts.repository.drop_track(track.id)
-    parts.repository.expire_tracks(now - parts.limits.upload_retention, transient_before=now - _TRANSIENT_GRACE)
-    for track in parts.repository.tracks_to_purge():
+def _clean_uploads(deps: Deps, now: float) -> None:
+    for track in deps.repository.stale_uploads(now - _UPLOAD_GRACE):
+        deps.blobs.delete(track.key)
+        deps.repository.drop_track(track.id)
+    deps.repository.expire_tracks(now - deps.limits.upload_retention, transient_before=now - _TRANSIENT_GRACE)
+    for track in deps.repository.tracks_to_purge():
         if track.key:
-            parts.blobs.delete(track.key)
+            deps.blobs.delete(track.key)
             _log.info("upload_removed", file_id=track.id)
-        if not parts.repository.jobs_of(track.id):
-            parts.blobs.delete_prefix(f"outputs/{track.id}/")
-        parts.repository.track_purged(track.id)
-    parts.blobs.end_abandoned(now - _ABANDONED)
+        if not deps.repository.jobs_of(track.id):
+            deps.blobs.delete_prefix(f"outputs/{track.id}/")
+        deps.repository.track_purged(track.id)
+    deps.blobs.end_abandoned(now - _ABANDONED)

@@ -7,13 +7,13 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stemwright_server.domain.errors import Conflict, NotFound, SongExists, TooLarge, Unavailable, UnusableInput
-from stemwright_server.domain.sniff import HEAD_BYTES, sniff
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
-from stemwright_server.ports.probe import ProbeResult
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
+from stemwright_worker.errors import Conflict, NotFound, SongExists, TooLarge, Unavailable, UnusableInput
+from stemwright_worker.ports.probe import ProbeResult
+from stemwright_worker.sniff import HEAD_BYTES, sniff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Announced:
 
 
 def announce(
-    parts: Parts,
+    deps: Deps,
     caller: Principal,
     *,
     filename: str,
@@ -38,12 +38,12 @@ def announce(
 
     Raises TooLarge, StorageFull, or SongExists if the declared hash is here already.
     """
-    if size is not None and size > parts.limits.max_bytes:
-        raise TooLarge(f"{filename!r} has {size} bytes; at most {parts.limits.max_bytes} are taken.")
-    if sha256 is not None and (known := parts.repository.track_by_hash(caller.subject, sha256)) is not None:
+    if size is not None and size > deps.limits.max_bytes:
+        raise TooLarge(f"{filename!r} has {size} bytes; at most {deps.limits.max_bytes} are taken.")
+    if sha256 is not None and (known := deps.repository.track_by_hash(caller.subject, sha256)) is not None:
         raise SongExists(known.id)
-    parts.blobs.check_room()
-    now = parts.clock()
+    deps.blobs.check_room()
+    now = deps.clock()
     track_id = uuid.uuid4().hex
     track = Track(
         id=track_id,
@@ -51,21 +51,21 @@ def announce(
         filename=filename,
         key=_key(track_id),
         created_at=now,
-        upload_until=now + parts.limits.upload_seconds,
+        upload_until=now + deps.limits.upload_seconds,
         request_id=request_id,
         declared_size=size,
         declared_sha256=sha256,
         transient=transient,
         used_at=now,
     )
-    parts.repository.add_track(track)
-    max_bytes = parts.limits.max_bytes if size is None else size
-    url = parts.blobs.put_url(track.key, expires_at=track.upload_until, max_bytes=max_bytes)
+    deps.repository.add_track(track)
+    max_bytes = deps.limits.max_bytes if size is None else size
+    url = deps.blobs.put_url(track.key, expires_at=track.upload_until, max_bytes=max_bytes)
     return Announced(track=track, upload_url=url)
 
 
 def take(
-    parts: Parts,
+    deps: Deps,
     caller: Principal,
     part: Part,
     *,
@@ -80,7 +80,7 @@ def take(
     leaves nothing.
     """
     announced = announce(
-        parts,
+        deps,
         caller,
         filename=filename,
         size=part.size or None,
@@ -91,38 +91,38 @@ def take(
     track = announced.track
     try:
         digest = part.commit(track.key, replace=False)
-        return receive(parts, track.id, sha256=digest, max_seconds=max_seconds)
+        return receive(deps, track.id, sha256=digest, max_seconds=max_seconds)
     except SongExists as error:
-        known = parts.repository.track(error.context["file_id"])
+        known = deps.repository.track(error.context["file_id"])
         if known is None:
             raise Unavailable("The same song was just removed; upload it again.") from error
         return _not_longer(known, max_seconds)
     finally:
-        if (left := parts.repository.track(track.id)) is not None and left.state is TrackState.PENDING:
-            parts.blobs.delete(track.key)
-            parts.repository.drop_track(track.id)
+        if (left := deps.repository.track(track.id)) is not None and left.state is TrackState.PENDING:
+            deps.blobs.delete(track.key)
+            deps.repository.drop_track(track.id)
 
 
-def receive(parts: Parts, track_id: str, *, sha256: str | None = None, max_seconds: float | None = None) -> Track:
+def receive(deps: Deps, track_id: str, *, sha256: str | None = None, max_seconds: float | None = None) -> Track:
     """Look at the uploaded bytes and make the track ready; again for a ready one it changes nothing.
 
     ``sha256``: of the bytes, where the store computed it while they came in. Raises UnusableInput, TooLarge or
     SongExists, the bytes removed and the announcement still open; Conflict (not_uploaded); NotFound.
     """
-    track = parts.repository.track(track_id)
+    track = deps.repository.track(track_id)
     if track is None or track.state is TrackState.EXPIRED:
-        parts.blobs.delete(_key(track_id))  # they came too late
+        deps.blobs.delete(_key(track_id))  # they came too late
         raise NotFound(f"There is no file {track_id!r} any more; announce it again.", code="file_not_found")
     if track.state is TrackState.READY:
         return track
     try:
-        ready = _not_longer(_look(parts, track, sha256), max_seconds)
-        if parts.repository.confirm_track(ready):
+        ready = _not_longer(_look(deps, track, sha256), max_seconds)
+        if deps.repository.confirm_track(ready):
             return ready
     except (UnusableInput, TooLarge, SongExists):
-        parts.blobs.delete(track.key)
+        deps.blobs.delete(track.key)
         raise
-    return receive(parts, track_id, max_seconds=max_seconds)  # another request was faster: answer as it did
+    return receive(deps, track_id, max_seconds=max_seconds)  # another request was faster: answer as it did
 
 
 def _not_longer(track: Track, max_seconds: float | None) -> Track:
@@ -138,25 +138,25 @@ def _key(track_id: str) -> str:
     return f"uploads/{track_id}"
 
 
-def _look(parts: Parts, track: Track, sha256: str | None) -> Track:
-    size = parts.blobs.size(track.key)
+def _look(deps: Deps, track: Track, sha256: str | None) -> Track:
+    size = deps.blobs.size(track.key)
     if size is None:
         message = f"{track.filename!r} is not uploaded yet: PUT its bytes to the upload_url first."
         raise Conflict(message, code="not_uploaded")
     if size == 0:
         raise UnusableInput(f"{track.filename!r} is empty.", code="empty")
-    if size > parts.limits.max_bytes:
-        raise TooLarge(f"{track.filename!r} has {size} bytes; at most {parts.limits.max_bytes} are taken.")
+    if size > deps.limits.max_bytes:
+        raise TooLarge(f"{track.filename!r} has {size} bytes; at most {deps.limits.max_bytes} are taken.")
     if track.declared_size not in (None, size):
         said = f"{track.declared_size} bytes were announced, {size} came"
         raise UnusableInput(f"{track.filename!r} is not whole: {said}. Upload it again.", code="size_mismatch")
-    with parts.blobs.local(track.key) as path:
+    with deps.blobs.local(track.key) as path:
         if path.stat().st_size != size:
             raise Conflict(f"{track.filename!r} is being uploaded; try again when that has ended.", code="not_uploaded")
-        return _read(parts, track, path, sha256)
+        return _read(deps, track, path, sha256)
 
 
-def _read(parts: Parts, track: Track, path: Path, sha256: str | None) -> Track:
+def _read(deps: Deps, track: Track, path: Path, sha256: str | None) -> Track:
     with path.open("rb") as file:
         media_type = sniff(file.read(HEAD_BYTES))
         if media_type is None:
@@ -167,9 +167,9 @@ def _read(parts: Parts, track: Track, path: Path, sha256: str | None) -> Track:
         raise UnusableInput(
             f"{track.filename!r} does not have the announced sha256. Upload it again.", code="checksum_mismatch"
         )
-    if (known := parts.repository.track_by_hash(track.owner, digest)) is not None:
+    if (known := deps.repository.track_by_hash(track.owner, digest)) is not None:
         raise SongExists(known.id)
-    found = parts.probe.probe(path, filename=track.filename) if parts.probe is not None else ProbeResult()
+    found = deps.probe.probe(path, filename=track.filename) if deps.probe is not None else ProbeResult()
     return replace(
         track,
         state=TrackState.READY,
@@ -178,5 +178,5 @@ def _read(parts: Parts, track: Track, path: Path, sha256: str | None) -> Track:
         media_type=media_type,
         duration=found.duration,
         sample_rate=found.sample_rate,
-        used_at=parts.clock(),
+        used_at=deps.clock(),
     )

@@ -19,8 +19,8 @@ from service import wav
 from webserver import Uploader
 
 from stemwright_server.dialects.webserver.download import zip_response
-from stemwright_server.domain.archive import Member, cut, layout
 from stemwright_server.usecases.archive import Archive
+from stemwright_server.usecases.zip_layout import Member, cut, layout
 
 
 @pytest.fixture(scope="module")

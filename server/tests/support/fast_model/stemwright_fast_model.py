@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stemwright_server.worker.model import OutputSpec, ProducedFile, Progress, RunRequest, RunResult, Variation
+from stemwright_worker.service import OutputSpec, ProducedFile, Progress, RunRequest, RunResult, ServiceModel
 
 DEFAULTS: dict[str, Any] = {
     "segments": 4,
@@ -117,31 +117,31 @@ def _times(what: str) -> int:
 class Gain:
     name = "gain"
 
-    def variations(self) -> list[Variation]:
+    def models(self) -> list[ServiceModel]:
         params = {"type": "object", "properties": {name: {"default": value} for name, value in DEFAULTS.items()}}
         outputs = ("quiet", "rest")
         return [
-            Variation(name="loud", description="Not the default.", outputs=outputs, licence="MIT"),
-            Variation(name="half", description="Half.", outputs=outputs, licence="MIT", params=params, default=True),
+            ServiceModel(name="loud", description="Not the default.", outputs=outputs, licence="MIT"),
+            ServiceModel(name="half", description="Half.", outputs=outputs, licence="MIT", params=params, default=True),
         ]
 
-    def check(self, variation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        if variation not in ("half", "loud"):
-            raise FastError(f"gain has no variation {variation!r}; it has: half, loud.", "unknown_variation")
+    def check(self, model: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        if model not in ("half", "loud"):
+            raise FastError(f"gain has no variation {model!r}; it has: half, loud.", "unknown_variation")
         if unknown := set(params) - set(DEFAULTS):
             raise FastError(f"gain takes no {', '.join(sorted(unknown))}.", "bad_params")
         if params.get("format", "wav") != "wav":
             raise FastError(f"format is {params['format']!r}: gain writes wav only.", "bad_params")
         return DEFAULTS | json.loads(os.environ.get("FAST_MODEL_DEFAULTS", "{}")) | dict(params)
 
-    def outputs(self, variation: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
+    def outputs(self, model: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
         return tuple(OutputSpec(name=n, filename=f"{n}.wav", content_type="audio/wav") for n in ("quiet", "rest"))
 
     def prepare(self, device: str) -> None:
         import numpy  # noqa: F401
 
-    def load(self, variation: str, device: str) -> Loaded:
+    def load(self, model: str, device: str) -> Loaded:
         return Loaded()
 
 
-model = Gain()
+service = Gain()

@@ -1,7 +1,7 @@
 """The separation models, for Stemwright's workers. Light: torch is imported only in `prepare` and `load`."""
 
-from stemwright_demucs.service import Demucs
+from stemwright_demucs.separation_service import Demucs
 
-__all__ = ["model"]
+__all__ = ["service"]
 
-model = Demucs()
+service = Demucs()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stemwright_server.domain.errors import Unauthenticated
 from stemwright_server.ports.auth import Principal
+from stemwright_worker.errors import Unauthenticated
 
 
 class ClosedAuthenticator:

@@ -17,9 +17,9 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import quote, urlencode
 
-from stemwright_server.adapters.blobs.part import Part, full_disk_is_said, part_in, sha256_of
-from stemwright_server.domain.errors import Conflict, Forbidden, NotFound, StorageFull
-from stemwright_server.domain.report import PartsPlan
+from stemwright_server.adapters.blobs.incoming_file import Part, full_disk_is_said, part_in, sha256_of
+from stemwright_worker.contract.tasks import MultipartPlan
+from stemwright_worker.errors import Conflict, Forbidden, NotFound, StorageFull
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _CHUNK = 1 << 18
@@ -39,16 +39,16 @@ class LocalBlobs:
     """Implements ports.blobs.BlobStore."""
 
     def __init__(
-        self, root: Path, parts: Path, *, secret: bytes, min_free_bytes: int, clock: Callable[[], float] = time.time
+        self, root: Path, deps: Path, *, secret: bytes, min_free_bytes: int, clock: Callable[[], float] = time.time
     ) -> None:
         """Blobs go to ``root``; unfinished ones to ``parts``, on the same disk and this process's alone."""
         self._root = root
-        self._parts = parts
+        self._deps = deps
         self._secret = secret
         self._min_free_bytes = min_free_bytes
         self._clock = clock
         self._tree = Lock()  # between making a folder for a blob and removing empty ones
-        parts.mkdir(parents=True, exist_ok=True)
+        deps.mkdir(parents=True, exist_ok=True)
         root.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
@@ -86,18 +86,18 @@ class LocalBlobs:
 
     # In parts: never, one PUT takes whatever the disk does
 
-    parts_over = None
+    multipart_over = None
 
-    def begin_parts(self, key: str, *, size: int, expires_at: float) -> PartsPlan:
+    def begin_multipart(self, key: str, *, size: int, expires_at: float) -> MultipartPlan:
         raise Conflict("Files on a disk are uploaded in one piece.")
 
-    def finish_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+    def finish_multipart(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
         raise NotFound("No such upload.")
 
     # Writing
 
     def receive(self, max_bytes: int) -> AbstractContextManager[Part]:
-        return part_in(self._parts, max_bytes, self._keep)
+        return part_in(self._deps, max_bytes, self._keep)
 
     def _keep(self, part: Part, key: str, replace: bool) -> str:
         digest = part.close(durable=True)
@@ -117,7 +117,7 @@ class LocalBlobs:
         return digest
 
     def copy(self, source: str, key: str) -> None:
-        link = self._parts / secrets.token_hex(16)
+        link = self._deps / secrets.token_hex(16)
         path = self.path(key)
         try:
             os.link(self.path(source), link)  # blobs are never written to, so that two names may share the bytes

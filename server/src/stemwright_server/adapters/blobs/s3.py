@@ -20,11 +20,11 @@ from urllib.parse import quote, urlsplit
 
 import structlog
 
-from stemwright_server.adapters.blobs.part import Part, full_disk_is_said, part_in, sha256_of
+from stemwright_server.adapters.blobs.incoming_file import Part, full_disk_is_said, part_in, sha256_of
 from stemwright_server.adapters.blobs.s3_client import S3Options
 from stemwright_server.adapters.blobs.s3_service import MOST_PARTS, S3Service
-from stemwright_server.domain.errors import Conflict, NotFound, Unavailable
-from stemwright_server.domain.report import PartsPlan
+from stemwright_worker.contract.tasks import MultipartPlan
+from stemwright_worker.errors import Conflict, NotFound, Unavailable
 
 _OURS = ("uploads/", "outputs/")  # a bucket may hold other things
 _ROUND = 3600.0  # seconds between two looks for abandoned uploads
@@ -73,19 +73,19 @@ class S3Blobs:
         return self._service if inside else self._outside
 
     @property
-    def parts_over(self) -> int:
+    def multipart_over(self) -> int:
         return self._part_bytes
 
-    def begin_parts(self, key: str, *, size: int, expires_at: float) -> PartsPlan:
+    def begin_multipart(self, key: str, *, size: int, expires_at: float) -> MultipartPlan:
         part_bytes = max(self._part_bytes, math.ceil(size / MOST_PARTS))
         count = max(1, math.ceil(size / part_bytes))
-        upload_id = self._service.begin_parts(key)
+        upload_id = self._service.begin_multipart(key)
         seconds = expires_at - self._clock()
         urls = (self._service.generate_presigned_part_url(key, upload_id, n + 1, seconds) for n in range(count))
-        return PartsPlan(upload_id=upload_id, part_bytes=part_bytes, urls=tuple(urls))
+        return MultipartPlan(upload_id=upload_id, part_bytes=part_bytes, urls=tuple(urls))
 
-    def finish_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
-        self._service.finish_parts(key, upload_id, etags)
+    def finish_multipart(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        self._service.finish_multipart(key, upload_id, etags)
 
     def size(self, key: str) -> int | None:
         try:

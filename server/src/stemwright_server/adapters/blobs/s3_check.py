@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from stemwright_server.adapters.blobs.s3_service import S3Service
-from stemwright_server.domain.errors import ServiceError, Unavailable
+from stemwright_worker.errors import ServiceError, Unavailable
 
 _TAGS = {"type": "audio", "processed": "true"}
 _REACHED = 20.0  # seconds that a presigned URL gets to answer

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from stemwright_server.domain.errors import InvalidRequest, NotFound, ServiceError, Unavailable
+from stemwright_worker.errors import InvalidRequest, NotFound, ServiceError, Unavailable
 
 _ABSENT = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _DENIED = frozenset(

@@ -16,7 +16,7 @@ from typing import IO, Any
 import structlog
 
 from stemwright_server.adapters.blobs.s3_client import S3Options, errors_said, make_client
-from stemwright_server.domain.errors import NotFound, ServiceError, Unavailable
+from stemwright_worker.errors import NotFound, ServiceError, Unavailable
 
 MAX_URL_SECONDS = 7 * 86400  # S3's own limit
 MOST_PARTS = 10_000  # likewise, of one upload
@@ -136,7 +136,7 @@ class S3Service:
 
     # In parts, by somebody who has only URLs
 
-    def begin_parts(self, s3_key: str) -> str:
+    def begin_multipart(self, s3_key: str) -> str:
         """Begin an upload in parts; its id. ``end_uploads`` removes it, if ``finish_parts`` never comes."""
         content_type = mimetypes.guess_type(s3_key)[0] or "application/octet-stream"
         with errors_said(self._options):
@@ -149,7 +149,7 @@ class S3Service:
         """A URL that takes the PUT of one part (the first is 1); the answer's ETag is needed at the end."""
         return self._presign("upload_part", expires_in, Key=s3_key, UploadId=upload_id, PartNumber=number)
 
-    def finish_parts(self, s3_key: str, upload_id: str, etags: Sequence[str]) -> str:
+    def finish_multipart(self, s3_key: str, upload_id: str, etags: Sequence[str]) -> str:
         """Make the object of its parts, in order. The ``s3://`` URL. Raises NotFound if there is no such upload."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
         with errors_said(self._options):

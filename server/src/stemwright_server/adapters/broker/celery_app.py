@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
-from stemwright_server.adapters.broker.lanes import queues_of
+from stemwright_server.adapters.broker.queue_names import queues_of
 
 RUN_JOB = "stemwright.run_job"
 _EXCHANGE = Exchange("stemwright", type="direct", durable=True)
@@ -25,11 +25,11 @@ def queue(name: str) -> Queue:
     return Queue(name, _EXCHANGE, routing_key=name, durable=True, queue_arguments=arguments)
 
 
-def celery_app(broker_url: str, *, models: Sequence[str] = (), job_seconds: float, stop_seconds: float) -> Celery:
+def celery_app(broker_url: str, *, services: Sequence[str] = (), job_seconds: float, stop_seconds: float) -> Celery:
     """An app without a connection. ``models``: whose queues a worker of it consumes."""
     app = Celery("stemwright", broker=broker_url, set_as_current=False)
     app.conf.update(
-        task_queues=[queue(name) for name in queues_of(models)],
+        task_queues=[queue(name) for name in queues_of(services)],
         task_default_exchange=_EXCHANGE.name,
         task_ignore_result=True,  # the result is in the job store
         task_serializer="json",

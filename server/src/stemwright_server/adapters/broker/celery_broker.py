@@ -14,9 +14,9 @@ from typing import Any
 
 import structlog
 
-from stemwright_server.adapters.bell import Bell
-from stemwright_server.adapters.broker.embedded import EmbeddedBroker
-from stemwright_server.adapters.broker.lanes import queue_of
+from stemwright_server.adapters.broker.in_process import InProcessBroker
+from stemwright_server.adapters.broker.queue_names import queue_of
+from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.ports.jobs import Waiting
 
 _MOST = 1000  # rings that wait to be sent; what is dropped is made up for by the next sweep
@@ -24,11 +24,11 @@ _PAUSE = 2.0  # seconds after an error
 _log = structlog.get_logger(__name__)
 
 
-class CeleryBroker(EmbeddedBroker):
+class CeleryBroker(InProcessBroker):
     """Implements ports.broker.Broker. Workers that ask the API itself hear it as well."""
 
-    def __init__(self, bell: Bell, broker_url: str, *, job_seconds: float, stop_seconds: float) -> None:
-        super().__init__(bell)
+    def __init__(self, wakeups: InProcessWakeUps, broker_url: str, *, job_seconds: float, stop_seconds: float) -> None:
+        super().__init__(wakeups)
         self._url = broker_url
         self._job_seconds = job_seconds
         self._stop_seconds = stop_seconds
@@ -40,8 +40,8 @@ class CeleryBroker(EmbeddedBroker):
         self._thread = Thread(target=self._run, name="celery-broker", daemon=True)
         self._thread.start()
 
-    def ring(self, waiting: Waiting) -> None:
-        super().ring(waiting)
+    def wake(self, waiting: Waiting) -> None:
+        super().wake(waiting)
         with self._changed:
             self._rings.append(waiting)
             self._changed.notify()
@@ -74,10 +74,10 @@ class CeleryBroker(EmbeddedBroker):
         if work is None:
             return
         from stemwright_server.adapters.broker.celery_app import celery_app  # a third of a second, not at the start
-        from stemwright_server.adapters.broker.healing import heal
+        from stemwright_server.adapters.broker.quorum_repair import repair_quorum_queues
 
         app = celery_app(self._url, job_seconds=self._job_seconds, stop_seconds=self._stop_seconds)
-        heal(self._url, self._seen)
+        repair_quorum_queues(self._url, self._seen)
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=4.0, interval_start=0.1)
             with app.amqp.Producer(connection, auto_declare=False) as producer:

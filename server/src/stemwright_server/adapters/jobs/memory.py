@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from stemwright_server.adapters.jobs.memory_deliveries import MemoryDeliveries
-from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists
+from stemwright_server.domain.counters import Labels, counters
 from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
-from stemwright_server.domain.tally import Labels, tallies
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
+from stemwright_worker.errors import Gone, InvalidRequest, SongExists
 
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 
@@ -30,7 +30,7 @@ class MemoryJobRepository(MemoryDeliveries):
         self._tracks: dict[str, Track] = {}
         self._written: dict[str, int] = {}
         self._jobs: dict[str, Job] = {}
-        self._tallies: dict[tuple[str, Labels], float] = {}
+        self._counters: dict[tuple[str, Labels], float] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._workers: dict[str, SeenWorker] = {}
         self._signatures: dict[str, tuple[str, float]] = {}  # -> key, until
@@ -116,7 +116,7 @@ class MemoryJobRepository(MemoryDeliveries):
         self,
         *,
         worker: str,
-        models: Sequence[str],
+        services: Sequence[str],
         now: float,
         lease_until: float,
         writable_until: float,
@@ -125,7 +125,7 @@ class MemoryJobRepository(MemoryDeliveries):
     ) -> Job | None:
         with self._lock:
             for job in sorted(self._jobs.values(), key=_most_urgent):
-                if job.model not in models or job.extras.priority < least_priority or job_id not in (None, job.id):
+                if job.service not in services or job.extras.priority < least_priority or job_id not in (None, job.id):
                     continue
                 transition = advance(
                     job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now)
@@ -151,9 +151,9 @@ class MemoryJobRepository(MemoryDeliveries):
             transition = step(before)
             after = self._jobs[job_id] = transition.job
             self._announce(before, transition)
-            for tally in tallies(before, transition):
-                sum_ = (tally.name, tally.labels)
-                self._tallies[sum_] = self._tallies.get(sum_, 0.0) + tally.amount
+            for counter in counters(before, transition):
+                sum_ = (counter.name, counter.labels)
+                self._counters[sum_] = self._counters.get(sum_, 0.0) + counter.amount
             if transition.outcome is not None:
                 number = (job_id, before.attempt)
                 ended = after.finished_at if after.state.final else after.available_at
@@ -162,9 +162,9 @@ class MemoryJobRepository(MemoryDeliveries):
                 self._tracks[track.id] = replace(track, revision=track.revision + 1)
             return transition
 
-    def tallies(self) -> Mapping[tuple[str, Labels], float]:
+    def counters(self) -> Mapping[tuple[str, Labels], float]:
         with self._lock:
-            return dict(self._tallies)
+            return dict(self._counters)
 
     def counts(self) -> Mapping[JobState, int]:
         states = [job.state for job in list(self._jobs.values())]

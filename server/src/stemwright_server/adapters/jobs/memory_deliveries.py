@@ -7,9 +7,9 @@ from dataclasses import replace
 from threading import RLock
 
 from stemwright_server.domain.delivery import Delivery, DeliveryState, delivery_of
-from stemwright_server.domain.errors import NotFound
 from stemwright_server.domain.job import Job
 from stemwright_server.domain.lifecycle import Transition
+from stemwright_worker.errors import NotFound
 
 
 class MemoryDeliveries:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
 
-from stemwright_server.domain.errors import ServiceError, Unavailable
+from stemwright_worker.errors import ServiceError, Unavailable
 
 # A process that hangs in the middle of a transaction loses it, and with it every lock, after the third.
 _SESSION = "SET statement_timeout = '30s'; SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '60s'"

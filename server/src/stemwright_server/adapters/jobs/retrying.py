@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from stemwright_server.domain.errors import InvalidRequest, ServiceError, StorageFull, Unavailable
+from stemwright_worker.errors import InvalidRequest, ServiceError, StorageFull, Unavailable
 
 C = TypeVar("C", bound=type)
 _TRIES = 5

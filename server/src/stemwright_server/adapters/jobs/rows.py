@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from stemwright_server.adapters.jobs.tables import jobs, workers
 from stemwright_server.domain.delivery import Delivery, DeliveryState
 from stemwright_server.domain.job import Artifact, Attempt, Extras, Job, JobError, JobState, Outcome, Webhook
-from stemwright_server.domain.offer import OutputSpec, Progress
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import SeenWorker
+from stemwright_worker.contract.service import OutputSpec, Progress
 
 
 def track_row(track: Track) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def job_row(job: Job) -> dict[str, Any]:
 
 def row_job(row: Row[Any]) -> Job:
     """A job of a row."""
-    values = {field.name: row._mapping[field.name] for field in fields(Job)}
+    values = {field.name: row._mapping[jobs.c[field.name]] for field in fields(Job)}
     extras = dict(values["extras"])
     webhook = Webhook(**extras["webhook"]) if extras["webhook"] else None
     return Job(
@@ -69,5 +70,5 @@ def row_delivery(row: Row[Any]) -> Delivery:
 
 def row_worker(row: Row[Any]) -> SeenWorker:
     """A worker of a row."""
-    values = dict(row._mapping)
-    return SeenWorker(**values | {"models": tuple(values["models"])})
+    values = {field.name: row._mapping[workers.c[field.name]] for field in fields(SeenWorker)}
+    return SeenWorker(**values | {"services": tuple(values["services"])})

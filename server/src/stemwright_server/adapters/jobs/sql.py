@@ -11,23 +11,23 @@ from sqlalchemy.exc import IntegrityError
 
 from stemwright_server.adapters.jobs.retrying import retrying
 from stemwright_server.adapters.jobs.rows import job_row, row_job, row_track, track_row
+from stemwright_server.adapters.jobs.sql_counters import SqlCounters
 from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
-from stemwright_server.adapters.jobs.sql_tallies import SqlTallies
 from stemwright_server.adapters.jobs.sql_upkeep import HERE, SCHEMA_LOCK, SqlUpkeep
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
 from stemwright_server.adapters.jobs.tables import VERSION, attempts, idempotency, jobs, metadata, schema, tracks
-from stemwright_server.domain.errors import Gone, InvalidRequest, SongExists, Unavailable
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
+from stemwright_worker.errors import Gone, InvalidRequest, SongExists, Unavailable
 
 _NEWEST = (jobs.c.created_at.desc(), jobs.c.id.desc())
 _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
 @retrying
-class SqlJobRepository(SqlUpkeep, SqlTallies, SqlDeliveries):
+class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:
@@ -177,7 +177,7 @@ class SqlJobRepository(SqlUpkeep, SqlTallies, SqlDeliveries):
         self,
         *,
         worker: str,
-        models: Sequence[str],
+        services: Sequence[str],
         now: float,
         lease_until: float,
         writable_until: float,
@@ -185,7 +185,7 @@ class SqlJobRepository(SqlUpkeep, SqlTallies, SqlDeliveries):
         job_id: str | None = None,
     ) -> Job | None:
         named = () if job_id is None else (jobs.c.id == job_id,)
-        known = (jobs.c.model.in_(models), jobs.c.priority >= least_priority, *named)
+        known = (jobs.c.service.in_(services), jobs.c.priority >= least_priority, *named)
         queued = (jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now, *known)
         oldest = (
             select(jobs.c.id).where(*queued).order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(1)
@@ -254,8 +254,8 @@ class SqlJobRepository(SqlUpkeep, SqlTallies, SqlDeliveries):
             return [row_job(row) for row in db.execute(query)]
 
     def waiting(self, now: float, *, limit: int) -> Sequence[Waiting]:
-        columns = (jobs.c.id, jobs.c.model, jobs.c.priority)
+        columns = (jobs.c.id, jobs.c.service.label("service"), jobs.c.priority)
         queued = select(*columns).where(jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now)
         query = queued.order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(limit)
         with self._read() as db:
-            return [Waiting(job_id=row.id, model=row.model, priority=row.priority) for row in db.execute(query)]
+            return [Waiting(job_id=row.id, service=row.service, priority=row.priority) for row in db.execute(query)]

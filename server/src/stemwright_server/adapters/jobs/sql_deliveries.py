@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, in
 from stemwright_server.adapters.jobs.rows import row_delivery
 from stemwright_server.adapters.jobs.tables import deliveries, jobs
 from stemwright_server.domain.delivery import Delivery, DeliveryState, delivery_of
-from stemwright_server.domain.errors import NotFound
 from stemwright_server.domain.job import Job
 from stemwright_server.domain.lifecycle import Transition
+from stemwright_worker.errors import NotFound
 
 _PENDING = deliveries.c.state == DeliveryState.PENDING
 

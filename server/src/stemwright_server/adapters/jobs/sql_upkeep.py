@@ -14,10 +14,10 @@ from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_wor
 from stemwright_server.adapters.jobs.sql_deliveries import awaits_its_body, forget_deliveries
 from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, signatures, tracks, workers
 from stemwright_server.adapters.jobs.upsert import upsert
-from stemwright_server.domain.errors import Unavailable
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import SeenWorker
+from stemwright_worker.errors import Unavailable
 
 # PostgreSQL's advisory locks are numbers, shared by all schemas of a database: the second number tells them apart.
 SCHEMA_LOCK = 0x57E3_0001

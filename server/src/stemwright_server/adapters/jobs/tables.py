@@ -58,8 +58,9 @@ jobs = Table(
     Column("id", String(64), primary_key=True),
     Column("track_id", String(64), nullable=False),
     Column("owner", String(255), nullable=False),
-    Column("model", String(100), nullable=False),
-    Column("variation", String(100), nullable=False),
+    # The columns keep the names that the version before knows them by.
+    Column("model", String(100), key="service", nullable=False),
+    Column("variation", String(100), key="model", nullable=False),
     Column("params", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
     Column("work_key", String(64), nullable=False),
@@ -143,7 +144,7 @@ idempotency = Table(
     Column("created_at", Double, nullable=False),
 )
 
-tallies = Table(
+counters = Table(
     "tallies",  # sums that outlive the jobs they are about
     metadata,
     Column("name", String(40), primary_key=True),
@@ -156,6 +157,6 @@ workers = Table(
     metadata,
     Column("worker", String(128), primary_key=True),
     Column("device", String(64), nullable=False),
-    Column("models", JSON, nullable=False),
+    Column("models", JSON, key="services", nullable=False),
     Column("seen_at", Double, nullable=False),
 )

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stemwright_server.dialects.split.wire import SplitRequest
-from stemwright_server.domain.errors import Forbidden, InvalidRequest
 from stemwright_server.domain.job import Extras, Webhook
-from stemwright_server.domain.offer import Variation
 from stemwright_server.ports.catalogue import Catalogue
-from stemwright_server.ports.sources import SourceFetcher, SourceRefused
+from stemwright_worker.contract.service import ServiceModel
+from stemwright_worker.errors import Forbidden, InvalidRequest
+from stemwright_worker.ports.sources import SourceFetcher, SourceRefused
 
 KIND = "split"  # of its jobs and webhooks
 VERSION_ID, BASE_URL = "version_id", "base_url"  # labels of its jobs
@@ -23,8 +23,8 @@ _OURS = ("uploads", "outputs")  # folders of the store
 class Wanted:
     """What ``submit_link`` is to be told."""
 
+    service: str
     model: str
-    variation: str
     params: Mapping[str, Any]
     url: str
     filename: str
@@ -53,13 +53,13 @@ def translate(
             code="webhook_not_allowed",
         )
     source.check(asked.audio_url)
-    model, variation = _find(catalogue, asked.ai_model)
-    stems = _stems(asked, variation)
+    service, model = _find(catalogue, asked.ai_model)
+    stems = _stems(asked, model)
     _check_upload_urls(asked, stems, source)
     return Wanted(
-        model=model,
-        variation=variation.name,
-        params=_params(asked, variation, stems),
+        service=service,
+        model=model.name,
+        params=_params(asked, model, stems),
         url=asked.audio_url,
         filename=_filename(asked.audio_url),
         meant=_meant(asked),
@@ -76,40 +76,38 @@ def translate(
     )
 
 
-def _find(catalogue: Catalogue, name: str) -> tuple[str, Variation]:
-    """The document's ``aiModel`` names weights, which are variations here; a model's own name means its default."""
-    known = [(offer.name, variation) for offer in catalogue.offers() for variation in offer.variations()]
+def _find(catalogue: Catalogue, name: str) -> tuple[str, ServiceModel]:
+    """The document's ``aiModel`` names weights, which are models here; a service's name means its default."""
+    known = [(offer.name, model) for offer in catalogue.offers() for model in offer.models()]
     named = [found for found in known if found[1].name == name]
     of_model = sorted((found for found in known if found[0] == name), key=lambda found: not found[1].default)
     if not named and not of_model:
-        words = ", ".join(variation.name for _, variation in known) or "none is installed"
+        words = ", ".join(model.name for _, model in known) or "none is installed"
         raise InvalidRequest(f"aiModel: there is no model {name!r}; there is: {words}.", code="unknown_model")
     return (named or of_model)[0]
 
 
-def _stems(asked: SplitRequest, variation: Variation) -> tuple[str, ...]:
+def _stems(asked: SplitRequest, model: ServiceModel) -> tuple[str, ...]:
     """The stems that will be made."""
     if asked.stems is None:
-        return variation.outputs
-    unknown = [stem for stem in asked.stems if stem not in variation.outputs]
+        return model.outputs
+    unknown = [stem for stem in asked.stems if stem not in model.outputs]
     if unknown:
-        words = ", ".join(variation.outputs)
-        raise InvalidRequest(
-            f"stems: {variation.name} makes no {unknown[0]!r}; it makes: {words}.", code="unknown_stem"
-        )
-    return tuple(stem for stem in variation.outputs if stem in asked.stems)
+        words = ", ".join(model.outputs)
+        raise InvalidRequest(f"stems: {model.name} makes no {unknown[0]!r}; it makes: {words}.", code="unknown_stem")
+    return tuple(stem for stem in model.outputs if stem in asked.stems)
 
 
-def _params(asked: SplitRequest, variation: Variation, stems: tuple[str, ...]) -> Mapping[str, Any]:
-    takes = variation.params.get("properties", {})
+def _params(asked: SplitRequest, model: ServiceModel, stems: tuple[str, ...]) -> Mapping[str, Any]:
+    takes = model.params.get("properties", {})
     params: dict[str, Any] = {}
     if "format" in takes:
         params["format"] = asked.format
     elif asked.format != "wav":
-        raise InvalidRequest(f"format: {variation.name} makes wav only, not {asked.format!r}.", code="bad_params")
-    if stems != variation.outputs:
+        raise InvalidRequest(f"format: {model.name} makes wav only, not {asked.format!r}.", code="bad_params")
+    if stems != model.outputs:
         if "stems" not in takes:
-            raise InvalidRequest(f"stems: {variation.name} makes all of its stems, never some.", code="bad_params")
+            raise InvalidRequest(f"stems: {model.name} makes all of its stems, never some.", code="bad_params")
         params["stems"] = list(stems)
     return params
 

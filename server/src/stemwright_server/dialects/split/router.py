@@ -10,8 +10,6 @@ from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from stemwright_server.contract.signing import SEEN_SECONDS, check_signature
-from stemwright_server.dialects.common import Door, Problem, request_id
 from stemwright_server.dialects.split.request import translate
 from stemwright_server.dialects.split.wire import (
     HealthzResponse,
@@ -21,15 +19,17 @@ from stemwright_server.dialects.split.wire import (
     SplitRequest,
     SplitResponse,
 )
-from stemwright_server.domain.errors import InvalidRequest, Unsigned
 from stemwright_server.domain.job import Job, JobState
+from stemwright_server.http.common import Callers, Problem, request_id
 from stemwright_server.ports.auth import Principal
-from stemwright_server.ports.sources import SourceFetcher
 from stemwright_server.usecases.cancel import cancel
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.measure import ended_jobs
-from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.submit import submit_link
-from stemwright_server.usecases.workers import Presence
+from stemwright_server.usecases.workers import WorkerRegistry
+from stemwright_worker.contract.signing import SEEN_SECONDS, check_signature
+from stemwright_worker.errors import InvalidRequest, Unsigned
+from stemwright_worker.ports.sources import SourceFetcher
 
 CALLER = Principal(subject="hmac:split")  # all who hold the token are one
 SOURCE = "http"  # who fetches its links
@@ -72,15 +72,17 @@ def healthz_router() -> APIRouter:
     return router
 
 
-def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door: Door, presence: Presence) -> APIRouter:
+def split_router(
+    deps: Deps, config: SplitConfig, source: SourceFetcher, callers: Callers, registry: WorkerRegistry
+) -> APIRouter:
     """The signed routes."""
     router = APIRouter(tags=["split"])
 
     def check(body: bytes, request: Request, key: str) -> None:
-        now = parts.clock()
+        now = deps.clock()
         signature = check_signature(body, request.headers, secrets=config.secrets, now=now)
         # The same bytes under the same key are the caller's own second try, and get the first one's answer.
-        if not parts.repository.see_signature(signature, key=key, now=now, until=now + SEEN_SECONDS):
+        if not deps.repository.see_signature(signature, key=key, now=now, until=now + SEEN_SECONDS):
             raise Unsigned("This signed request was received before; sign it again.", code="replayed")
 
     @router.post(
@@ -107,20 +109,20 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
         trace = request.headers.get("traceparent", "")
         wanted = translate(
             asked,
-            catalogue=parts.catalogue,
+            catalogue=deps.catalogue,
             source=source,
             webhooks=config.webhooks,
-            base_url=door.absolute(request)("/"),
+            base_url=callers.absolute(request)("/"),
             traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         )
         submission = submit_link(
-            parts,
+            deps,
             CALLER,
             url=wanted.url,
             source=SOURCE,
             filename=wanted.filename,
+            service=wanted.service,
             model=wanted.model,
-            variation=wanted.variation,
             params=wanted.params,
             key=key,
             meant=wanted.meant,
@@ -139,11 +141,11 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
         """Call a job off; its webhook says `canceled`. The signed body names the job too; again, it changes nothing."""
 
         def checked(body: bytes) -> Job:
-            check_signature(body, request.headers, secrets=config.secrets, now=parts.clock())
+            check_signature(body, request.headers, secrets=config.secrets, now=deps.clock())
             # No path is signed: one signature would do for all jobs.
             if SplitCancelRequest.read(body).job_id != job_id:
                 raise InvalidRequest("jobId: the signed body names another job than the path.")
-            return cancel(parts, CALLER, job_id)
+            return cancel(deps, CALLER, job_id)
 
         job = await run_in_threadpool(checked, await request.body())
         return SplitCancelResponse(jobId=job.id, status=job.state)
@@ -151,11 +153,11 @@ def split_router(parts: Parts, config: SplitConfig, source: SourceFetcher, door:
     @router.get("/queue/status", responses={401: {"model": Problem}}, openapi_extra=_SIGNED)
     def queue_status(request: Request) -> QueueStatusResponse:
         """How long the queue is. Signs the empty body; may be asked again with the same signature."""
-        check_signature(b"", request.headers, secrets=config.secrets, now=parts.clock())
-        ended = ended_jobs(parts)
+        check_signature(b"", request.headers, secrets=config.secrets, now=deps.clock())
+        ended = ended_jobs(deps)
         return QueueStatusResponse(
-            queue_depth=parts.repository.counts()[JobState.QUEUED],
-            active_workers=len(presence.workers(parts)),
+            queue_depth=deps.repository.counts()[JobState.QUEUED],
+            active_workers=len(registry.workers(deps)),
             completed_jobs=ended[JobState.COMPLETED],
             failed_jobs=ended[JobState.FAILED],
         )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from stemwright_server.dialects.common import absolute_to
 from stemwright_server.dialects.split.request import BASE_URL, VERSION_ID
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.http.common import absolute_to
+from stemwright_server.usecases.deps import Deps
 
 
 class SplitWebhook:
     """Implements ports.deliveries.WebhookBody. Where the store has addresses, the stems are published first."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
 
     def __call__(self, job: Job) -> bytes:
         completed = job.state is JobState.COMPLETED
@@ -46,12 +46,12 @@ class SplitWebhook:
         if (given := job.extras.upload_urls.get(artifact.name)) is not None:
             return given.partition("?")[0]
         filename = artifact.key.rpartition("/")[2]
-        address = self._parts.blobs.publish(artifact.key, f"{job.extras.labels[VERSION_ID]}/{filename}")
+        address = self._deps.blobs.publish(artifact.key, f"{job.extras.labels[VERSION_ID]}/{filename}")
         if address is not None:
             return address
-        ended = job.finished_at or self._parts.clock()
-        removed = job.expires_at if job.expires_at is not None else ended + self._parts.limits.output_retention
-        url = self._parts.blobs.get_url(
+        ended = job.finished_at or self._deps.clock()
+        removed = job.expires_at if job.expires_at is not None else ended + self._deps.limits.output_retention
+        url = self._deps.blobs.get_url(
             artifact.key, expires_at=removed, content_type=artifact.content_type, filename=filename
         )
         return absolute_to(str(job.extras.labels[BASE_URL]))(url)

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.domain.job import JobState
+from stemwright_worker.errors import InvalidRequest
 
 Url = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]

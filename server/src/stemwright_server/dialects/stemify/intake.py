@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stemwright_server.dialects.common import request_id
 from stemwright_server.dialects.stemify.wire import FILENAME
-from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.domain.job import Extras, Job, JobState
+from stemwright_server.http.common import request_id
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
 from stemwright_server.ports.jobs import Submission
-from stemwright_server.ports.sources import SourceFetcher
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.estimate import Estimate, estimate
-from stemwright_server.usecases.parts import Parts
 from stemwright_server.usecases.separation import separation_model
 from stemwright_server.usecases.submit import check_work, submit, submit_link
 from stemwright_server.usecases.upload import take
-from stemwright_server.usecases.workers import Presence
+from stemwright_server.usecases.workers import WorkerRegistry
+from stemwright_worker.errors import InvalidRequest
+from stemwright_worker.ports.sources import SourceFetcher
 
 YOUTUBE = "youtube"  # the source that fetches links
 UNTITLED = "YouTube video"  # until its worker knows the title
@@ -66,17 +66,19 @@ class Asked:
 class Intake:
     """Makes jobs of what is asked."""
 
-    def __init__(self, parts: Parts, presence: Presence, limits: StemifyLimits, *, links: SourceFetcher | None) -> None:
+    def __init__(
+        self, deps: Deps, registry: WorkerRegistry, limits: StemifyLimits, *, links: SourceFetcher | None
+    ) -> None:
         """``links`` looks at a ``youtube_url`` before its job is queued; None: there are no links."""
-        self.parts = parts
-        self._presence = presence
+        self.deps = deps
+        self._registry = registry
         self._limits = limits
         self._links = links
 
     @property
     def max_bytes(self) -> int:
         """Of a file."""
-        return min(self._limits.max_bytes, self.parts.limits.max_bytes)
+        return min(self._limits.max_bytes, self.deps.limits.max_bytes)
 
     def submit(
         self, caller: Principal, fields: Mapping[str, str], file: tuple[str, Part] | None, *, key: str | None
@@ -86,18 +88,18 @@ class Intake:
         if (file is None) == (asked.youtube_url is None):
             code = "no_input" if file is None else "two_inputs"
             raise InvalidRequest("Give one of file and youtube_url.", code=code)
-        model, variation = separation_model(self.parts, asked.model)
-        check_work(self.parts, model=model, variation=variation, params=asked.params)
-        work = {"model": model, "variation": variation, "params": asked.params, "key": key}
+        service, model = separation_model(self.deps, asked.model)
+        check_work(self.deps, service=service, model=model, params=asked.params)
+        work = {"service": service, "model": model, "params": asked.params, "key": key}
         link = asked.youtube_url or ""
         job = (self._link(caller, link, work) if file is None else self._file(caller, *file, work)).job
         return job, self._estimate(job)
 
     def _file(self, caller: Principal, filename: str, part: Part, work: Mapping[str, Any]) -> Submission:
         cap = self._limits.max_seconds
-        track = take(self.parts, caller, part, filename=filename, request_id=request_id(), max_seconds=cap)
+        track = take(self.deps, caller, part, filename=filename, request_id=request_id(), max_seconds=cap)
         return submit(
-            self.parts,
+            self.deps,
             caller,
             track_id=track.id,
             request_id=request_id(),
@@ -110,12 +112,12 @@ class Intake:
             raise InvalidRequest("This service takes no links; upload the file.", code="links_off")
         self._links.check(url)
         return submit_link(
-            self.parts,
+            self.deps,
             caller,
             url=url,
             source=YOUTUBE,
             filename=UNTITLED,
-            meant=[url, work["model"], work["variation"], work["params"]],
+            meant=[url, work["service"], work["model"], work["params"]],
             request_id=request_id(),
             extras=_extras(max_seconds=self._limits.youtube_max_seconds),
             **work,
@@ -124,12 +126,12 @@ class Intake:
     def _estimate(self, job: Job) -> Estimate:
         if job.state is JobState.COMPLETED:
             return Estimate(seconds=0.0)
-        track = self.parts.repository.track(job.track_id)
-        workers = [worker for worker in self._presence.workers(self.parts) if job.model in worker.models]
+        track = self.deps.repository.track(job.track_id)
+        workers = [worker for worker in self._registry.workers(self.deps) if job.service in worker.services]
         return estimate(
-            self.parts,
-            service=job.model,
-            model=job.variation,
+            self.deps,
+            service=job.service,
+            model=job.model,
             duration=track.duration if track is not None else None,
             devices={worker.device for worker in workers},
         )

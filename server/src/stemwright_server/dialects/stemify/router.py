@@ -7,9 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from stemwright_server.dialects.common import Door
-from stemwright_server.dialects.job_ids import read_id
-from stemwright_server.dialects.multipart import Sink, read_form
 from stemwright_server.dialects.stemify.intake import Intake
 from stemwright_server.dialects.stemify.wire import (
     ErrorBody,
@@ -18,15 +15,18 @@ from stemwright_server.dialects.stemify.wire import (
     QueueStatus,
     StemifyResponse,
 )
-from stemwright_server.domain.errors import InvalidRequest, TooLarge
 from stemwright_server.domain.job import Artifact, JobState
+from stemwright_server.http.common import Callers
+from stemwright_server.http.job_ids import read_id
+from stemwright_server.http.multipart import Sink, read_form
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.remove import remove
 from stemwright_server.usecases.separation import separation_models
 from stemwright_server.usecases.status import download_url
-from stemwright_server.usecases.workers import Presence
+from stemwright_server.usecases.workers import WorkerRegistry
+from stemwright_worker.errors import InvalidRequest, TooLarge
 
 PREFIX = "/api/v1"
 SUBMIT = "/api/v1/stemify"
@@ -55,13 +55,13 @@ _FORM = {
 
 
 def stemify_router(
-    parts: Parts, door: Door, presence: Presence, intake: Intake, *, rate: Callable[[Request], None]
+    deps: Deps, callers: Callers, registry: WorkerRegistry, intake: Intake, *, rate: Callable[[Request], None]
 ) -> APIRouter:
     """All routes of the dialect. ``rate`` counts a call of POST /stemify and may raise."""
     router = APIRouter(prefix=PREFIX, tags=["stemify"])
-    router.include_router(_submitting(intake, door, rate))
-    router.include_router(_jobs(parts, door))
-    router.include_router(_facts(parts, presence))
+    router.include_router(_submitting(intake, callers, rate))
+    router.include_router(_jobs(deps, callers))
+    router.include_router(_facts(deps, registry))
     return router
 
 
@@ -69,7 +69,7 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody} for status in (401, *statuses)}
 
 
-def _submitting(intake: Intake, door: Door, rate: Callable[[Request], None]) -> APIRouter:
+def _submitting(intake: Intake, callers: Callers, rate: Callable[[Request], None]) -> APIRouter:
     router = APIRouter()
 
     @router.post(
@@ -81,7 +81,7 @@ def _submitting(intake: Intake, door: Door, rate: Callable[[Request], None]) -> 
     )
     async def stemify(
         request: Request,
-        caller: Annotated[Principal, Depends(door.caller)],
+        caller: Annotated[Principal, Depends(callers.caller)],
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> StemifyResponse:
         """Make a job of a file or of a YouTube link.
@@ -91,8 +91,8 @@ def _submitting(intake: Intake, door: Door, rate: Callable[[Request], None]) -> 
         cap = intake.max_bytes
         if int(request.headers.get("Content-Length") or 0) > cap + _FORM_SLACK:
             raise TooLarge(f"The file is over the {cap} bytes allowed.")
-        await run_in_threadpool(intake.parts.blobs.check_room)
-        with intake.parts.blobs.receive(cap) as part:
+        await run_in_threadpool(intake.deps.blobs.check_room)
+        with intake.deps.blobs.receive(cap) as part:
             names: list[str] = []
 
             def open_file(field: str, filename: str) -> Sink:
@@ -109,45 +109,45 @@ def _submitting(intake: Intake, door: Door, rate: Callable[[Request], None]) -> 
     return router
 
 
-def _jobs(parts: Parts, door: Door) -> APIRouter:
+def _jobs(deps: Deps, callers: Callers) -> APIRouter:
     router = APIRouter()
-    caller_of = Depends(door.caller)
+    caller_of = Depends(callers.caller)
 
     @router.get("/jobs/{job_id}", responses=_refusals(404))
     def get_job(job_id: str, caller: Annotated[Principal, caller_of], request: Request) -> JobResponse:
         """The job as it is now; once completed, its stems with fresh URLs."""
-        job = owned_job(parts, caller, read_id(job_id))
-        absolute = door.absolute(request)
+        job = owned_job(deps, caller, read_id(job_id))
+        absolute = callers.absolute(request)
 
         def link(artifact: Artifact) -> str:
-            return absolute(download_url(parts, artifact))
+            return absolute(download_url(deps, artifact))
 
         # Every report of the worker renews the lease.
-        heard = None if job.lease_until is None else job.lease_until - parts.policy.lease_seconds
-        return JobResponse.of(job, parts.repository.track(job.track_id), heard_at=heard, link=link)
+        heard = None if job.lease_until is None else job.lease_until - deps.policy.lease_seconds
+        return JobResponse.of(job, deps.repository.track(job.track_id), heard_at=heard, link=link)
 
     @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
     def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
         """Remove the job and its stems. A running one is canceled."""
-        remove(parts, caller, read_id(job_id))
+        remove(deps, caller, read_id(job_id))
         return Response(status_code=204)
 
     return router
 
 
-def _facts(parts: Parts, presence: Presence) -> APIRouter:
+def _facts(deps: Deps, registry: WorkerRegistry) -> APIRouter:
     router = APIRouter()
     release = version("stemwright-server")
 
     @router.get("/health")
     def health() -> HealthResponse:
         """Whether the service can do its work."""
-        counts = parts.repository.counts()
-        workers = presence.workers(parts)
+        counts = deps.repository.counts()
+        workers = registry.workers(deps)
         return HealthResponse(
             status="healthy" if workers else "degraded",
             version=release,
-            models_available=list(separation_models(parts)),
+            models_available=list(separation_models(deps)),
             queue_status=QueueStatus(
                 active_jobs=counts[JobState.RUNNING],
                 queued_jobs=counts[JobState.QUEUED],

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from stemwright_server.dialects.job_ids import shown_id
-from stemwright_server.dialects.moment import Moment
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.domain.track import Track
+from stemwright_server.http.job_ids import shown_id
+from stemwright_server.http.moment import Moment
 from stemwright_server.usecases.estimate import Estimate
+from stemwright_worker.timestamp import timestamp
 
 FILENAME = "filename"  # a job's label: the same song may have been here under another name
 Status = Literal["pending", "processing", "completed", "failed"]
@@ -163,7 +163,7 @@ def _result(job: Job, track: Track | None, link: Callable[[Artifact], str]) -> R
             original_filename=job.extras.labels.get(FILENAME) or (track.filename if track is not None else ""),
             duration=track.duration if track is not None else None,
             format=job.artifacts[0].key.rpartition(".")[2] if job.artifacts else "",
-            model=job.variation,
+            model=job.model,
         ),
         processing_time=round(seconds, 3),
     )

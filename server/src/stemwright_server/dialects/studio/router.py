@@ -8,8 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from stemwright_server.adapters.notify.embedded import EmbeddedNotifier
-from stemwright_server.dialects.common import Door, Problem, request_id
+from stemwright_server.adapters.wakeups.notifier import InProcessNotifier
 from stemwright_server.dialects.studio.wire import (
     CancelResponse,
     HealthResponse,
@@ -24,14 +23,15 @@ from stemwright_server.dialects.studio.wire import (
     UploadResponse,
 )
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.domain.timestamp import timestamp
+from stemwright_server.http.common import Callers, Problem, request_id
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.cancel import cancel
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.status import download_url, track_status
 from stemwright_server.usecases.submit import submit
 from stemwright_server.usecases.upload import announce
-from stemwright_server.usecases.workers import Presence
+from stemwright_server.usecases.workers import WorkerRegistry
+from stemwright_worker.timestamp import timestamp
 
 _LOOK_AGAIN = 10.0  # seconds; a ring can be lost, this cannot
 _EVENT = {JobState.QUEUED: "progress", JobState.RUNNING: "progress"}  # the final states are their own names
@@ -41,18 +41,18 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in (401, 422, *statuses)}
 
 
-def studio_router(parts: Parts, door: Door, notifier: EmbeddedNotifier, presence: Presence) -> APIRouter:
+def studio_router(deps: Deps, callers: Callers, notifier: InProcessNotifier, registry: WorkerRegistry) -> APIRouter:
     """All routes of the dialect."""
     router = APIRouter(tags=["studio"])
-    router.include_router(_intake(parts, door))
-    router.include_router(_watching(parts, door, notifier))
-    router.include_router(_facts(parts, presence))
+    router.include_router(_intake(deps, callers))
+    router.include_router(_watching(deps, callers, notifier))
+    router.include_router(_facts(deps, registry))
     return router
 
 
-def _intake(parts: Parts, door: Door) -> APIRouter:
+def _intake(deps: Deps, callers: Callers) -> APIRouter:
     router = APIRouter()
-    caller_of = Depends(door.caller)
+    caller_of = Depends(callers.caller)
 
     @router.post("/upload", responses=_refusals(409, 413, 507))
     def upload(body: UploadRequest, caller: Annotated[Principal, caller_of], request: Request) -> UploadResponse:
@@ -62,7 +62,7 @@ def _intake(parts: Parts, door: Door) -> APIRouter:
         PUT answers the same if the bytes turn out to be. Go on with the file_id of the answer.
         """
         announced = announce(
-            parts,
+            deps,
             caller,
             filename=body.filename,
             size=body.size,
@@ -71,7 +71,7 @@ def _intake(parts: Parts, door: Door) -> APIRouter:
         )
         return UploadResponse(
             file_id=announced.track.id,
-            upload_url=door.absolute(request)(announced.upload_url),
+            upload_url=callers.absolute(request)(announced.upload_url),
             expires_at=timestamp(announced.track.upload_until),
         )
 
@@ -87,11 +87,11 @@ def _intake(parts: Parts, door: Door) -> APIRouter:
         way is joined. The same Idempotency-Key gets the same job for 24 hours.
         """
         submission = submit(
-            parts,
+            deps,
             caller,
             track_id=body.file_id,
-            model=body.model,
-            variation=body.variation,
+            service=body.model,
+            model=body.variation,
             params=body.params,
             key=idempotency_key,
             request_id=request_id(),
@@ -103,75 +103,75 @@ def _intake(parts: Parts, door: Door) -> APIRouter:
     @router.post("/jobs/{job_id}/cancel", responses=_refusals(404, 409))
     def cancel_job(job_id: str, caller: Annotated[Principal, caller_of]) -> CancelResponse:
         """Call a job off. A running one stops within a segment; canceling again changes nothing."""
-        job = cancel(parts, caller, job_id)
+        job = cancel(deps, caller, job_id)
         return CancelResponse(job_id=job.id, status=job.state)
 
     return router
 
 
-def _watching(parts: Parts, door: Door, notifier: EmbeddedNotifier) -> APIRouter:
+def _watching(deps: Deps, callers: Callers, notifier: InProcessNotifier) -> APIRouter:
     router = APIRouter()
-    caller_of = Depends(door.caller)
+    caller_of = Depends(callers.caller)
 
     def link(request: Request) -> Callable[[Artifact], str]:
-        absolute = door.absolute(request)
-        return lambda artifact: absolute(download_url(parts, artifact))
+        absolute = callers.absolute(request)
+        return lambda artifact: absolute(download_url(deps, artifact))
 
     @router.get("/status/{file_id}", responses=_refusals(404))
     def status(file_id: str, caller: Annotated[Principal, caller_of], request: Request) -> StatusResponse:
         """The file and all its jobs, with progress, outputs and fidelity reports."""
-        found = track_status(parts, caller, file_id)
+        found = track_status(deps, caller, file_id)
         return StatusResponse.of(found.track, [JobView.of(job, link(request)) for job in found.jobs])
 
     @router.get("/events/{file_id}", response_class=EventSourceResponse, responses=_refusals(404))
     async def events(
-        file_id: str, request: Request, _found: Annotated[None, Depends(_must_exist(parts, door))]
+        file_id: str, request: Request, _found: Annotated[None, Depends(_must_exist(deps, callers))]
     ) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events `progress`, `completed`, `failed`, `canceled`; the data is the job as in GET /status.
 
         A stream begins with the state of every job as it is now, so that nothing is missed by connecting late or again.
         """
-        caller = door.identify(request)
+        caller = callers.identify(request)
         sent: dict[str, int] = {}
 
         def news() -> list[tuple[Job, JobView]]:
-            changed = [job for job in track_status(parts, caller, file_id).jobs if sent.get(job.id) != job.revision]
+            changed = [job for job in track_status(deps, caller, file_id).jobs if sent.get(job.id) != job.revision]
             return [(job, JobView.of(job, link(request))) for job in changed]
 
-        with notifier.listen(file_id) as bell:
-            while not bell.closed:
+        with notifier.listen(file_id) as wakeups:
+            while not wakeups.closed:
                 for job, view in await run_in_threadpool(news):
                     sent[job.id] = job.revision
                     event = _EVENT.get(job.state, job.state.value)
                     yield ServerSentEvent(event=event, id=f"{job.id}:{job.revision}", data=view)
-                await bell.wait(_LOOK_AGAIN)
+                await wakeups.wait(_LOOK_AGAIN)
 
     return router
 
 
-def _must_exist(parts: Parts, door: Door) -> Callable[[str, Request], None]:
+def _must_exist(deps: Deps, callers: Callers) -> Callable[[str, Request], None]:
     """A stream has no way to say 404 once it began: look before."""
 
     def look(file_id: str, request: Request) -> None:
-        track_status(parts, door.identify(request), file_id)
+        track_status(deps, callers.identify(request), file_id)
 
     return look
 
 
-def _facts(parts: Parts, presence: Presence) -> APIRouter:
+def _facts(deps: Deps, registry: WorkerRegistry) -> APIRouter:
     router = APIRouter()
     release = version("stemwright-server")
 
     @router.get("/models")
     def models() -> ModelsResponse:
         """The models at hand and their variations."""
-        return ModelsResponse(models=[ModelView.of(offer) for offer in parts.catalogue.offers()])
+        return ModelsResponse(models=[ModelView.of(offer) for offer in deps.catalogue.offers()])
 
     @router.get("/health")
     def health() -> HealthResponse:
         """Whether the service can do its work."""
-        counts = parts.repository.counts()
-        workers = presence.workers(parts)
+        counts = deps.repository.counts()
+        workers = registry.workers(deps)
         return HealthResponse(
             status="ok" if workers else "no_workers",
             version=release,

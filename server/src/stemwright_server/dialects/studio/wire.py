@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from stemwright_server.dialects.moment import Moment
 from stemwright_server.domain.job import Artifact, Job, JobError, JobState
-from stemwright_server.domain.offer import Progress, Variation
-from stemwright_server.domain.timestamp import timestamp
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.ports.catalogue import Offer
+from stemwright_server.http.moment import Moment
+from stemwright_worker.contract.service import Offer, Progress, ServiceModel
+from stemwright_worker.timestamp import timestamp
 
 Identity = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
@@ -150,8 +149,8 @@ class JobView(BaseModel):
         return cls(
             job_id=job.id,
             file_id=job.track_id,
-            model=job.model,
-            variation=job.variation,
+            model=job.service,
+            variation=job.model,
             params=dict(job.params),
             status=job.state,
             progress=ProgressView.of(job.progress),
@@ -231,7 +230,7 @@ class VariationView(BaseModel):
     default: bool
 
     @classmethod
-    def of(cls, variation: Variation) -> VariationView:
+    def of(cls, variation: ServiceModel) -> VariationView:
         """The same words."""
         return cls(
             name=variation.name,
@@ -252,7 +251,7 @@ class ModelView(BaseModel):
     @classmethod
     def of(cls, offer: Offer) -> ModelView:
         """What it offers now."""
-        return cls(name=offer.name, variations=[VariationView.of(each) for each in offer.variations()])
+        return cls(name=offer.name, variations=[VariationView.of(each) for each in offer.models()])
 
 
 class ModelsResponse(BaseModel):

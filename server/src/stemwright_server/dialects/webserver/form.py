@@ -11,10 +11,10 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from stemwright_server.dialects.multipart import Sink, read_form
-from stemwright_server.domain.errors import InvalidRequest, ServiceError, TooLarge, UnusableInput
-from stemwright_server.domain.sniff import HEAD_BYTES, sniff
+from stemwright_server.http.multipart import Sink, read_form
 from stemwright_server.ports.blobs import BlobStore, Part
+from stemwright_worker.errors import InvalidRequest, ServiceError, TooLarge, UnusableInput
+from stemwright_worker.sniff import HEAD_BYTES, sniff
 
 FILE = "audio_file"
 _SLACK = 1 << 18  # bytes of a form beside its files

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stemwright_server.dialects.common import request_id
-from stemwright_server.dialects.multipart import plain_filename
-from stemwright_server.domain.errors import InvalidRequest
 from stemwright_server.domain.job import Extras, Job, Webhook
-from stemwright_server.domain.offer import Variation
+from stemwright_server.http.common import request_id
+from stemwright_server.http.multipart import plain_filename
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.separation import separation_model
 from stemwright_server.usecases.submit import check_work, submit, submit_link
 from stemwright_server.usecases.upload import take
+from stemwright_worker.contract.service import ServiceModel
+from stemwright_worker.errors import InvalidRequest
 
 DIALECT = "webserver"
 BASE_URL = "base_url"  # label: the address under which the caller reached us
@@ -59,8 +59,8 @@ class Gates:
 class Asked:
     """The fields of the form, understood."""
 
+    service: str
     model: str
-    variation: str
     params: Mapping[str, Any]
     priority: int
     webhook_url: str | None
@@ -71,15 +71,15 @@ class Asked:
 class Intake:
     """Makes jobs of what is asked."""
 
-    def __init__(self, parts: Parts, rules: WebserverRules, gates: Gates) -> None:
-        self.parts = parts
+    def __init__(self, deps: Deps, rules: WebserverRules, gates: Gates) -> None:
+        self.deps = deps
         self.rules = rules
         self._gates = gates
 
     @property
     def max_bytes(self) -> int:
         """Of a file."""
-        return min(self.rules.max_bytes, self.parts.limits.max_bytes)
+        return min(self.rules.max_bytes, self.deps.limits.max_bytes)
 
     @property
     def takes_links(self) -> bool:
@@ -94,15 +94,15 @@ class Intake:
                 code="unknown_field",
             )
         given = {name: value.strip() for name, value in fields.items() if value.strip()}
-        model, name = separation_model(self.parts, given.get("model", self.rules.default_model))
-        offer = self.parts.catalogue.offer(model)
+        service, name = separation_model(self.deps, given.get("model", self.rules.default_model))
+        offer = self.deps.catalogue.offer(service)
         assert offer is not None  # separation_model found it
-        variation = next(each for each in offer.variations() if each.name == name)
-        params = self._params(variation, given)
-        check_work(self.parts, model=model, variation=name, params=params)
+        model = next(each for each in offer.models() if each.name == name)
+        params = self._params(model, given)
+        check_work(self.deps, service=service, model=name, params=params)
         asked = Asked(
-            model=model,
-            variation=name,
+            service=service,
+            model=name,
             params=params,
             priority=_number(given, "priority", int, 5),
             webhook_url=given.get("webhook_url"),
@@ -116,13 +116,13 @@ class Intake:
 
     def submit_file(self, caller: Principal, asked: Asked, filename: str, part: Part, *, key: str | None) -> Job:
         """The job of an uploaded file."""
-        track = take(self.parts, caller, part, filename=filename, request_id=request_id(), transient=True)
+        track = take(self.deps, caller, part, filename=filename, request_id=request_id(), transient=True)
         return submit(
-            self.parts,
+            self.deps,
             caller,
             track_id=track.id,
+            service=asked.service,
             model=asked.model,
-            variation=asked.variation,
             params=asked.params,
             key=key,
             request_id=request_id(),
@@ -134,22 +134,22 @@ class Intake:
         url = asked.source_url or ""
         filename = plain_filename(unquote(urlsplit(url).path))
         return submit_link(
-            self.parts,
+            self.deps,
             caller,
             url=url,
             source=LINKS,
             filename=filename,
+            service=asked.service,
             model=asked.model,
-            variation=asked.variation,
             params=asked.params,
             key=key,
-            meant=[url.partition("?")[0], asked.model, asked.variation, asked.params],
+            meant=[url.partition("?")[0], asked.service, asked.model, asked.params],
             request_id=request_id(),
             extras=self._extras(asked, filename),
         ).job
 
-    def _params(self, variation: Variation, given: Mapping[str, str]) -> dict[str, Any]:
-        known = variation.params.get("properties", {})
+    def _params(self, model: ServiceModel, given: Mapping[str, str]) -> dict[str, Any]:
+        known = model.params.get("properties", {})
         params: dict[str, Any] = {}
         if given.get("stems", "all") != "all":
             params["stems"] = [name.strip() for name in given["stems"].split(",") if name.strip()]
@@ -162,7 +162,7 @@ class Intake:
         if "format" in given:
             params["format"] = given["format"].lower()
         if wrong := [name for name in params if name not in known]:
-            raise InvalidRequest(f"The model {variation.name!r} takes no {', '.join(wrong)}.", code="bad_params")
+            raise InvalidRequest(f"The model {model.name!r} takes no {', '.join(wrong)}.", code="bad_params")
         if "format" in known:
             params.setdefault("format", self.rules.default_format)
         if "peaks" in known:

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from stemwright_server.dialects.common import absolute_to
-from stemwright_server.dialects.job_ids import read_id, shown_id
 from stemwright_server.dialects.webserver.intake import BASE_URL, DIALECT
 from stemwright_server.dialects.webserver.wire import message, percent, status
-from stemwright_server.domain.errors import InvalidRequest, NotFound, ServiceError
 from stemwright_server.domain.job import Job, JobState
+from stemwright_server.http.common import absolute_to
+from stemwright_server.http.job_ids import read_id, shown_id
 from stemwright_server.ports.auth import Authenticator, Principal
 from stemwright_server.usecases.access import owned_job
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
+from stemwright_worker.errors import InvalidRequest, NotFound, ServiceError
 
 Event = tuple[str, Mapping[str, Any]]
 
 
-class ProgressSpeech:
+class ProgressEvents:
     """Implements adapters.notify.socketio.Speech."""
 
     namespace = "/progress"
 
-    def __init__(self, parts: Parts, authenticator: Authenticator) -> None:
-        self._parts = parts
+    def __init__(self, deps: Deps, authenticator: Authenticator) -> None:
+        self._deps = deps
         self._authenticator = authenticator
 
     def caller(self, authorization: str | None) -> Principal:
@@ -34,7 +34,7 @@ class ProgressSpeech:
         shown = data.get("job_id") if isinstance(data, Mapping) else None
         if not isinstance(shown, str):
             raise InvalidRequest('Say which job: {"job_id": "..."}.')
-        job = owned_job(self._parts, caller, read_id(shown))
+        job = owned_job(self._deps, caller, read_id(shown))
         if not self.concerns(job):
             raise NotFound(f"There is no job {shown!r}.", code="job_not_found")
         return job

@@ -10,9 +10,6 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from stemwright_server.dialects.common import Door
-from stemwright_server.dialects.job_ids import read_id, shown_id
-from stemwright_server.dialects.rates import Rates
 from stemwright_server.dialects.webserver.download import zip_response
 from stemwright_server.dialects.webserver.form import Form, received
 from stemwright_server.dialects.webserver.intake import DIALECT, Intake
@@ -30,19 +27,22 @@ from stemwright_server.dialects.webserver.wire import (
     model_view,
     status_response,
 )
-from stemwright_server.domain.errors import InvalidRequest, NotFound, ServiceError
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.domain.lifecycle import Expire
-from stemwright_server.domain.offer import PEAKS
+from stemwright_server.http.common import Callers
+from stemwright_server.http.job_ids import read_id, shown_id
+from stemwright_server.http.rates import Rates
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.archive import archive, read
 from stemwright_server.usecases.cancel import cancel
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.record import apply
 from stemwright_server.usecases.remove import remove
 from stemwright_server.usecases.separation import separation_offers
 from stemwright_server.usecases.status import download_url
+from stemwright_worker.contract.service import PEAKS
+from stemwright_worker.errors import InvalidRequest, NotFound, ServiceError
 
 PATHS = ("upload", "batch", "status", "jobs", "cancel", "download", "peaks", "models")  # below /api/
 UPLOADS = ("/api/upload", "/api/batch")  # whose bodies this dialect caps itself
@@ -78,13 +78,13 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 class WebserverRoutes:
     """What the routes share."""
 
-    def __init__(self, intake: Intake, door: Door, rates: Rates, *, upload_rate: str, rate: str) -> None:
+    def __init__(self, intake: Intake, callers: Callers, rates: Rates, *, upload_rate: str, rate: str) -> None:
         self.intake = intake
-        self.parts: Parts = intake.parts
-        self.door = door
-        self.count_upload = rates.limit("uploads", upload_rate, door.identify)
-        self.count_one_more = partial(rates.count, "uploads", upload_rate, door.identify)
-        self.count_call = rates.limit("calls", rate, door.identify)
+        self.deps: Deps = intake.deps
+        self.callers = callers
+        self.count_upload = rates.limit("uploads", upload_rate, callers.identify)
+        self.count_one_more = partial(rates.count, "uploads", upload_rate, callers.identify)
+        self.count_call = rates.limit("calls", rate, callers.identify)
 
     def router(self) -> APIRouter:
         """All routes of the dialect."""
@@ -98,7 +98,7 @@ class WebserverRoutes:
 
     def job(self, caller: Principal, shown: str) -> Job:
         """The caller's job that came by this dialect. Raises NotFound."""
-        job = owned_job(self.parts, caller, read_id(shown))
+        job = owned_job(self.deps, caller, read_id(shown))
         if job.extras.dialect != DIALECT:
             raise NotFound(f"There is no job {shown!r}.", code="job_not_found")
         return job
@@ -106,20 +106,20 @@ class WebserverRoutes:
     def view(self, job: Job, links: Links) -> StatusResponse:
         """The job as it is now."""
         # Every report of the worker renews the lease.
-        heard = None if job.lease_until is None else job.lease_until - self.parts.policy.lease_seconds
+        heard = None if job.lease_until is None else job.lease_until - self.deps.policy.lease_seconds
         queued = job.state is JobState.QUEUED
-        position = self.parts.repository.ahead(job) + 1 if queued else None
+        position = self.deps.repository.ahead(job) + 1 if queued else None
         return status_response(job, links, heard_at=heard, queue_position=position)
 
     def links(self, request: Request) -> Links:
         """URLs as the caller of this request has to see them."""
-        absolute = self.door.absolute(request)
-        return Links(blob=lambda artifact: absolute(download_url(self.parts, artifact)), page=absolute)
+        absolute = self.callers.absolute(request)
+        return Links(blob=lambda artifact: absolute(download_url(self.deps, artifact)), page=absolute)
 
 
 def _submitting(routes: WebserverRoutes) -> APIRouter:
     router = APIRouter()
-    intake, caller_of = routes.intake, Depends(routes.door.caller)
+    intake, caller_of = routes.intake, Depends(routes.callers.caller)
 
     @router.post(
         "/upload",
@@ -134,8 +134,8 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> JobCreated:
         """Make a job of a song. The same Idempotency-Key gets the same job for 24 hours."""
-        async with received(request, intake.parts.blobs, max_bytes=intake.max_bytes, max_files=1) as form:
-            base_url = routes.door.absolute(request)("/").rstrip("/")
+        async with received(request, intake.deps.blobs, max_bytes=intake.max_bytes, max_files=1) as form:
+            base_url = routes.callers.absolute(request)("/").rstrip("/")
             job = await run_in_threadpool(_submit, intake, caller, form, base_url, idempotency_key)
         return JobCreated.of(job)
 
@@ -150,7 +150,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
         """Make a job of each of several songs, all with the same options. One that is refused keeps no other back."""
 
         def submit_all(form: Form) -> list[BatchEntry]:
-            asked = intake.read(form.fields, routes.door.absolute(request)("/").rstrip("/"))
+            asked = intake.read(form.fields, routes.callers.absolute(request)("/").rstrip("/"))
             if not form.files or asked.source_url is not None:
                 raise InvalidRequest("Send at least one file as the field 'audio_file'.", code="no_input")
             entries = []
@@ -167,7 +167,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
             return entries
 
         caps = {"max_bytes": intake.max_bytes, "max_files": _BATCH_FILES}
-        async with received(request, intake.parts.blobs, **caps) as form:
+        async with received(request, intake.deps.blobs, **caps) as form:
             return BatchCreated(jobs=await run_in_threadpool(submit_all, form))
 
     return router
@@ -186,7 +186,7 @@ def _submit(intake: Intake, caller: Principal, form: Form, base_url: str, key: s
 
 def _watching(routes: WebserverRoutes) -> APIRouter:
     router = APIRouter()
-    parts, caller_of = routes.parts, Depends(routes.door.caller)
+    deps, caller_of = routes.deps, Depends(routes.callers.caller)
 
     @router.get("/status/{job_id}", responses=_refusals(404))
     def status(job_id: str, caller: Annotated[Principal, caller_of], request: Request) -> StatusResponse:
@@ -204,20 +204,20 @@ def _watching(routes: WebserverRoutes) -> APIRouter:
     ) -> JobsResponse:
         """Your jobs that are still here, newest first."""
         since = None if before is None else before.replace(tzinfo=before.tzinfo or UTC).timestamp()
-        found = parts.repository.history(caller.subject, DIALECT, limit=limit, before=since)
-        now, links = parts.clock(), routes.links(request)
+        found = deps.repository.history(caller.subject, DIALECT, limit=limit, before=since)
+        now, links = deps.clock(), routes.links(request)
         here = [job for job in found if job.expires_at is None or job.expires_at > now]
         return JobsResponse(jobs=[routes.view(job, links) for job in here])
 
     @router.post("/cancel/{job_id}", responses=_refusals(404, 409))
     def cancel_job(job_id: str, caller: Annotated[Principal, caller_of]) -> JobChanged:
         """Call a job off. A running one stops within a segment; canceling again changes nothing."""
-        return JobChanged.of(cancel(parts, caller, routes.job(caller, job_id).id))
+        return JobChanged.of(cancel(deps, caller, routes.job(caller, job_id).id))
 
     @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
     def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
         """Remove a job, its upload and its stems. A running one is canceled."""
-        remove(parts, caller, routes.job(caller, job_id).id)
+        remove(deps, caller, routes.job(caller, job_id).id)
         return Response(status_code=204)
 
     return router
@@ -225,7 +225,7 @@ def _watching(routes: WebserverRoutes) -> APIRouter:
 
 def _results(routes: WebserverRoutes) -> APIRouter:
     router = APIRouter()
-    parts, caller_of = routes.parts, Depends(routes.door.caller)
+    deps, caller_of = routes.deps, Depends(routes.callers.caller)
 
     @router.head("/download/{job_id}", include_in_schema=False)
     @router.get(
@@ -241,15 +241,15 @@ def _results(routes: WebserverRoutes) -> APIRouter:
     ) -> Response:
         """The stems as a zip, not compressed. Range and If-Range are honoured: a download can be resumed."""
         job = routes.job(caller, job_id)
-        found = archive(parts, job, [name for name in stems.split(",") if name])
+        found = archive(deps, job, [name for name in stems.split(",") if name])
 
         def chunks(start: int, stop: int) -> Iterator[bytes]:
-            return read(parts, found, start, stop)
+            return read(deps, found, start, stop)
 
         def ended() -> None:
             keep = routes.intake.rules.keep_after_download
             if found.whole and keep is not None:
-                apply(parts, job.id, Expire(at=parts.clock() + keep))
+                apply(deps, job.id, Expire(at=deps.clock() + keep))
 
         return zip_response(request, found, f"stems_{shown_id(job)}.zip", chunks, ended)
 
@@ -258,7 +258,7 @@ def _results(routes: WebserverRoutes) -> APIRouter:
         """A stem's waveform, to be drawn."""
         job = routes.job(caller, job_id)
         artifact = next((each for each in job.artifacts if each.role == PEAKS), None)
-        stems = {} if artifact is None else json.loads(b"".join(parts.blobs.read(artifact.key)))
+        stems = {} if artifact is None else json.loads(b"".join(deps.blobs.read(artifact.key)))
         if stem not in stems:
             raise NotFound(f"There is no waveform of {stem!r}: the model made none.", code="no_peaks")
         response.headers["Cache-Control"] = "private, max-age=86400, immutable"
@@ -269,19 +269,19 @@ def _results(routes: WebserverRoutes) -> APIRouter:
 
 def _models(routes: WebserverRoutes) -> APIRouter:
     router = APIRouter()
-    intake, parts = routes.intake, routes.parts
+    intake, deps = routes.intake, routes.deps
 
     @router.get("/models", responses=_refusals())
     def models() -> ModelsResponse:
         """What can be asked for."""
         rules = intake.rules
-        found = [each for offer in separation_offers(parts) for each in offer.variations()]
+        found = [each for offer in separation_offers(deps) for each in offer.models()]
         return ModelsResponse(
             models=[
                 model_view(each, default=rules.default_model, default_format=rules.default_format) for each in found
             ],
             max_file_size=intake.max_bytes,
-            max_duration=parts.limits.max_seconds,
+            max_duration=deps.limits.max_seconds,
             links=intake.takes_links,
         )
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from stemwright_server.dialects.common import absolute_to
 from stemwright_server.dialects.webserver.intake import BASE_URL
 from stemwright_server.dialects.webserver.wire import Links, status_response
 from stemwright_server.domain.job import Artifact, Job
-from stemwright_server.usecases.parts import Parts
+from stemwright_server.http.common import absolute_to
+from stemwright_server.usecases.deps import Deps
 
 
 class WebserverWebhook:
     """Implements ports.deliveries.WebhookBody. Its URLs hold until the job is removed."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
 
     def __call__(self, job: Job) -> bytes:
         absolute = absolute_to(str(job.extras.labels[BASE_URL]))
 
         def url(artifact: Artifact) -> str:
             return absolute(
-                self._parts.blobs.get_url(
+                self._deps.blobs.get_url(
                     artifact.key,
-                    expires_at=job.expires_at or self._parts.clock() + self._parts.limits.url_seconds,
+                    expires_at=job.expires_at or self._deps.clock() + self._deps.limits.url_seconds,
                     content_type=artifact.content_type,
                     filename=artifact.key.rpartition("/")[2],
                 )

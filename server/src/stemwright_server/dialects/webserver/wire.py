@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from stemwright_server.dialects.job_ids import shown_id
-from stemwright_server.dialects.moment import Moment
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.domain.offer import PEAKS, Variation
-from stemwright_server.domain.timestamp import timestamp
+from stemwright_server.http.job_ids import shown_id
+from stemwright_server.http.moment import Moment
+from stemwright_worker.contract.service import PEAKS, ServiceModel
+from stemwright_worker.timestamp import timestamp
 
 Status = Literal["queued", "processing", "completed", "failed", "canceled"]
 
@@ -185,7 +185,7 @@ def status_response(job: Job, links: Links, *, heard_at: float | None, queue_pos
         estimated_completion=eta,
         queue_position=queue_position,
         filename=str(labels.get("filename", "")),
-        model=job.variation,
+        model=job.model,
         format=job.params.get("format"),
         priority=job.extras.priority,
         stems=[_stem(job, stem, links) for stem in job.stems],
@@ -225,18 +225,18 @@ def message(job: Job) -> str:
             return job.error.message if job.error is not None else "Failed."
 
 
-def model_view(variation: Variation, *, default: str, default_format: str) -> ModelView:
+def model_view(model: ServiceModel, *, default: str, default_format: str) -> ModelView:
     """A model as ``GET /api/models`` shows it."""
-    properties = variation.params.get("properties", {})
+    properties = model.params.get("properties", {})
     formats = list(properties.get("format", {}).get("enum", ()))
     if default_format in formats:
         formats.sort(key=lambda name: name != default_format)
     return ModelView(
-        name=variation.name,
-        title=variation.description or variation.name,
-        stems=list(variation.outputs),
-        licence=variation.licence,
-        default=variation.name == default,
+        name=model.name,
+        title=model.description or model.name,
+        stems=list(model.outputs),
+        licence=model.licence,
+        default=model.name == default,
         formats=formats,
         options=[name for name in ("stems", "two_stems", "shifts", "overlap") if name in properties],
     )

@@ -1,0 +1,30 @@
+"""The broker of one process: claims that wait for work hear it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps, Listener
+from stemwright_server.ports.jobs import Waiting
+
+
+class InProcessBroker:
+    """Implements ports.broker.Broker."""
+
+    def __init__(self, wakeups: InProcessWakeUps) -> None:
+        self._wakeups = wakeups
+
+    def wake(self, waiting: Waiting) -> None:
+        self._wakeups.wake()
+
+    def remind(self, waiting: Sequence[Waiting]) -> None:
+        if waiting:
+            self._wakeups.wake()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Listen for work."""
+        return self._wakeups.listen()

@@ -1,0 +1,44 @@
+"""``stemwright worker``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from stemwright_server.cli.parsing import Subparsers, add_log_level
+
+
+def add_worker(subparsers: Subparsers) -> None:
+    """Add ``worker``."""
+    parser = subparsers.add_parser("worker", help="run workers for a service elsewhere", description=_worker.__doc__)
+    parser.add_argument("--api", metavar="URL", help="where the service listens (default: http://127.0.0.1:8080)")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument("--work-dir", type=Path, help="folder for files of the task at hand (default: a temporary one)")
+    add_log_level(parser)
+    parser.set_defaults(func=_worker)
+
+
+def _worker(args: argparse.Namespace) -> int:
+    """Take tasks from a service and run them here, one process for each device. Needs STEMWRIGHT_WORKER_SECRET, the same
+    as the service has.
+    """
+    from stemwright_server.settings.reading import read_settings
+
+    settings = read_settings(device=args.device, log_level=args.log_level, api_url=args.api, work_dir=args.work_dir)
+    if settings.worker_secret is None:
+        print("stemwright: error: set STEMWRIGHT_WORKER_SECRET to the one that the service has", file=sys.stderr)
+        return 2
+    from stemwright_server.processes.work import work
+    from stemwright_worker.errors import ServiceError
+    from stemwright_worker.telemetry import configure_logging
+
+    configure_logging(settings.log_threshold)
+    try:
+        work(
+            settings, api_url=settings.api_url, secret=settings.worker_secret.get_secret_value(), root=settings.work_dir
+        )
+    except ServiceError as error:
+        print(f"stemwright: error: {error}", file=sys.stderr)
+        return 2
+    return 0

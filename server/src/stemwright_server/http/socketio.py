@@ -1,0 +1,203 @@
+"""Live events by Socket.IO: who subscribed to a job hears of its changes.
+
+Changes are told by the process that took the worker's report, and go through Redis to the process that the subscriber
+is connected to. Without Redis the two have to be one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from stemwright_server.domain.job import Job
+from stemwright_server.ports.auth import Principal
+from stemwright_worker.errors import InvalidRequest, ServiceError
+
+if TYPE_CHECKING:  # imported with the first connection: the service is up sooner
+    import socketio
+
+PATH = "/socket.io/"
+_AGAIN = 5.0  # seconds after which a report without news is told all the same
+_REMEMBERED = 2000  # jobs whose last event is kept in mind
+_MAX_ROOMS = 500  # subscriptions of one connection
+_log = structlog.get_logger(__name__)
+
+Event = tuple[str, Mapping[str, Any]]
+
+
+class EventSource(Protocol):
+    """What a dialect says and hears over its namespace."""
+
+    namespace: str
+
+    def caller(self, authorization: str | None) -> Principal:
+        """Raises Unauthenticated."""
+        ...
+
+    def job(self, caller: Principal, data: Any) -> Job:
+        """The job that a subscription is about. Raises NotFound, InvalidRequest."""
+        ...
+
+    def concerns(self, job: Job) -> bool:
+        """Whether anybody can have subscribed to it."""
+        ...
+
+    def mark(self, job: Job) -> Hashable:
+        """What has to be another one for the job to be told of again."""
+        ...
+
+    def events(self, job: Job) -> Sequence[Event]:
+        """What there is to say of the job as it is now."""
+        ...
+
+    def refusal(self, data: Any, error: ServiceError) -> Event:
+        """What is said to a subscription that cannot be."""
+        ...
+
+
+class SocketEvents:
+    """Implements ports.broker.Notifier, and is the ASGI app of Socket.IO."""
+
+    def __init__(self, events_of: EventSource, *, origins: Collection[str] = (), redis_url: str | None = None) -> None:
+        """``origins``: of pages that may connect beside our own."""
+        self._speech = events_of
+        self._origins = frozenset(origins)
+        self._redis_url = redis_url
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed: asyncio.Queue[Job] = asyncio.Queue()
+        self._telling: asyncio.Task[None] | None = None
+        self._told: OrderedDict[str, tuple[int, Hashable, float]] = OrderedDict()  # revision, mark, when
+
+    def attach(self) -> None:
+        """Work in the running loop from now on; again, it changes nothing."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._telling = self._loop.create_task(self._tell())
+
+    def tell(self, job: Job) -> None:
+        # Every report comes by a request, so that there is a loop before there is news.
+        if self._loop is not None and self._speech.concerns(job):
+            with suppress(RuntimeError):  # the loop is closed: we are on our way out
+                self._loop.call_soon_threadsafe(self._changed.put_nowait, job)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.to_thread(importlib.import_module, "socketio")
+        await self._app(scope, receive, send)
+
+    async def _tell(self) -> None:
+        while True:
+            job = await self._changed.get()
+            if (self._redis_url is None and "_server" not in self.__dict__) or not self._is_news(job):
+                continue  # nobody was ever connected here
+            try:
+                await self._emit(job, to=job.id)
+            except Exception:  # a subscriber may be missed, the next event may not
+                _log.exception("event_not_told", job_id=job.id)
+
+    def _is_news(self, job: Job) -> bool:
+        now, mark = time.monotonic(), self._speech.mark(job)
+        if (last := self._told.get(job.id)) is not None:
+            revision, told, when = last
+            if job.revision <= revision or (mark == told and now - when < _AGAIN):
+                return False
+        self._told[job.id] = (job.revision, mark, now)
+        self._told.move_to_end(job.id)
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return True
+
+    def _revision_told(self, job_id: str) -> int:
+        """The latest revision that the room of the job was told of here; -1: none."""
+        last = self._told.get(job_id)
+        return -1 if last is None else last[0]
+
+    async def _emit(self, job: Job, *, to: str) -> None:
+        for name, data in self._speech.events(job):
+            await self._server.emit(name, data, to=to, namespace=self._speech.namespace)
+
+    @cached_property
+    def _app(self) -> ASGIApp:
+        import socketio
+
+        app: ASGIApp = socketio.ASGIApp(self._server, socketio_path=PATH)
+        return app
+
+    @cached_property
+    def _server(self) -> socketio.AsyncServer:
+        import socketio
+
+        manager = None
+        if self._redis_url is not None:
+            manager = socketio.AsyncRedisManager(self._redis_url, channel="stemwright-live")
+        namespace = self._speech.namespace
+        server = socketio.AsyncServer(
+            async_mode="asgi",
+            client_manager=manager,
+            namespaces=[namespace],
+            cors_allowed_origins=self._may_connect,
+            max_http_buffer_size=1 << 16,
+        )
+        server.on("connect", self._connect, namespace=namespace)
+        server.on("subscribe", self._subscribe, namespace=namespace)
+        return server
+
+    def _may_connect(self, origin: str, environ: Mapping[str, Any]) -> bool:
+        same = urlsplit(origin).netloc == environ.get("HTTP_HOST")
+        return same or origin in self._origins or "*" in self._origins
+
+    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
+        token = auth.get("token") if isinstance(auth, Mapping) else None
+        authorization = f"Bearer {token}" if isinstance(token, str) else environ.get("HTTP_AUTHORIZATION")
+        try:
+            self._speech.caller(authorization)
+        except ServiceError as error:
+            from socketio import exceptions  # its own refusal, not Python's: the words of this one reach the client
+
+            raise exceptions.ConnectionRefusedError(str(error)) from error
+        await self._server.save_session(sid, {"authorization": authorization}, namespace=self._speech.namespace)
+
+    async def _subscribe(self, sid: str, data: Any = None) -> Mapping[str, Any]:
+        namespace, revision = self._speech.namespace, -1
+        session = await self._server.get_session(sid, namespace=namespace)
+        try:
+            if len(self._server.rooms(sid, namespace=namespace)) > _MAX_ROOMS:
+                raise InvalidRequest(f"At most {_MAX_ROOMS} jobs can be followed by one connection.")
+            caller = self._speech.caller(session["authorization"])  # a token may have ended meanwhile
+            job = await asyncio.to_thread(self._speech.job, caller, data)
+            await self._server.enter_room(sid, job.id, namespace=namespace)
+            before = self._revision_told(job.id)
+            while job.revision != revision:  # what changed while it was told is told again: the last word is right
+                revision = job.revision
+                if not before < self._revision_told(job.id) >= revision:  # else the room heard of it, and we with it
+                    # Said to all who follow, it is news no more: it does not come to this one again.
+                    to_all = self._redis_url is None and self._is_news(job)
+                    await self._emit(job, to=job.id if to_all else sid)
+                job = await asyncio.to_thread(self._speech.job, caller, data)
+        except ServiceError as error:
+            name, said = self._speech.refusal(data, error)
+            await self._server.emit(name, said, to=sid, namespace=namespace)
+            return {"ok": False, "error": str(error)}
+        return {"ok": True}
+
+
+class SocketMiddleware:
+    """ASGI middleware: lets Socket.IO answer on its path."""
+
+    def __init__(self, app: ASGIApp, *, events: SocketEvents) -> None:
+        self._app = app
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._events.attach()
+        ours = scope["type"] in ("http", "websocket") and scope["path"].startswith(PATH)
+        await (self._events if ours else self._app)(scope, receive, send)

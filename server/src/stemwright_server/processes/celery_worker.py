@@ -1,0 +1,172 @@
+"""A Celery worker of ours: what it does with a message, and how the API knows that it is there or gone.
+
+The parent process speaks with the broker and never loads a model. Its one child runs tasks: it claims over the API, as
+every worker does, so a message that comes twice, late or not at all does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps, signals
+from celery.worker.consumer import Consumer
+
+from stemwright_server.adapters.broker.celery_app import RUN_JOB
+from stemwright_server.adapters.broker.queue_names import least_priority, service_of
+from stemwright_server.adapters.broker.quorum_repair import repair_quorum_queues
+from stemwright_worker.client import ApiClient
+from stemwright_worker.errors import Unavailable
+from stemwright_worker.process.parent_death import die_with_parent
+from stemwright_worker.process.work_folder import worker_folder
+from stemwright_worker.runtime import Runtime
+from stemwright_worker.service import Stopped
+
+_HELLO_SECONDS = 20.0
+_REFUSED_SECONDS = 2.0  # until the next try with a broker that does not let us in
+_PID_DIGITS = 7  # as many as Linux gives at most
+_LEAVE = signal.SIGUSR2  # what the parent tells a child with; Celery resets or uses the others
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class CeleryWorker:
+    """What belongs to one ``celery worker`` command, in the parent and, after the fork, in each child."""
+
+    host: str
+    root: Path | None  # where its folder goes; None: the system's place for temporary files
+    device: str
+    services: tuple[str, ...]
+    client: ApiClient  # the parent's; a child makes its own after the fork
+    build: Callable[[str, Path], Runtime]  # by worker id and work folder
+    prefix: str = field(default="", init=False)  # the ids of its children begin so
+    folder: Path = field(default=Path(), init=False)  # each child has a folder in it
+    runtime: Runtime | None = field(default=None, init=False)  # in a child
+    prepared: bool = field(default=False, init=False)
+    stopping: bool = field(default=False, init=False)  # in the parent
+    held: ExitStack = field(default_factory=ExitStack, init=False)
+
+    def open(self) -> None:
+        """In the parent, before anything else."""
+        me, self.folder = self.held.enter_context(worker_folder(self.root, reap=self._reap))
+        self.prefix = f"{self.host}-{me}-"
+
+    def _reap(self, dead: str) -> None:
+        """Children die with their parent: what they ran is for others."""
+        self.tell(f"{self.host}-{dead}-", lost=True)
+
+    def worker_id(self, pid: int) -> str:
+        """A child's id with the API; no id is the beginning of another."""
+        return f"{self.prefix}{pid:0{_PID_DIGITS}}"
+
+    def run_job(self, queue: str) -> str:
+        """In a child: take what waits in the lane that a message came by. What to say in Celery's log."""
+        if self.runtime is None:
+            raise RuntimeError("the worker process was not set up")
+        try:
+            if not self.prepared:
+                self.runtime.prepare()
+                self.prepared = True
+            ran = self.runtime.once(
+                wait_seconds=0.0, service=service_of(queue) or None, least_priority=least_priority(queue)
+            )
+        except Stopped:
+            return "stopped"
+        return "ran" if ran else "nothing waits"
+
+    def began(self) -> None:
+        """In a child, right after the fork."""
+        die_with_parent()
+        me = self.worker_id(os.getpid())
+        self.runtime = self.build(me, self.folder / me)
+        signal.signal(_LEAVE, self.runtime.leave)
+
+    def tell(self, worker: str, *, lost: bool) -> None:
+        """In the parent: say to the API that a child went, or died."""
+        if self.prefix and worker.startswith(self.prefix):
+            shutil.rmtree(self.folder / worker, ignore_errors=True)
+        try:
+            self.client.leave(worker, lost=lost)
+        except Unavailable as error:
+            _log.warning("leave_failed", worker=worker, error=str(error))  # then the lease has to end first
+
+    def stop(self, pids: list[int]) -> None:
+        """In the parent, told to shut down: give back what is held, so that another worker may begin with it."""
+        self.stopping = True
+        for pid in pids:
+            os.kill(pid, _LEAVE)
+            self.tell(self.worker_id(pid), lost=False)
+
+
+class PatientConsumer(Consumer):  # type: ignore[misc]
+    """Celery's own, which knocks without a pause at a broker that refuses us: one that starts, or a wrong password.
+
+    And which waits for ever for queues that do not answer, until the broker hangs up because it hears nothing of us.
+    """
+
+    def connect(self) -> Any:
+        super().connect().close()  # as soon as the broker is there
+        repair_quorum_queues(self.app.conf.broker_url, [queue.name for queue in self.app.conf.task_queues])
+        return super().connect()
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        super().on_connection_error_before_connected(exc)
+        time.sleep(_REFUSED_SECONDS)
+
+
+def add_worker(app: Celery, worker: CeleryWorker) -> None:
+    """Make ``celery worker`` on this app one of ours."""
+
+    @app.task(name=RUN_JOB, bind=True)  # type: ignore[untyped-decorator]
+    def run_job(task: Any, job_id: str) -> str:
+        delivered = task.request.delivery_info or {}
+        said = worker.run_job(str(delivered.get("routing_key") or ""))
+        _log.info("message_done", job_id=job_id, said=said)
+        return said
+
+    class ChildMonitor(bootsteps.StartStopStep):  # type: ignore[misc]
+        """In the parent, each second: which children live; the dead are reported, the living say hello."""
+
+        requires = frozenset({"celery.worker.components:Timer", "celery.worker.components:Pool"})
+
+        def start(self, parent: Any) -> None:
+            known: set[int] = set()
+            next_hello = 0.0
+
+            def look() -> None:
+                nonlocal next_hello
+                living = set(parent.pool.info["processes"])
+                for pid in known - living:
+                    worker.tell(worker.worker_id(pid), lost=not worker.stopping)
+                hello = living - known if time.monotonic() < next_hello else living
+                known.clear()
+                known.update(living)
+                if hello == living:
+                    next_hello = time.monotonic() + _HELLO_SECONDS
+                for pid in hello:
+                    try:
+                        worker.client.hello(
+                            worker=worker.worker_id(pid), device=worker.device, services=worker.services
+                        )
+                    except Unavailable as error:
+                        _log.warning("hello_failed", error=str(error))
+
+            def leave(**_: Any) -> None:
+                worker.stop(list(parent.pool.info["processes"]))
+
+            parent.timer.call_repeatedly(1.0, look)
+            signals.worker_shutting_down.connect(leave, weak=False)
+
+    app.conf.worker_consumer = f"{__name__}:{PatientConsumer.__name__}"
+    app.steps["worker"].add(ChildMonitor)
+    signals.celeryd_init.connect(lambda **_: worker.open(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: worker.held.close(), weak=False)
+    signals.worker_process_init.connect(lambda **_: worker.began(), weak=False)

@@ -1,0 +1,37 @@
+"""/metrics on a port of its own, which a firewall can keep for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from stemwright_worker.errors import Unavailable
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def metrics_port(registry: Callable[[], CollectorRegistry], host: str, port: int) -> Iterator[None]:
+    """Answer there, in threads of this process. Raises Unavailable if the port cannot be had."""
+    from prometheus_client import start_http_server
+
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry())
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot listen on {host} port {port} (OBSERVABILITY_PROMETHEUS_PORT): {error.strerror}.",
+            code="cannot_listen",
+        ) from error
+    _log.info("metrics_listen", host=host, port=server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

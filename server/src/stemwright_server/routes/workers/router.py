@@ -1,0 +1,117 @@
+"""``POST /worker/claim``, ``/report``, ``/parts`` and ``/leave``: signed bodies as ``contract`` words them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from stemwright_server.adapters.broker.in_process import InProcessBroker
+from stemwright_server.http.common import Problem, absolute_to
+from stemwright_server.usecases.claim import begin_multipart, claim
+from stemwright_server.usecases.deps import Deps
+from stemwright_server.usecases.record import record
+from stemwright_server.usecases.workers import WorkerRegistry, worker_left, worker_lost
+from stemwright_worker.contract.codec import (
+    dump_answer,
+    dump_multipart_plan,
+    dump_task,
+    load_claim,
+    load_leave,
+    load_multipart_request,
+    load_report,
+)
+from stemwright_worker.contract.signing import Verifier
+from stemwright_worker.contract.tasks import ClaimRequest, Progressed, Report, ReportAnswer, Task
+
+MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
+_LOOK_AGAIN = 5.0  # a ring can be lost; this cannot
+_JSON = "application/json"
+_REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": Problem}, 422: {"model": Problem}}
+_log = structlog.get_logger(__name__)
+
+
+def workers_router(deps: Deps, broker: InProcessBroker, verifier: Verifier, registry: WorkerRegistry) -> APIRouter:
+    """The routes of a worker."""
+    router = APIRouter(prefix="/worker", tags=["workers"])
+
+    @router.post("/claim", responses={204: {"description": "Nothing to do."}, **_REFUSED})
+    async def claim_task(request: Request) -> Response:
+        """Take a task, waiting for one if need be."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        asked = load_claim(body)
+        task = await _wait_for_task(request, asked)
+        if task is None:
+            return Response(status_code=204)
+        return Response(dump_task(_absolute(task, absolute_to(str(request.base_url)))), media_type=_JSON)
+
+    def noted_claim(asked: ClaimRequest) -> Task | None:
+        registry.note(deps, asked.worker, device=asked.device, services=asked.services)
+        task = claim(deps, asked) if asked.take else None
+        if task is not None and registry.is_gone(asked.worker):  # it was told to go while it asked
+            worker_left(deps, asked.worker)
+            return None
+        return task
+
+    async def _wait_for_task(request: Request, asked: ClaimRequest) -> Task | None:
+        deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
+        with broker.listen() as wakeups:
+            while not (wakeups.closed or registry.is_gone(asked.worker) or await request.is_disconnected()):
+                task = await run_in_threadpool(noted_claim, asked)
+                if task is not None:
+                    ids = {"request_id": task.request_id, "correlation_id": task.correlation_id}  # of who asked for it
+                    _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker, **ids)
+                    return task
+                left = deadline - time.monotonic()
+                if left <= 0 or not asked.take:
+                    return None
+                await wakeups.wait(min(left, _LOOK_AGAIN))
+        return None
+
+    @router.post("/report", responses=_REFUSED)
+    async def take_report(request: Request) -> Response:
+        """Take a report; the answer may say to stop."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        report = load_report(body)
+        answer = await run_in_threadpool(noted_report, report)
+        if not isinstance(report, Progressed) or not answer.accepted:
+            _log.info(
+                "reported", kind=report.kind, job_id=report.job_id, attempt=report.attempt, accepted=answer.accepted
+            )
+        return Response(dump_answer(answer), media_type=_JSON)
+
+    def noted_report(report: Report) -> ReportAnswer:
+        if isinstance(report, Progressed):
+            registry.note_gpus(deps, report.gpus)
+        return record(deps, report)
+
+    @router.post("/parts", responses=_REFUSED)
+    async def take_multipart_request(request: Request) -> Response:
+        """URLs to upload a large output in parts; they are put together when the attempt has completed."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        plan = await run_in_threadpool(begin_multipart, deps, load_multipart_request(body))
+        return Response(dump_multipart_plan(plan), media_type=_JSON)
+
+    @router.post("/leave", status_code=204, responses=_REFUSED)
+    async def leave(request: Request) -> Response:
+        """A worker goes: what it holds is for others, and no attempt is charged, unless it died."""
+        body = await request.body()
+        verifier.verify(body, request.headers)
+        leave = load_leave(body)
+        await run_in_threadpool(registry.forget, deps, leave.worker)
+        await run_in_threadpool(worker_lost if leave.lost else worker_left, deps, leave.worker)
+        return Response(status_code=204)
+
+    return router
+
+
+def _absolute(task: Task, absolute: Callable[[str], str]) -> Task:
+    outputs = tuple(replace(output, url=absolute(output.url)) for output in task.outputs)
+    return replace(task, input_url=absolute(task.input_url), outputs=outputs)

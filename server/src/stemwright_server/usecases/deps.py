@@ -1,0 +1,45 @@
+"""What every use case works with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stemwright_server.domain.lifecycle import Policy
+from stemwright_server.ports.blobs import BlobStore
+from stemwright_server.ports.broker import Broker, Notifier
+from stemwright_server.ports.catalogue import Catalogue
+from stemwright_server.ports.jobs import JobRepository
+from stemwright_worker.ports.probe import Probe
+from stemwright_worker.ports.tracing import NO_TRACER, Tracer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Caps and times, in bytes and seconds."""
+
+    max_bytes: int  # of an uploaded file
+    max_seconds: float | None  # of decoded audio
+    upload_seconds: float = 3600.0  # from announcing a file to the end of its upload
+    url_seconds: float = 3600.0  # how long a download URL holds
+    job_seconds: float = 3600.0  # how long an attempt may take
+    upload_retention: float = 7 * 86400.0  # after the last use of a file
+    output_retention: float = 30 * 86400.0  # after a job ended
+    key_retention: float = 86400.0  # of an Idempotency-Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """The ports and rules, wired once by bootstrap."""
+
+    repository: JobRepository
+    blobs: BlobStore
+    broker: Broker
+    notifier: Notifier
+    catalogue: Catalogue
+    probe: Probe | None
+    policy: Policy
+    limits: Limits
+    clock: Callable[[], float] = time.time
+    tracer: Tracer = NO_TRACER

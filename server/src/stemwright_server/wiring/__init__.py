@@ -1,0 +1,1 @@
+"""Which adapter stands behind which port. Nothing is connected at import."""

@@ -1,0 +1,121 @@
+"""What a subscriber of Socket.IO is told while the job that it asks about is changing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from jobs import new_job
+from loops import in_loop
+
+from stemwright_server.domain.job import Job
+from stemwright_server.http.socketio import Event, SocketEvents
+from stemwright_server.ports.auth import Principal
+from stemwright_worker.errors import ServiceError
+
+JOB = new_job()
+
+
+class EventSource:
+    """Says the revision; each look at the job is one of the given."""
+
+    namespace = "/progress"
+
+    def __init__(self, *looks: Callable[[], Job]) -> None:
+        self._looks: Iterator[Callable[[], Job]] = iter(looks)
+
+    def caller(self, authorization: str | None) -> Principal:
+        return Principal(subject="o")
+
+    def job(self, caller: Principal, data: Any) -> Job:
+        return next(self._looks)()
+
+    def concerns(self, job: Job) -> bool:
+        return True
+
+    def mark(self, job: Job) -> Hashable:
+        return job.revision
+
+    def events(self, job: Job) -> Sequence[Event]:
+        return [("progress", {"revision": job.revision})]
+
+    def refusal(self, data: Any, error: ServiceError) -> Event:
+        return ("error", {})
+
+
+class Server:
+    """Of python-socketio what is needed here."""
+
+    def __init__(self) -> None:
+        self.room: set[str] = set()
+        self.told: list[tuple[str, int]] = []  # who, which revision
+
+    def rooms(self, sid: str, namespace: str) -> list[str]:
+        return []
+
+    async def get_session(self, sid: str, namespace: str) -> dict[str, Any]:
+        return {"authorization": None}
+
+    async def enter_room(self, sid: str, room: str, namespace: str) -> None:
+        self.room.add(sid)
+
+    async def emit(self, name: str, data: dict[str, int], to: str, namespace: str) -> None:
+        self.told += [(sid, data["revision"]) for sid in sorted(self.room) if to in (sid, JOB.id)]
+
+
+def at(revision: int) -> Job:
+    return replace(JOB, revision=revision)
+
+
+async def quiet(events: SocketEvents) -> None:
+    """Until everything that was told has been said."""
+    await asyncio.sleep(0)  # what came from another thread is in the queue
+    while not events._changed.empty():
+        await asyncio.sleep(0)
+
+
+def subscribe(*looks: Job | Callable[[SocketEvents], Job], then: Sequence[Job] = ()) -> list[tuple[str, int]]:
+    """Who is told of which revision: "first" has followed the job for long when "second" subscribes."""
+    server = Server()
+
+    async def all_of_it() -> None:
+        events: SocketEvents
+        given = [lambda each=each: each if isinstance(each, Job) else each(events) for each in looks]
+        events = SocketEvents(cast(Any, EventSource(*given)))
+        events.__dict__["_server"] = server
+        events.attach()
+        server.room.add("first")
+        assert await events._subscribe("second", {"job_id": JOB.id}) == {"ok": True}
+        for job in then:
+            events.tell(job)
+        await quiet(events)
+
+    in_loop(all_of_it())
+    return server.told
+
+
+def test_what_a_subscription_said_does_not_come_again_when_it_is_told_to_all() -> None:
+    """The store has a change before anybody is told of it."""
+    told = subscribe(at(5), at(5), then=[at(4), at(5), at(6)])
+    assert told == [("first", 5), ("second", 5), ("first", 6), ("second", 6)]
+
+
+def test_what_was_told_to_all_while_a_subscription_is_answered_is_not_said_by_it_again() -> None:
+    def meanwhile(events: SocketEvents) -> Job:
+        events.tell(at(6))
+        events.tell(at(7))
+        return at(6)  # looked up before the last
+
+    told = subscribe(at(5), meanwhile, at(7), at(7))
+    assert [revision for who, revision in told if who == "second"] == [5, 6, 7]
+    assert [revision for who, revision in told if who == "first"] == [5, 6, 7]
+
+
+def test_what_was_told_before_the_subscription_is_said_to_it_alone() -> None:
+    def before(events: SocketEvents) -> Job:
+        events.tell(at(5))
+        return at(5)
+
+    assert subscribe(before, at(5), at(5)) == [("first", 5), ("second", 5)]

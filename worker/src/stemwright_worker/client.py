@@ -1,0 +1,193 @@
+"""How a worker talks to the API and to signed URLs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+
+from stemwright_worker.contract.codec import (
+    dump_claim,
+    dump_leave,
+    dump_multipart_request,
+    dump_report,
+    load_answer,
+    load_multipart_plan,
+    load_task,
+)
+from stemwright_worker.contract.signing import sign
+from stemwright_worker.contract.tasks import (
+    ClaimRequest,
+    Leave,
+    MultipartPlan,
+    MultipartRequest,
+    Report,
+    ReportAnswer,
+    Task,
+    UploadedFile,
+)
+from stemwright_worker.errors import ServiceError, Unavailable
+
+T = TypeVar("T")
+_CHUNK = 1 << 18
+_TRIES = 4  # of a transfer; a report is tried as long as its lease holds
+
+
+class TransferFailed(ServiceError):
+    """Bytes could not be moved between the worker and the store."""
+
+    code = "transfer_failed"
+    retryable = True
+
+
+class ApiClient:
+    """Implements the worker's side of the workers' API. Used by two threads at once."""
+
+    def __init__(self, api_url: str, secret: str) -> None:
+        self._api = api_url.rstrip("/")
+        self._secret = secret
+        # No proxy from the environment: URLs are the API's own, and signatures are nobody else's business.
+        self._http = httpx2.Client(trust_env=False, timeout=httpx2.Timeout(30.0, connect=5.0))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def correlate(self, request_id: str | None) -> None:
+        """Send this id with all that follows, so that the API's log shows what a request caused."""
+        self._http.headers.pop("X-Request-ID", None)
+        if request_id is not None:
+            self._http.headers["X-Request-ID"] = request_id
+
+    def claim(
+        self, *, worker: str, device: str, services: tuple[str, ...], wait_seconds: float, least_priority: int = 0
+    ) -> Task | None:
+        """A task, or None after the wait. Raises Unavailable."""
+        request = ClaimRequest(
+            worker=worker,
+            device=device,
+            services=services,
+            wait_seconds=wait_seconds,
+            least_priority=least_priority,
+            nonce=secrets.token_hex(8),
+        )
+        response = self._post("/worker/claim", dump_claim(request), timeout=wait_seconds + 15.0)
+        return load_task(response.content) if response.status_code == 200 else None
+
+    def report(self, report: Report) -> ReportAnswer:
+        """Say how an attempt goes. Raises Unavailable: the caller decides how long to try."""
+        return load_answer(self._post("/worker/report", dump_report(report), timeout=15.0).content)
+
+    def hello(self, *, worker: str, device: str, services: tuple[str, ...]) -> None:
+        """Say that this worker is there, waiting elsewhere for its next task. Raises Unavailable."""
+        request = ClaimRequest(worker=worker, device=device, services=services, take=False, nonce=secrets.token_hex(8))
+        self._post("/worker/claim", dump_claim(request), timeout=3.0)
+
+    def leave(self, worker: str, *, lost: bool = False) -> None:
+        """Say that this worker, or all whose ids begin so, goes; or, of another one, that it died. Raises Unavailable."""
+        message = Leave(worker=worker, nonce=secrets.token_hex(8), lost=lost)
+        self._post("/worker/leave", dump_leave(message), timeout=5.0)
+
+    def _post(self, path: str, body: bytes, *, timeout: float) -> httpx2.Response:
+        headers = sign(body, secret=self._secret, now=time.time()) | {"Content-Type": "application/json"}
+        try:
+            response = self._http.post(self._api + path, content=body, headers=headers, timeout=timeout)
+        except httpx2.HTTPError as error:
+            raise Unavailable(f"The API at {self._api} does not answer: {error}.") from error
+        if response.status_code not in (200, 204):
+            raise Unavailable(f"The API answered {response.status_code} to {path}: {response.text[:300]}")
+        return response
+
+    def fetch(self, task: Task, path: Path, check: Callable[[], None]) -> None:
+        """Download the task's input. ``check`` is called for each chunk and may raise. Raises TransferFailed."""
+
+        def once() -> None:
+            digest, size = hashlib.sha256(), 0
+            with path.open("wb") as file, self._http.stream("GET", task.input_url) as response:
+                _raise_for(response, "input")
+                for chunk in response.iter_bytes(_CHUNK):
+                    check()
+                    digest.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+            if (size, digest.hexdigest()) != (
+                task.input_size,
+                task.input_sha256,
+            ):  # both known of what lies in the store
+                raise TransferFailed(f"The input came with {size} bytes, not whole as the {task.input_size} uploaded.")
+
+        _try(once, check)
+
+    def upload(self, url: str, path: Path, *, sha256: str, content_type: str, check: Callable[[], None]) -> None:
+        """PUT a file, with its digest for the store to check. Raises TransferFailed."""
+        digest = base64.b64encode(bytes.fromhex(sha256)).decode()
+        headers = {
+            "Content-Type": content_type,
+            "Content-Length": str(path.stat().st_size),
+            "Content-Digest": f"sha-256=:{digest}:",
+        }
+
+        def once() -> None:
+            body = _chunks(path, 0, path.stat().st_size, check)
+            _raise_for(self._http.put(url, content=body, headers=headers), path.name)
+
+        _try(once, check)
+
+    def upload_in_parts(self, task: Task, file: UploadedFile, path: Path, check: Callable[[], None]) -> UploadedFile:
+        """PUT a large output part by part; what to report of it. Raises TransferFailed or Unavailable."""
+        plan = self._plan(task, file)
+        etags = []
+        for number, url in enumerate(plan.urls):
+            begin = number * plan.part_bytes
+            etags.append(self._put_part(url, path, begin, min(plan.part_bytes, file.size - begin), check))
+        return replace(file, upload_id=plan.upload_id, etags=tuple(etags))
+
+    def _plan(self, task: Task, file: UploadedFile) -> MultipartPlan:
+        request = MultipartRequest(
+            job_id=task.job_id, attempt=task.attempt, name=file.name, size=file.size, nonce=secrets.token_hex(8)
+        )
+        return load_multipart_plan(self._post("/worker/parts", dump_multipart_request(request), timeout=30.0).content)
+
+    def _put_part(self, url: str, path: Path, begin: int, count: int, check: Callable[[], None]) -> str:
+        def once() -> str:
+            body, headers = _chunks(path, begin, count, check), {"Content-Length": str(count)}
+            response = self._http.put(url, content=body, headers=headers)
+            _raise_for(response, f"a part of {path.name}")
+            return str(response.headers["ETag"])
+
+        return _try(once, check)
+
+
+def _chunks(path: Path, begin: int, count: int, check: Callable[[], None]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(begin)
+        while count and (chunk := file.read(min(_CHUNK, count))):
+            check()
+            count -= len(chunk)
+            yield chunk
+
+
+def _raise_for(response: httpx2.Response, what: str) -> None:
+    if not response.is_success:
+        raise TransferFailed(f"The store answered {response.status_code} to {what}.")
+
+
+def _try(once: Callable[[], T], check: Callable[[], None]) -> T:
+    """What it returns; again after a passing fault, with growing waits."""
+    tried = 1
+    while True:
+        try:
+            return once()
+        except (httpx2.HTTPError, TransferFailed) as error:
+            if tried == _TRIES:
+                raise TransferFailed(f"Gave up after {tried} tries: {error}") from error
+            check()
+            time.sleep(0.25 * 2**tried)
+            tried += 1

@@ -1,0 +1,173 @@
+"""What a worker is told and what it says: the messages that cross between the API and a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stemwright_worker.contract.service import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOutput:
+    """A file to be made, and the URL to PUT it to."""
+
+    name: str
+    filename: str
+    content_type: str
+    url: str
+    external: bool = False  # the caller's own URL: the worker asks leave before it PUTs there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """All that a worker needs to know to run one attempt of a job."""
+
+    job_id: str
+    attempt: int
+    file_id: str  # for logs
+    filename: str  # as the caller named the input: for messages, never a path
+    request_id: str
+    service: str
+    model: str
+    params: Mapping[str, Any]
+    input_url: str  # GET; of the blob store, or a stranger's if there is a source
+    input_size: int | None  # bytes; the worker checks both, where they are known
+    input_sha256: str | None  # hex
+    outputs: tuple[TaskOutput, ...]
+    lease_seconds: float  # how long the API waits between two reports
+    timeout_seconds: float  # how long the attempt may take in all
+    max_seconds: float | None  # cap on decoded audio
+    max_bytes: int  # cap on the input
+    multipart_over: int | None = (
+        None  # outputs of more bytes go in parts, on URLs that the worker asks for; None: none does
+    )
+    source: str = ""  # which source fetches the input; "": it lies in the blob store
+    correlation_id: str | None = None
+    traceparent: str | None = None  # W3C trace context
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimRequest:
+    """A worker asks for work."""
+
+    worker: str  # its id, unique for each process ever started
+    device: str
+    services: tuple[str, ...]  # those it can run
+    least_priority: int = 0  # it takes no job below this
+    take: bool = True  # False: it only says that it is there
+    wait_seconds: float = 0.0  # how long the API may hold the answer back until there is work
+    nonce: str  # random: no two requests are signed alike
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuMemory:
+    """The memory of one GPU, as its driver tells."""
+
+    host: str
+    index: int  # the driver's number of it
+    used_bytes: int  # by any process
+    total_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progressed:
+    """The attempt goes on. Renews the lease."""
+
+    job_id: str
+    attempt: int
+    progress: Progress
+    gpus: tuple[GpuMemory, ...] = ()  # now and then: those of the worker's host
+    kind: Literal["progress"] = "progress"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publishing:
+    """The attempt asks leave to write where others read: to the caller's own URLs. Renews the lease.
+
+    Refused to a stale attempt. Leave lasts as long as the lease, which the worker's own clock ends too.
+    """
+
+    job_id: str
+    attempt: int
+    kind: Literal["publishing"] = "publishing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadedFile:
+    """An output that lies in the blob store or at the caller's URL, by its announced name."""
+
+    name: str
+    size: int
+    sha256: str
+    duration: float | None = None
+    crc32: int | None = None
+    upload_id: str = ""  # it went in parts, which the API has yet to put together
+    etags: tuple[str, ...] = ()  # of the parts, in order, as the store named them
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultipartRequest:
+    """A worker asks for URLs to upload a large output in parts."""
+
+    job_id: str
+    attempt: int
+    name: str  # of the output
+    size: int  # bytes
+    nonce: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultipartPlan:
+    """Where the parts of an output go: one PUT for each URL, in order."""
+
+    upload_id: str
+    part_bytes: int  # of every part but the last
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """The attempt made everything and uploaded it."""
+
+    job_id: str
+    attempt: int
+    files: tuple[UploadedFile, ...]
+    report: Mapping[str, Any] = field(default_factory=dict)
+    duration: float | None = None  # of the input, seconds
+    sample_rate: int | None = None  # of the input, Hz
+    filename: str | None = None  # what the input's source calls it; None: as the caller does
+    kind: Literal["completed"] = "completed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The attempt ended with an error."""
+
+    job_id: str
+    attempt: int
+    code: str
+    message: str
+    retryable: bool
+    kind: Literal["failed"] = "failed"
+
+
+Report = Progressed | Publishing | Completed | Failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leave:
+    """A worker goes, and gives back unharmed what it may hold."""
+
+    worker: str
+    nonce: str
+    lost: bool = False  # True: it did not go, it died; said by its parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportAnswer:
+    """What the API says to a report."""
+
+    accepted: bool  # False: the attempt is stale and nothing was changed
+    stop: bool  # True: end this attempt now

@@ -1,0 +1,75 @@
+"""The services that are installed in this environment, found by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from stemwright_worker.contract.service import Offer, plain
+from stemwright_worker.errors import TooLarge, Unavailable, UnusableInput
+from stemwright_worker.ports.probe import ProbeResult
+
+SERVICES = "stemwright.services"
+PROBES = "stemwright.probes"
+
+M = TypeVar("M", bound=Offer)
+_log = structlog.get_logger(__name__)
+
+
+class InstalledServices(Generic[M]):
+    """Implements ports.catalogue.Catalogue. The API sees offers, the worker whole models: ``InstalledModels[Model]``."""
+
+    def __init__(self, services: Sequence[M]) -> None:
+        self._services = {plain(service.name, "service"): service for service in services}
+
+    @classmethod
+    def find(cls, names: Sequence[str] = ()) -> InstalledServices[Any]:
+        """Load the entry points of these names, or all. One that does not load is said in the log and left out."""
+        return cls(_load(SERVICES, names))
+
+    def offers(self) -> Sequence[M]:
+        return list(self._services.values())
+
+    def offer(self, name: str) -> M | None:
+        return self._services.get(name)
+
+
+def _load(group: str, names: Sequence[str]) -> list[Any]:
+    found = []
+    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+        if names and entry.name not in names:
+            continue
+        try:
+            found.append(entry.load())
+        except Exception:  # a service's own import may fail in any way; the others must still serve
+            _log.exception("entry_point_failed", group=group, entry_point=entry.value)
+    return found
+
+
+class InstalledProbe:
+    """Implements ports.probe.Probe by a function ``(path, *, max_seconds) -> mapping`` that decodes in a child process."""
+
+    def __init__(self, function: Callable[..., Any], *, max_seconds: float | None) -> None:
+        self._function = function
+        self._max_seconds = max_seconds
+
+    @classmethod
+    def find(cls, *, name: str, max_seconds: float | None) -> InstalledProbe | None:
+        """The first one installed, or the one of that name, if any: without one, the worker is the first to decode."""
+        functions = _load(PROBES, [name] if name else [])
+        return cls(functions[0], max_seconds=max_seconds) if functions else None
+
+    def probe(self, path: Path, *, filename: str) -> ProbeResult:
+        try:
+            found = self._function(path, max_seconds=self._max_seconds)
+        except Exception as error:
+            code, message = getattr(error, "code", None), str(error).replace(str(path), filename)
+            if code is None or getattr(error, "retryable", False):
+                raise Unavailable(f"The upload could not be looked at now, try again: {message}") from error
+            kind = TooLarge if code in ("too_long", "too_large") else UnusableInput
+            raise kind(message, code=code) from error
+        return ProbeResult(duration=found.get("duration"), sample_rate=found.get("sample_rate"))

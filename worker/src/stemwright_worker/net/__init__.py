@@ -1,0 +1,1 @@
+"""Talking to addresses that are not to be trusted."""

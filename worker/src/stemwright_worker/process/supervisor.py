@@ -1,0 +1,118 @@
+"""Keeps one worker process for each device alive, and ends them when told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import Any
+
+import structlog
+
+from stemwright_worker.process.watchdog import WatchdogMonitor
+
+_STEADY = 30.0  # seconds of life after which a death is the first of its kind
+_LONGEST_BACKOFF = 5.0
+_LOOK = 0.5  # seconds between two looks at the fuse
+_log = structlog.get_logger(__name__)
+
+
+class Supervisor:
+    """Starts, watches, restarts. Run in the main thread's event loop: a worker is killed when that thread ends."""
+
+    def __init__(
+        self,
+        prefix: str,
+        devices: Sequence[str],
+        config: Callable[[str, str], Mapping[str, Any]],
+        died: Callable[[str], None],
+        *,
+        stop_seconds: float,
+    ) -> None:
+        """``prefix``: how ids begin. ``config(worker, device)`` is what a worker reads at its start; ``died(worker)`` is
+        called after each end.
+        """
+        self._prefix = prefix
+        self._devices = devices
+        self._config = config
+        self._died = died
+        self._stop_seconds = stop_seconds
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until ``stop``."""
+        await asyncio.gather(*(self._keep(device) for device in self._devices))
+
+    def stop(self) -> None:
+        """Ask all workers to go; ``run`` returns once they went, or were made to."""
+        self._stopping.set()
+
+    async def _keep(self, device: str) -> None:
+        crashes = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            worker = f"{self._prefix}{device.replace(':', '')}-{secrets.token_hex(6)}"
+            status, heard = None, False
+            try:
+                with closing(WatchdogMonitor()) as watch:
+                    status = await self._one(worker, device, watch)
+                    watch.expired()  # what it said last
+                    heard = watch.heard
+            except Exception:  # whatever it was, it may pass, and without another try nobody works on this device
+                _log.exception("worker_not_kept", worker=worker)
+            if self._stopping.is_set():
+                return
+            # One that got as far as a task is no worker that cannot start; what a task does to it is counted there.
+            steady = heard or time.monotonic() - began >= _STEADY
+            crashes = 1 if steady else crashes + 1
+            wait = min(_LONGEST_BACKOFF, 0.1 * 2**crashes)
+            _log.error("worker_died", worker=worker, status=status, restart_in=wait)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
+
+    async def _one(self, worker: str, device: str, watch: WatchdogMonitor) -> int:
+        """One worker process from start to end; its exit status."""
+        config = dict(self._config(worker, device)) | {"fuse": watch.theirs}
+        # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "stemwright_worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=sys.stderr.fileno(),  # what a model prints is no output of the service
+            pass_fds=(watch.theirs,),
+            start_new_session=True,
+        )
+        watch.started()
+        _log.info("worker_started", worker=worker, device=device, pid=process.pid)
+        assert process.stdin is not None
+        try:
+            with suppress(ConnectionError):
+                process.stdin.write(json.dumps(config).encode() + b"\n")
+                await process.stdin.drain()
+            ended = asyncio.create_task(process.wait())
+            stopping = asyncio.create_task(self._stopping.wait())
+            while not (ended.done() or stopping.done() or watch.expired()):
+                await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=_LOOK)
+            stopping.cancel()
+            if not ended.done() and not self._stopping.is_set():
+                _log.error("worker_ran_away", worker=worker)  # it holds its own interpreter: only this is left
+                process.kill()
+            elif not ended.done():
+                process.terminate()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(ended), self._stop_seconds)
+            return process.returncode if process.returncode is not None else -signal.SIGKILL
+        finally:
+            # The group holds what the worker started, too.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            process.stdin.close()
+            await asyncio.to_thread(self._died, worker)

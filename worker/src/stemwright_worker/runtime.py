@@ -1,0 +1,274 @@
+"""The worker's loop: claim, fetch, run, upload, report; one task at a time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+import structlog
+
+from stemwright_worker.client import ApiClient
+from stemwright_worker.contract.tasks import Completed, Failed, Report, ReportAnswer, Task
+from stemwright_worker.control import Control, Pace
+from stemwright_worker.errors import Unavailable
+from stemwright_worker.ports.tracing import NO_TRACER, Tracer
+from stemwright_worker.process.disk_cap import DiskCap, WorkFolderFull
+from stemwright_worker.process.gpu_memory import GpuMeter
+from stemwright_worker.process.watchdog import Watchdog
+from stemwright_worker.service import LoadedModel, RunRequest, Service, Stopped
+from stemwright_worker.transfers import INPUT, Transfers
+
+_CLAIM_WAIT = 20.0
+_SPANS = {"fetching": "fetch", "loading": "load", "separating": "separate", "encoding": "encode", "uploading": "upload"}
+_log = structlog.get_logger(__name__)
+
+
+class Services(Protocol):
+    """The whole models at hand, by name."""
+
+    def offers(self) -> Sequence[Service]: ...
+
+    def offer(self, name: str) -> Service | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which worker this is."""
+
+    worker: str  # unique for each process ever started
+    device: str
+    work_dir: Path  # this worker's alone
+    work_bytes: int | None = None  # cap on what one task keeps there
+    least_priority: int = 0  # it takes no job below this
+
+
+class Runtime:
+    """Runs tasks until told to leave."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        transfers: Transfers,
+        services: Services,
+        identity: Identity,
+        pace: Pace,
+        *,
+        watchdog: Watchdog | None = None,
+        tracer: Tracer = NO_TRACER,
+    ) -> None:
+        self._client = client
+        self._transfers = transfers
+        self._services = services
+        self._identity = identity
+        self._pace = pace
+        self._fuse = watchdog
+        self._tracer = tracer
+        self._gpus = GpuMeter()
+        self._leaving = Event()
+        self._idle = False
+        self._loaded: tuple[str, str, LoadedModel] | None = None
+
+    def leave(self, *_: object) -> None:
+        """Go as soon as possible, giving back what is held. Fit to be a signal handler of the main thread."""
+        self._leaving.set()
+        if self._idle:
+            raise Stopped("leaving")  # out of the wait for a task
+
+    def run(self) -> None:
+        """The loop. Returns after ``leave``."""
+        try:
+            self.prepare()
+            while not self._leaving.is_set():
+                self.once(wait_seconds=_CLAIM_WAIT)
+        except Stopped:
+            pass
+        finally:
+            self._go()
+
+    def once(self, *, wait_seconds: float, service: str | None = None, least_priority: int = 0) -> bool:
+        """Take one task, if there is one for this model (None: for any), and run it. Raises Stopped after ``leave``."""
+        names = tuple(offer.name for offer in self._services.offers()) if service is None else (service,)
+        task = self._claim(names, wait_seconds, max(least_priority, self._identity.least_priority))
+        if task is not None:
+            self._run(task)
+        return task is not None
+
+    def prepare(self) -> None:
+        """Make the work folder, and import what is slow."""
+        shutil.rmtree(self._identity.work_dir, ignore_errors=True)  # of attempts that died
+        self._identity.work_dir.mkdir(parents=True)
+        for service in self._services.offers():
+            if not self._leaving.is_set():
+                service.prepare(self._identity.device)
+
+    def _claim(self, services: tuple[str, ...], wait_seconds: float, least_priority: int) -> Task | None:
+        try:
+            self._idle = True
+            if self._leaving.is_set():
+                return None
+            return self._client.claim(
+                worker=self._identity.worker,
+                device=self._identity.device,
+                services=services,
+                wait_seconds=wait_seconds,
+                least_priority=least_priority,
+            )
+        except Unavailable as error:
+            _log.warning("claim_failed", error=str(error))
+            time.sleep(1.0)
+            return None
+        finally:
+            self._idle = False
+
+    def _go(self) -> None:
+        self._idle = False
+        shutil.rmtree(self._identity.work_dir, ignore_errors=True)
+        try:
+            self._client.leave(self._identity.worker)
+        except Unavailable as error:
+            _log.warning("leave_failed", error=str(error))
+        self._client.close()
+        self._tracer.close()
+
+    def _run(self, task: Task) -> None:
+        """One attempt, whatever comes: the one place where every exception is caught."""
+        names = {"job_id": task.job_id, "attempt": task.attempt, "request_id": task.request_id, "file_id": task.file_id}
+        if task.correlation_id is not None:
+            names["correlation_id"] = task.correlation_id
+        workdir = self._identity.work_dir / f"{task.job_id}-{task.attempt}"
+        with structlog.contextvars.bound_contextvars(**names, service=task.service, model=task.model):
+            tempfile.tempdir = str(workdir)
+            self._client.correlate(task.request_id)
+            try:
+                with Control(
+                    task,
+                    self._client.report,
+                    leaving=self._leaving,
+                    pace=self._pace,
+                    watchdog=self._fuse,
+                    gpus=self._gpus,
+                ) as control:
+                    over = partial(_give_up, control)
+                    with DiskCap(workdir, self._identity.work_bytes, over) as disk:
+                        report = self._attempt(task, workdir, control, disk)
+                if report is not None:
+                    self._finish(task, report)
+            finally:
+                self._client.correlate(None)
+                tempfile.tempdir = None
+                shutil.rmtree(workdir, ignore_errors=True)
+
+    def _attempt(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
+        """What to report at the end; None if the attempt was stopped. All of it is a span, each stage a part of it."""
+        span = self._tracer.begin(
+            "attempt", parent=task.traceparent, kind="consumer", job_id=task.job_id, attempt=task.attempt
+        )
+        report = self._tried(task, workdir, control, disk)
+        for stage, began, ended in control.stages():
+            span.part(_SPANS.get(stage, stage), began=began, ended=ended)
+        error = "stopped" if report is None else report.code if isinstance(report, Failed) else None
+        span.end(error=error, service=task.service, model=task.model, device=self._identity.device)
+        return report
+
+    def _tried(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
+        began = time.monotonic()
+        try:
+            report = self._work(task, workdir, control, disk)
+        except Exception as error:
+            if control.stopped is not None:  # however a model words it
+                _log.info("attempt_stopped", reason=control.stopped)
+                return None
+            _log.warning("attempt_failed", exc_info=True)
+            return _failed(task, error, workdir)
+        _log.info("attempt_done", seconds=round(time.monotonic() - began, 3))
+        return report
+
+    def _work(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Completed:
+        _make(workdir)
+        source, title = self._transfers.fetch(task, workdir, control)
+        disk.check()
+        control.stage("loading")
+        loaded = self._load(task)
+        results = workdir / "out"
+        results.mkdir()
+        request = RunRequest(
+            input=source,
+            workdir=results,
+            model=task.model,
+            params=task.params,
+            max_seconds=task.max_seconds,
+        )
+        result = loaded.run(request, control.on_progress)
+        disk.check()
+        return Completed(
+            job_id=task.job_id,
+            attempt=task.attempt,
+            files=self._transfers.upload(task, result, control),
+            report={"device": self._identity.device, **result.report, "stage_seconds": control.stage_seconds()},
+            duration=result.duration,
+            sample_rate=result.sample_rate,
+            filename=title,
+        )
+
+    def _load(self, task: Task) -> LoadedModel:
+        """The variation in memory; the last one is kept, the one before is let go first."""
+        if self._loaded is not None and self._loaded[:2] == (task.service, task.model):
+            return self._loaded[2]
+        self._loaded = None
+        service = self._services.offer(task.service)
+        if service is None:
+            raise Unavailable(f"This worker has no model {task.service!r}.")
+        loaded = service.load(task.model, self._identity.device)
+        self._loaded = (task.service, task.model, loaded)
+        return loaded
+
+    def _finish(self, task: Task, report: Report) -> None:
+        """Say the last word, as long as the lease may hold."""
+        deadline = time.monotonic() + task.lease_seconds
+        while True:
+            try:
+                answer: ReportAnswer = self._client.report(report)
+                if not answer.accepted:
+                    _log.info("report_refused", kind=report.kind)  # the attempt is stale, another one counts
+                return
+            except Unavailable as error:
+                _log.warning("report_failed", error=str(error))
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.5)
+
+
+def _make(workdir: Path) -> None:
+    """Its parent may be gone as well: some machines tidy up what is old. Raises Unavailable."""
+    try:
+        workdir.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise Unavailable(f"The worker cannot make a folder to work in: {error.strerror}.") from error
+
+
+def _give_up(control: Control, error: WorkFolderFull) -> None:
+    control.fail(error.code, str(error))
+
+
+def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
+    code = getattr(error, "code", None)
+    words = " ".join(str(error).split()) or type(error).__name__
+    # A caller knows the file by its name; where it lay here is nobody's business.
+    words = words.replace(str(workdir / INPUT), task.filename).replace(f"{workdir}/", "")
+    if not isinstance(code, str):
+        return Failed(
+            job_id=task.job_id,
+            attempt=task.attempt,
+            code="crashed",
+            message=f"{type(error).__name__}: {words}"[:1000],
+            retryable=True,
+        )
+    retryable = bool(getattr(error, "retryable", False))
+    return Failed(job_id=task.job_id, attempt=task.attempt, code=code, message=words[:1000], retryable=retryable)

@@ -1,0 +1,225 @@
+"""Fetching over HTTP from hosts that are not to be trusted.
+
+Names are resolved once, all their addresses checked, and the connection goes to one of those very addresses; the
+certificate is still checked against the name. Every redirect is checked like a first URL. No proxy, cookie, credential
+or netrc of this machine has a part in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+import ssl
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from urllib.parse import unquote, urljoin
+
+import httpcore2
+
+from stemwright_worker.errors import StorageFull
+from stemwright_worker.net.addresses import Target, check_addresses, check_target, origins, parse
+from stemwright_worker.net.pinned import Pinned, addresses_of
+from stemwright_worker.ports.sources import (
+    Fetched,
+    FetchLimits,
+    SourceError,
+    SourceExpired,
+    SourceNotFound,
+    SourceRedirects,
+    SourceRefused,
+    SourceTimeout,
+    SourceTooLarge,
+    SourceUnreachable,
+)
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HEADERS: list[tuple[str | bytes, str | bytes]] = [
+    ("User-Agent", "stemwright"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "identity"),
+]
+_FIRST_WAIT = 0.5  # seconds before the second try; doubles
+_MAX_NAME = 200
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
+
+
+class HttpSources:
+    """Implements ports.sources.SourceFetcher."""
+
+    def __init__(
+        self,
+        allowlist: Collection[str] = (),
+        *,
+        resolve: Callable[[str, int], list[str]] = addresses_of,
+        network: httpcore2.NetworkBackend | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        """``allowlist``: origins that may be plain http or private. The rest is for tests. Raises ValueError."""
+        self._allowed = origins(allowlist)
+        self._resolve = resolve
+        self._network = network or httpcore2.SyncBackend()
+        self._ssl_context = ssl_context
+
+    def check(self, url: str) -> None:
+        check_target(parse(url), self._allowed)
+
+    def fetch(
+        self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None] = lambda *_: None
+    ) -> Fetched:
+        part = into.with_name(into.name + ".part")
+        deadline = time.monotonic() + limits.total_seconds
+        attempt = _Attempt(limits=limits, deadline=deadline, part=part, check=check)
+        tried = 0
+        try:
+            while True:
+                tried += 1
+                try:
+                    fetched = self._once(url, attempt)
+                    part.replace(into)
+                    return fetched
+                except SourceError as error:
+                    wait = _FIRST_WAIT * 2 ** (tried - 1)
+                    if not error.retryable or tried >= limits.tries or time.monotonic() + wait > deadline:
+                        raise
+                check(0, None)
+                time.sleep(wait)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _once(self, url: str, attempt: _Attempt) -> Fetched:
+        target = parse(url)
+        for _ in range(attempt.limits.redirects + 1):
+            check_target(target, self._allowed)
+            with self._answer(target, attempt) as response:
+                headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+                if response.status not in _REDIRECTS:
+                    _check_status(response.status, target)
+                    return _save(response.iter_stream(), headers, target, attempt)
+                target = _next(target, headers)
+        raise SourceRedirects(f"The source was redirected more than {attempt.limits.redirects} times.")
+
+    @contextmanager
+    def _answer(self, target: Target, attempt: _Attempt) -> Iterator[httpcore2.Response]:
+        """The answer to one GET; whatever goes wrong on the way is said as a SourceError."""
+        limits = attempt.limits
+        timeouts = {"connect": limits.connect_seconds, "read": limits.idle_seconds, "write": limits.idle_seconds}
+        url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+        headers = [*_HEADERS, ("Host", _authority(target))]
+        try:
+            network = Pinned(self._network, self._addresses(target), attempt.left)
+            with (
+                httpcore2.ConnectionPool(ssl_context=self._ssl_context, network_backend=network) as pool,
+                pool.stream("GET", url, headers=headers, extensions={"timeout": timeouts}) as response,
+            ):
+                yield response
+        except httpcore2.TimeoutException as error:
+            raise SourceTimeout(f"The source at {target.host} is too slow: {attempt.too_slow}.") from error
+        except httpcore2.NetworkError as error:
+            raise SourceUnreachable(f"The source at {target.host} cannot be reached, or hung up: {error}.") from error
+        except httpcore2.ProtocolError as error:
+            raise SourceUnreachable(f"The source at {target.host} broke off its answer.") from error
+
+    def _addresses(self, target: Target) -> list[str]:
+        try:
+            addresses = [target.host] if target.literal is not None else self._resolve(target.host, target.port)
+        except (OSError, UnicodeError) as error:
+            raise SourceUnreachable(f"The source's host {target.host} has no address.") from error
+        check_addresses(target, addresses, self._allowed)
+        return addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    limits: FetchLimits
+    deadline: float  # of the monotonic clock
+    part: Path
+    check: Callable[[int, int | None], None]
+
+    def left(self) -> float:
+        """Seconds to the deadline. Raises the client's own timeout once there are none."""
+        seconds = self.deadline - time.monotonic()
+        if seconds <= 0:
+            raise httpcore2.ReadTimeout("total")
+        return seconds
+
+    @property
+    def too_slow(self) -> str:
+        if time.monotonic() >= self.deadline:
+            return f"it took more than {self.limits.total_seconds:g} s in all"
+        return f"no answer within {self.limits.connect_seconds:g} s or no byte for {self.limits.idle_seconds:g} s"
+
+
+def _authority(target: Target) -> str:
+    default = {"http": 80, "https": 443}[target.scheme]
+    authority = target.origin.partition("://")[2]
+    return authority.removesuffix(f":{default}") if target.port == default else authority
+
+
+def _next(target: Target, headers: dict[str, str]) -> Target:
+    location = headers.get("location", "")
+    if not location:
+        raise SourceRedirects(f"The source at {target.host} redirects to nowhere.")
+    return parse(urljoin(target.origin + target.path, location))
+
+
+def _check_status(status: int, target: Target) -> None:
+    said = f"The source at {target.host} answered {status}"
+    if status == 200:
+        return
+    if status in (400, 401, 403, 410):  # some stores say 400 to a signature whose time is over
+        raise SourceExpired(f"{said}: the URL has expired or does not allow reading; sign a new one.")
+    if status in (408, 425, 429) or status >= 500:
+        raise SourceUnreachable(f"{said}; try again later.")
+    raise SourceNotFound(f"{said}: there is no file under this URL.")
+
+
+def _save(chunks: Iterable[bytes], headers: dict[str, str], target: Target, attempt: _Attempt) -> Fetched:
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise SourceRefused(f"The source at {target.host} sends the file compressed; store it as it is.")
+    length, limit = headers.get("content-length", "")[:20], attempt.limits.max_bytes
+    total = int(length) if length.isascii() and length.isdigit() else None
+    if total is not None and total > limit:
+        raise SourceTooLarge(f"The source at {target.host} has {total} bytes; at most {limit} are taken.")
+    digest, size = hashlib.sha256(), 0
+    with _full_disk_is_said(), attempt.part.open("wb") as file:
+        for chunk in chunks:
+            size += len(chunk)
+            attempt.check(size, total)
+            if size > limit:
+                raise SourceTooLarge(f"The source at {target.host} sends more than the {limit} bytes taken.")
+            digest.update(chunk)
+            file.write(chunk)
+    return Fetched(
+        size=size,
+        sha256=digest.hexdigest(),
+        filename=_filename(headers, target),
+        content_type=_content_type(headers),
+    )
+
+
+@contextmanager
+def _full_disk_is_said() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull("No room left on the disk for the source.") from error
+        raise
+
+
+def _filename(headers: dict[str, str], target: Target) -> str:
+    message = Message()
+    message["Content-Disposition"] = headers.get("content-disposition", "")
+    name = message.get_filename() or unquote(target.path.partition("?")[0])
+    name = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+    return "".join(character for character in name if character.isprintable())[:_MAX_NAME].strip() or "source"
+
+
+def _content_type(headers: dict[str, str]) -> str:
+    said = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return said if _MEDIA_TYPE.fullmatch(said) else ""

@@ -1,0 +1,348 @@
+"""The worker's loop against an API that answers what the test wants."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import pytest
+
+from stemwright_worker.client import ApiClient
+from stemwright_worker.contract.codec import dump_answer, dump_task, load_claim, load_report
+from stemwright_worker.contract.signing import Verifier
+from stemwright_worker.contract.tasks import (
+    Completed,
+    Failed,
+    Progressed,
+    Publishing,
+    Report,
+    ReportAnswer,
+    Task,
+    TaskOutput,
+)
+from stemwright_worker.control import Pace
+from stemwright_worker.net.outbound import Answer, Outbound
+from stemwright_worker.ports.sources import Fetched, FetchLimits, SourceExpired
+from stemwright_worker.runtime import Identity, Runtime
+from stemwright_worker.service import LoadedModel, ProducedFile, Progress, RunRequest, RunResult, Service
+from stemwright_worker.transfers import Transfers
+
+MIX = b"mix" * 1000
+WAV = b"RIFF\x24\x00\x00\x00WAVEfmt "
+
+
+class Loaded:
+    def __init__(self, run: Callable[[RunRequest], RunResult]) -> None:
+        self._run = run
+
+    def run(self, request: RunRequest, on_progress: Callable[[Progress], None]) -> RunResult:
+        on_progress(Progress(done=1, total=1))
+        return self._run(request)
+
+
+class Services:
+    """One model, and how often it was loaded."""
+
+    name = "m"
+
+    def __init__(self, run: Callable[[RunRequest], RunResult]) -> None:
+        self._run = run
+        self.loaded: list[tuple[str, str]] = []
+
+    def offers(self) -> Sequence[Service]:
+        return [self]  # type: ignore[list-item]
+
+    def offer(self, name: str) -> Service | None:
+        return self if name == "m" else None  # type: ignore[return-value]
+
+    def prepare(self, device: str) -> None:
+        pass
+
+    def load(self, model: str, device: str) -> LoadedModel:
+        self.loaded.append((model, device))
+        return Loaded(self._run)
+
+
+class Api:
+    """Hands out tasks, keeps what is said and uploaded, and faults as often as told."""
+
+    def __init__(self, tasks: list[Task], faults: dict[str, int] | None = None) -> None:
+        self.tasks = tasks
+        self.faults = faults or {}
+        self.reports: list[Report] = []
+        self.uploads: dict[str, bytes] = {}
+        self.left = False
+        self.sent: list[str] = []  # URLs of callers that were PUT to
+        self.answers: list[int] = []  # of those, the next ones
+        self.grants = True  # whether leave to publish is given
+        self.done: Callable[[], None] = lambda: None
+        self._verifier = Verifier(["secret"])
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        path, body = request.url.path, request.read()
+        if self.faults.get(path, 0):
+            self.faults[path] -= 1
+            raise httpx2.ConnectError("as if the cable was out")
+        if path == "/in":
+            return httpx2.Response(200, content=MIX)
+        if request.method == "PUT":
+            digest = request.headers["Content-Digest"]
+            assert digest.startswith("sha-256=:")
+            self.uploads[path] = body
+            return httpx2.Response(201)
+        self._verifier.verify(body, request.headers)
+        return self._post(path, body)
+
+    def _post(self, path: str, body: bytes) -> httpx2.Response:
+        if path == "/worker/claim":
+            assert load_claim(body).services == ("m",)
+            if self.tasks:
+                return httpx2.Response(200, content=dump_task(self.tasks.pop(0)))
+            self.done()
+            return httpx2.Response(204)
+        if path == "/worker/leave":
+            self.left = True
+            return httpx2.Response(204)
+        report = load_report(body)
+        self.reports.append(report)
+        granted = self.grants or not isinstance(report, Publishing)
+        return httpx2.Response(200, content=dump_answer(ReportAnswer(accepted=granted, stop=not granted)))
+
+    @property
+    def ends(self) -> list[Report]:
+        return [report for report in self.reports if not isinstance(report, Progressed | Publishing)]
+
+
+class Outside:
+    """What lies beyond the API: a source, and callers' upload URLs."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def check(self, url: str) -> None:
+        pass
+
+    def fetch(self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None]) -> Fetched:
+        if "expired" in url:
+            raise SourceExpired("The source answered 403.")
+        data = WAV if "song" in url else b"<html>"
+        check(len(data), None)
+        into.write_bytes(data)
+        return Fetched(size=len(data), sha256=hashlib.sha256(data).hexdigest(), filename="x", content_type="")
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: Iterable[bytes], seconds: float
+    ) -> Any:
+        self._api.sent.append(url)
+        sent = b"".join(content)
+        status = self._api.answers.pop(0) if self._api.answers else 200
+        if status == 200:
+            self._api.uploads[url] = sent
+        return Answer(status=status, headers={})
+
+
+def task(number: int = 1, model: str = "v") -> Task:
+    return Task(
+        job_id=f"j{number}",
+        attempt=1,
+        file_id="f",
+        filename="my song.wav",
+        request_id="r",
+        service="m",
+        model=model,
+        params={},
+        input_url="http://api/in",
+        input_size=len(MIX),
+        input_sha256=hashlib.sha256(MIX).hexdigest(),
+        outputs=(
+            TaskOutput(name="a", filename="a.wav", content_type="audio/wav", url=f"http://api/out/{number}/a.wav"),
+        ),
+        lease_seconds=60.0,
+        timeout_seconds=600.0,
+        max_bytes=1 << 20,
+        max_seconds=None,
+    )
+
+
+def reverse(request: RunRequest) -> RunResult:
+    path = request.workdir / "a"
+    path.write_bytes(request.input.read_bytes()[::-1])
+    return RunResult(files=(ProducedFile(name="a", path=path, duration=1.0),), report={"x": 1})
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Api, Services], None]:
+    def run(api: Api, services: Services) -> None:
+        client = ApiClient("http://api", "secret")
+        client._http = httpx2.Client(transport=httpx2.MockTransport(api))
+        identity = Identity(worker="w", device="cpu", work_dir=tmp_path / "work")
+        (tmp_path / "work" / "left").mkdir(parents=True)  # by an attempt that died
+        outside = Outside(api)
+        transfers = Transfers(
+            client, sources={"http": outside}, probe=lambda max_seconds: None, outbound=cast(Outbound, outside)
+        )
+        runtime = Runtime(client, transfers, services, identity, Pace(heartbeat=5.0, least=0.001, grace=5.0))
+        api.done = runtime.leave
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        runtime.run()
+        assert api.left
+        assert not (tmp_path / "work").exists()
+
+    return run
+
+
+def test_a_task_is_fetched_run_uploaded_and_reported(work: Any) -> None:
+    api = Api([task()])
+    work(api, Services(reverse))
+    assert api.uploads == {"/out/1/a.wav": MIX[::-1]}
+    (end,) = api.ends
+    assert isinstance(end, Completed)
+    assert (end.files[0].size, end.files[0].sha256) == (len(MIX), hashlib.sha256(MIX[::-1]).hexdigest())
+    assert (end.report["x"], end.report["device"]) == (1, "cpu")
+    assert set(end.report["stage_seconds"]) == {"starting", "fetching", "loading", "separating", "uploading"}
+
+
+def test_the_last_variation_stays_loaded(work: Any) -> None:
+    services = Services(reverse)
+    work(Api([task(1), task(2), task(3, "other"), task(4, "other")]), services)
+    assert services.loaded == [("v", "cpu"), ("other", "cpu")]
+
+
+@pytest.mark.parametrize("path", ["/in", "/out/1/a.wav", "/worker/report"])
+def test_a_short_fault_of_the_network_is_bridged(work: Any, path: str) -> None:
+    api = Api([task()], {path: 2})
+    work(api, Services(reverse))
+    assert [type(end) for end in api.ends] == [Completed]
+
+
+def test_a_long_one_is_a_passing_failure(work: Any) -> None:
+    api = Api([task()], {"/in": 99})
+    work(api, Services(reverse))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable) == ("transfer_failed", True)
+
+
+def test_messages_name_the_file_as_the_caller_does(work: Any) -> None:
+    def fail(request: RunRequest) -> RunResult:
+        raise ValueError(f"cannot read '{request.input}'\nnor write '{request.workdir}/x'")
+
+    api = Api([task()])
+    work(api, Services(fail))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert end.message == "ValueError: cannot read 'my song.wav' nor write 'out/x'"
+    assert (end.code, end.retryable) == ("crashed", True)
+
+
+def test_a_failed_task_does_not_stop_the_next(work: Any) -> None:
+    def odd(request: RunRequest) -> RunResult:
+        if request.model == "bad":
+            raise ValueError
+        return reverse(request)
+
+    api = Api([task(1, "bad"), task(2)])
+    work(api, Services(odd))
+    assert [type(end) for end in api.ends] == [Failed, Completed]
+
+
+def test_a_work_folder_that_was_tidied_away_is_made_again(work: Any, tmp_path: Path) -> None:
+    class Tidied(Api):
+        def _post(self, path: str, body: bytes) -> httpx2.Response:
+            if path == "/worker/claim":
+                shutil.rmtree(tmp_path / "work")
+            return super()._post(path, body)
+
+    api = Tidied([task(1), task(2)])
+    work(api, Services(reverse))
+    assert [type(end) for end in api.ends] == [Completed, Completed]
+
+
+def test_a_work_folder_that_cannot_be_made_fails_the_task_and_not_the_worker(
+    work: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path.mkdir
+
+    def mkdir(path: Path, *args: Any, **options: Any) -> None:
+        if path.name == "j1-1":
+            raise PermissionError(13, "Permission denied", str(path))
+        made(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    api = Api([task(1), task(2)])
+    work(api, Services(reverse))
+    assert [type(end) for end in api.ends] == [Failed, Completed]
+    failed = cast(Failed, api.ends[0])
+    assert (failed.message, failed.retryable) == (
+        "The worker cannot make a folder to work in: Permission denied.",
+        True,
+    )
+
+
+def linked(url: str = "https://a/song", *, upload_url: str = "https://b/a.wav") -> Task:
+    """A task whose input is a link and whose output goes to the caller's own URL."""
+    given = task()
+    outputs = tuple(replace(output, url=upload_url, external=True) for output in given.outputs)
+    return replace(given, source="http", input_url=url, input_size=None, input_sha256=None, outputs=outputs)
+
+
+def test_a_link_is_fetched_by_its_source_and_the_stem_put_to_the_callers_url_with_leave(work: Any) -> None:
+    api = Api([linked()])
+    work(api, Services(reverse))
+    assert api.uploads == {"https://b/a.wav": WAV[::-1]}
+    kinds = [report.kind for report in api.reports if not isinstance(report, Progressed)]
+    assert kinds == ["publishing", "completed"]
+
+
+def test_without_leave_not_a_byte_is_put_and_nothing_more_is_said(work: Any) -> None:
+    api = Api([linked()])
+    api.grants = False
+    work(api, Services(reverse))
+    assert api.sent == []
+    assert api.ends == []
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "retryable"),
+    [
+        (linked("https://a/expired"), "source_expired", False),
+        (linked("https://a/page"), "not_audio", False),
+        (replace(linked(), source="carrier pigeon"), "unavailable", True),
+    ],
+)
+def test_a_link_that_leads_to_nothing_usable_says_why(work: Any, given: Task, code: str, retryable: bool) -> None:
+    api = Api([given])
+    work(api, Services(reverse))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable) == (code, retryable)
+    assert api.sent == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "retryable", "tries"),
+    [([403], "upload_refused", False, 1), ([301], "upload_refused", False, 1), ([503] * 9, "transfer_failed", True, 4)],
+)
+def test_a_callers_url_that_does_not_take_the_stem_fails_the_job_with_its_answer(
+    work: Any, answers: list[int], code: str, retryable: bool, tries: int
+) -> None:
+    api = Api([linked(upload_url="https://store.example/a.wav?X-Amz-Signature=secret")])
+    api.answers = list(answers)
+    work(api, Services(reverse))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable, len(api.sent)) == (code, retryable, tries)
+    assert f"store.example answered {answers[0]} to the upload of a" in end.message
+    assert "secret" not in end.message
+
+
+def test_a_short_fault_of_the_callers_store_is_bridged(work: Any) -> None:
+    api = Api([linked()])
+    api.answers = [503, 429]
+    work(api, Services(reverse))
+    assert [type(end) for end in api.ends] == [Completed]
