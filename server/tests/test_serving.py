@@ -218,7 +218,7 @@ def test_the_server_never_imports_torch_nor_the_engine() -> None:
 def test_the_worker_process_imports_no_database_and_no_web_framework() -> None:
     code = (
         "import sys, pathlib, stemwright_worker.__main__\n"
-        "from stemwright_server.wiring.worker import build_worker\n"
+        "from stemwright_worker.wiring import build_worker\n"
         "build_worker(api_url='http://127.0.0.1:1', secret='s', worker='w', device='cpu', work_dir=pathlib.Path('w'),"
         " heartbeat=1.0, stop_seconds=1.0)\n"
         "print([name for name in ('torch', 'sqlalchemy', 'fastapi', 'starlette', 'uvicorn') if name in sys.modules])"

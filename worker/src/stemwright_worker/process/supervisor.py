@@ -78,7 +78,7 @@ class Supervisor:
 
     async def _one(self, worker: str, device: str, watch: WatchdogMonitor) -> int:
         """One worker process from start to end; its exit status."""
-        config = dict(self._config(worker, device)) | {"fuse": watch.theirs}
+        config = dict(self._config(worker, device)) | {"watchdog": watch.theirs}
         # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
