@@ -534,16 +534,6 @@ def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path / "jobs.db")
-    SqlJobRepository(engine)
-    with engine.begin() as db:
-        db.exec_driver_sql("UPDATE schema_version SET version = 99")
-    with pytest.raises(Unavailable, match="schema 99"):
-        SqlJobRepository(engine)
-    engine.dispose()
-
-
 # What a caller may ask beside the work
 
 

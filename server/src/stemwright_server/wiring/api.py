@@ -19,6 +19,7 @@ from stemwright_worker.tracing.build import build_tracer
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from sqlalchemy import Engine
 
     from stemwright_server.adapters.broker.in_process import InProcessBroker
     from stemwright_server.adapters.jobs.sql import SqlJobRepository
@@ -103,19 +104,28 @@ def open_blobs(settings: Settings, me: str) -> BlobStore:
     )
 
 
-def open_jobs(settings: Settings) -> tuple[SqlJobRepository, InProcessWakeUps, Callable[[], float]]:
-    """The job store that the settings name, its bell and its clock. Raises Unavailable."""
-    from stemwright_server.adapters.jobs.sql import SqlJobRepository
-    from stemwright_server.adapters.jobs.sqlite import sqlite_engine
-
+def job_engine(settings: Settings) -> Engine:
+    """The engine of the job store that the settings name; nothing is opened or made. Raises Unavailable without a driver."""
     url = settings.database_url.get_secret_value() if settings.database_url else ""
     if settings.on_postgres:
         from sqlalchemy import make_url
 
-        from stemwright_server.adapters.jobs.postgres import DatabaseClock, postgres_engine
+        from stemwright_server.adapters.jobs.postgres import postgres_engine
 
-        engine = postgres_engine(make_url(url.replace("postgres://", "postgresql://", 1)), pool=settings.database_pool)
-        repository = SqlJobRepository(engine)
+        return postgres_engine(make_url(url.replace("postgres://", "postgresql://", 1)), pool=settings.database_pool)
+    from stemwright_server.adapters.jobs.sqlite import sqlite_engine
+
+    return sqlite_engine(Path(url.removeprefix("sqlite:///")) if url else settings.data_dir / "stemwright.db")
+
+
+def open_jobs(settings: Settings) -> tuple[SqlJobRepository, InProcessWakeUps, Callable[[], float]]:
+    """The job store that the settings name, brought forward, its wake-ups and its clock. Raises Unavailable."""
+    from stemwright_server.adapters.jobs.sql import SqlJobRepository
+
+    engine = job_engine(settings)
+    repository = SqlJobRepository(engine)
+    if settings.on_postgres:
+        from stemwright_server.adapters.jobs.postgres import DatabaseClock
         from stemwright_server.adapters.wakeups.postgres import (
             PostgresWakeUps,  # needs the driver, as the engine has said
         )
@@ -123,8 +133,7 @@ def open_jobs(settings: Settings) -> tuple[SqlJobRepository, InProcessWakeUps, C
         return repository, PostgresWakeUps(engine), DatabaseClock(repository.time)
     from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 
-    path = Path(url.removeprefix("sqlite:///")) if url else settings.data_dir / "stemwright.db"
-    return SqlJobRepository(sqlite_engine(path)), InProcessWakeUps(), time.time
+    return repository, InProcessWakeUps(), time.time
 
 
 def build_broker(settings: Settings, wakeups: InProcessWakeUps) -> InProcessBroker:

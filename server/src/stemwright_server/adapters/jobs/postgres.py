@@ -1,4 +1,4 @@
-"""All that is PostgreSQL's own: the engine, its time limits, what passes by itself, and the database's time."""
+"""All that is PostgreSQL's own: the engine, its time limits, its locks, and the database's time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event, func
 
 from stemwright_worker.errors import ServiceError, Unavailable
+
+# Advisory locks are numbers, shared by all schemas of a database: the second number tells them apart.
+SCHEMA_LOCK = 0x57E3_0001
+SWEEP_LOCK = 0x57E3_0002
+HERE = func.hashtext(func.current_schema())
 
 # A process that hangs in the middle of a transaction loses it, and with it every lock, after the third.
 _SESSION = "SET statement_timeout = '30s'; SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '60s'"

@@ -6,7 +6,7 @@ import functools
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,6 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from stemwright_worker.errors import InvalidRequest, ServiceError, StorageFull, Unavailable
 
 C = TypeVar("C", bound=type)
+P = ParamSpec("P")
+T = TypeVar("T")
 _TRIES = 5
 _PASSING = ("40001", "40P01", "55P03", "57P")  # serialization, deadlock, lock not had in time, server going down
 _AWAY = ("08", "53300", "57P")  # connection, too many of them, server going down
@@ -27,13 +29,15 @@ def retrying(repository: C) -> C:
     for name in dir(repository):
         method = getattr(repository, name)
         if not name.startswith("_") and callable(method):
-            setattr(repository, name, _again(method))
+            setattr(repository, name, again(method))
     return repository
 
 
-def _again(method: Callable[..., Any]) -> Callable[..., Any]:
+def again(method: Callable[P, T]) -> Callable[P, T]:
+    """Decorator of one function that is one transaction: see ``retrying``."""
+
     @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
         for tried in range(1, _TRIES + 1):
             try:
                 return method(*args, **kwargs)

@@ -11,11 +11,12 @@ from sqlalchemy.exc import IntegrityError
 
 from stemwright_server.adapters.jobs.retrying import retrying
 from stemwright_server.adapters.jobs.rows import job_row, row_job, row_track, track_row
+from stemwright_server.adapters.jobs.schema import bring_forward
 from stemwright_server.adapters.jobs.sql_counters import SqlCounters
 from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
-from stemwright_server.adapters.jobs.sql_upkeep import HERE, SCHEMA_LOCK, SqlUpkeep
+from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
-from stemwright_server.adapters.jobs.tables import VERSION, attempts, idempotency, jobs, metadata, schema, tracks
+from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, tracks
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track, TrackState
@@ -31,23 +32,10 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:
-        """Makes the tables if there are none. Raises Unavailable for a store of another version."""
+        """Makes the tables, or brings them forward. Raises Unavailable for a store of a newer version."""
         self._engine = engine
         self._postgres = engine.dialect.name == "postgresql"
-        self._open()
-
-    def _open(self) -> None:
-        with self._write() as db:
-            if self._postgres:  # several API processes may start at once
-                db.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK, HERE)))
-            metadata.create_all(db)
-            found = db.scalar(select(schema.c.version))
-            if found is None:
-                db.execute(insert(schema).values(version=VERSION))
-            elif found != VERSION:
-                raise Unavailable(
-                    f"The job store has schema {found}, this version needs {VERSION}.", code="wrong_schema"
-                )
+        bring_forward(engine)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -220,10 +208,15 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
             if row is None:
                 return None
             before = row_job(row)
+            if row.state != before.state:  # a newer version's: only that knows what may follow on it
+                return Transition(job=before, accepted=False)
             transition = step(before)
             if transition.job is before:
                 return transition
-            db.execute(update(jobs).where(jobs.c.id == job_id).values(job_row(transition.job)))
+            # What did not change is not written: a newer version may have put more there than was read.
+            was, now = job_row(before), job_row(transition.job)
+            changed = {name: value for name, value in now.items() if value != was[name]}
+            db.execute(update(jobs).where(jobs.c.id == job_id).values(changed))
             self._tally(db, before, transition)
             self._announce(db, before, transition)
             if transition.outcome is not None:
@@ -242,7 +235,7 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
     def counts(self) -> Mapping[JobState, int]:
         query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
         with self._read() as db:
-            found = {JobState(state): count for state, count in db.execute(query)}
+            found = {row[0]: row[1] for row in db.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
     def running(self, *, worker_prefix: str = "", lease_before: float | None = None) -> Sequence[Job]:

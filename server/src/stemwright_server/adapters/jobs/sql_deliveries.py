@@ -17,6 +17,7 @@ from stemwright_server.domain.lifecycle import Transition
 from stemwright_worker.errors import NotFound
 
 _PENDING = deliveries.c.state == DeliveryState.PENDING
+_ENDED = deliveries.c.state.in_((DeliveryState.DELIVERED, DeliveryState.DEAD))  # not: what a newer version wrote
 
 
 class SqlDeliveries(ABC):
@@ -75,7 +76,7 @@ class SqlDeliveries(ABC):
     def count_deliveries(self) -> Mapping[DeliveryState, int]:
         query = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
         with self._read() as db:
-            found = {DeliveryState(state): count for state, count in db.execute(query)}
+            found = {row[0]: row[1] for row in db.execute(query)}
         return {state: found.get(state, 0) for state in DeliveryState}
 
     def delivery(self, delivery_id: str) -> Delivery | None:
@@ -85,7 +86,7 @@ class SqlDeliveries(ABC):
 
     def replay_delivery(self, delivery_id: str, now: float) -> bool:
         again = {"state": DeliveryState.PENDING, "tries": 0, "due_at": now, "ended_at": None}
-        ended = (deliveries.c.id == delivery_id, ~_PENDING)
+        ended = (deliveries.c.id == delivery_id, _ENDED)
         query = update(deliveries).where(*ended).values(again | {"revision": deliveries.c.revision + 1})
         with self._write() as db:
             return db.execute(query).rowcount == 1
@@ -99,8 +100,7 @@ def awaits_its_body() -> ColumnElement[bool]:
 def forget_deliveries(db: Connection, dropped: Sequence[str], *, ended_before: float) -> None:
     """Those of the dropped jobs, but for what is to be sent or may be replayed; that too, if it ended before then."""
     dead = and_(deliveries.c.state == DeliveryState.DEAD, deliveries.c.body.is_not(None))
-    db.execute(delete(deliveries).where(deliveries.c.job_id.in_(dropped), ~_PENDING, ~dead))
-    ended = deliveries.c.state.in_([state for state in DeliveryState if state is not DeliveryState.PENDING])
+    db.execute(delete(deliveries).where(deliveries.c.job_id.in_(dropped), _ENDED, ~dead))
     due = deliveries.c.due_at < ended_before  # it was due before it ended, and by that there is an index
     left = ~exists().where(jobs.c.id == deliveries.c.job_id)
-    db.execute(delete(deliveries).where(ended, due, deliveries.c.ended_at < ended_before, left))
+    db.execute(delete(deliveries).where(_ENDED, due, deliveries.c.ended_at < ended_before, left))

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from stemwright_server.adapters.jobs.postgres import HERE, SWEEP_LOCK
 from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_worker
 from stemwright_server.adapters.jobs.sql_deliveries import awaits_its_body, forget_deliveries
 from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, signatures, tracks, workers
@@ -19,14 +20,10 @@ from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_worker.errors import Unavailable
 
-# PostgreSQL's advisory locks are numbers, shared by all schemas of a database: the second number tells them apart.
-SCHEMA_LOCK = 0x57E3_0001
-SWEEP_LOCK = 0x57E3_0002
-HERE = func.hashtext(func.current_schema())
-
 _AT_ONCE = 1000  # jobs that go in one round: a statement takes no end of ids
-_ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 _FINAL = tuple(state for state in JobState if state.final)
+# Their files are nobody's. What an outcome means that a newer version wrote is not known here, so its files stay.
+_FAILED = tuple(outcome for outcome in Outcome if outcome is not Outcome.COMPLETED)
 
 
 class SqlUpkeep(ABC):
@@ -62,7 +59,7 @@ class SqlUpkeep(ABC):
 
     def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
         its_jobs = exists().where(jobs.c.track_id == tracks.c.id)
-        active = its_jobs.where(jobs.c.state.in_(_ACTIVE))
+        active = its_jobs.where(jobs.c.state.not_in(_FINAL))
         left = tracks.c.transient & (tracks.c.used_at < transient_before) & ~its_jobs
         over = left | (tracks.c.used_at < used_before)
         idle = (tracks.c.state.in_((TrackState.READY, TrackState.REMOTE)), over, ~active)
@@ -93,7 +90,7 @@ class SqlUpkeep(ABC):
             return dropped
 
     def attempts_to_clean(self) -> Sequence[Attempt]:
-        query = select(attempts).where(attempts.c.outcome.is_not(None), attempts.c.outcome != Outcome.COMPLETED)
+        query = select(attempts).where(attempts.c.outcome.in_(_FAILED))
         with self._read() as db:
             return [row_attempt(row) for row in db.execute(query)]
 

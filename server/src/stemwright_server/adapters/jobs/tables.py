@@ -1,4 +1,7 @@
-"""The tables. Plain SQL types only, so that SQLite and PostgreSQL take them alike; times are unix seconds."""
+"""The tables. Plain SQL types only, so that SQLite and PostgreSQL take them alike; times are unix seconds.
+
+A change here needs a migration that does the same to a store that is there already: see docs/upgrading.md.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,20 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 3  # of this schema; a store of another version is refused, not guessed at
-
 metadata = MetaData()
 
-schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+# Versions before there were migrations refuse a store that does not say 3 here. It stays for ever, so that they can start
+# beside this one; which revision a store has is in alembic's own table.
+BASELINE_VERSION = 3
+baseline_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+history = Table(
+    "schema_history",  # informs about who made a revision; nothing is decided by it
+    metadata,
+    Column("revision", String(32), primary_key=True),
+    Column("version", String(64), nullable=False),  # of stemwright-server
+    Column("applied_at", Double, nullable=False),
+)
 
 tracks = Table(
     "tracks",
@@ -83,6 +95,7 @@ jobs = Table(
     Column("report", JSON, nullable=False),
     Column("error", JSON(none_as_null=True)),
     Column("revision", Integer, nullable=False),
+    Column("inputs", JSON(none_as_null=True)),  # a list of objects, in place of the track; NULL: the track alone
     Index("jobs_queue", "state", "priority", "created_at"),
     Index("jobs_track", "track_id"),
     Index("jobs_work", "work_key"),
@@ -159,4 +172,14 @@ workers = Table(
     Column("device", String(64), nullable=False),
     Column("models", JSON, key="services", nullable=False),
     Column("seen_at", Double, nullable=False),
+    Column("services", JSON(none_as_null=True), key="descriptions"),  # of the services, as it announced them
+)
+
+services = Table(
+    "services",  # what the workers offer, as they announced it
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("description", JSON, nullable=False),
+    Column("announced_at", Double, nullable=False),
+    Column("worker", String(128)),
 )
