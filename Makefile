@@ -14,7 +14,7 @@ DATA ?= data
 IMAGE ?= demucs-server:latest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve server-build server-run server-dev web bench test chaos lint format lock clean
+.PHONY: help setup demo serve server-build server-run server-dev web bench test chaos lint format lock version clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -67,6 +67,11 @@ format: $(VENV)/.tested ## Put the code into shape
 lock: $(VENV)/.tested ## Write the versions in use into the lock file
 	$(BIN)/python scripts/lock.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
 
+version: $(VENV)/.tested ## Set the version of everything: make version TO=0.2.0
+	$(BIN)/python scripts/set_version.py $(TO)
+	$(MAKE) $(VENV)/.tested
+	$(BIN)/python server/scripts/write_docs.py
+
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -75,7 +80,7 @@ $(VENV)/bin/pip:
 	$(PYTHON) -c 'import ensurepip, venv' || { echo 'the venv module is missing: apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) $(PYPROJECTS) scripts/install_torch.sh
+$(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) VERSION $(PYPROJECTS) scripts/install_torch.sh
 	scripts/install_torch.sh $(BIN)/pip
 	$(PIP) $(PROJECTS:%=-e ./%)
 	touch $@
