@@ -85,9 +85,8 @@ $(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) VERSION $(PYP
 	$(PIP) $(PROJECTS:%=-e ./%)
 	touch $@
 
-$(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh web/package-lock.json
+$(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh
 	scripts/install_test_tools.sh
-	scripts/install_web_tools.sh
 	$(PIP) -r requirements/test.txt
 	$(PIP) --no-deps -r requirements/test-only-files.txt
 	touch $@

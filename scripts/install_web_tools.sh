@@ -1,10 +1,12 @@
 #!/bin/sh
-# Installs what the page in web/ is built and checked with. Without Node nothing fails: the built page is committed.
+# Installs what the page in web/ is built and checked with, and what the tests follow the service's events with.
+# Only these need Node. Where the service is installed and started it is not needed: the built page is committed.
 set -eu
 cd "$(dirname "$0")/../web"
-if ! command -v npm >/dev/null; then
-    echo "node is not installed: the page is served as it is committed, and tests of its source are left out" >&2
-    exit 0
+major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
+if [ "${major:-0}" -lt 20 ] || ! command -v npm >/dev/null; then
+    echo "the page and the tests need Node 20 or newer, with npm: https://nodejs.org/en/download (Debian 12 has an older one)" >&2
+    exit 1
 fi
 [ node_modules/.package-lock.json -nt package-lock.json ] && exit 0
 npm ci --silent --no-audit --no-fund

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 def make(*words: str) -> list[str]:

@@ -18,13 +18,6 @@ FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "observability"
 _WORD = re.compile(r"\bdemucs_\w+")
 
 
-@pytest.fixture(scope="module")
-def tools() -> None:
-    if shutil.which("promtool") is None or shutil.which("prometheus") is None:
-        pytest.skip("prometheus is not installed: scripts/install_test_tools.sh")
-
-
-@pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize(
     "check",
     [("check", "rules", "alerts.yml"), ("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")],
@@ -69,7 +62,6 @@ def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
     assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
 
 
-@pytest.mark.usefixtures("tools")
 def test_a_prometheus_server_scrapes_the_service_and_the_dashboard_reads_it(service: Service, tmp_path: Path) -> None:
     target = service.url.removeprefix("http://")
     config = (FOLDER / "prometheus.yml").read_text().replace("127.0.0.1:8080", target).replace("15s", "1s")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from follower import Follower, needs_node
+from follower import Follower
 from origin import certificate
 from redis_server import free_port
 from service import Service, running, until, wav
 from webserver import SETTINGS
 
 PAGE = Path(__file__).parents[2] / "docs" / "proxy.md"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") or "nginx"
 FRAME = """daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -34,8 +34,6 @@ http {{
 {server}
 }}
 """
-
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +66,7 @@ def proxy(service: Service, folder: Path) -> Iterator[str]:
         text = text.replace(told, used)
     config = folder / "nginx.conf"
     config.write_text(FRAME.format(folder=folder, server=text))
-    command = [str(NGINX), "-p", str(folder), "-e", "stderr", "-c", str(config)]
+    command = [NGINX, "-p", str(folder), "-e", "stderr", "-c", str(config)]
     checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -95,7 +93,6 @@ def client_of(proxy: str, folder: Path, *, address: str = "127.0.0.1") -> httpx2
     return client
 
 
-@needs_node
 def test_a_song_goes_through_it_is_followed_and_comes_back(
     proxy: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,12 +12,9 @@ import pytest
 from backing import Redis
 from elsewhere import SECRET, worker_of
 from origin import body, serving
+from otlp import Collector, collecting
 from service import Service, running, until, wav
 from track_tree import TOKEN, Backend, Receiver
-
-pytest.importorskip("opentelemetry.sdk")
-
-from otlp import Collector, collecting
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"

@@ -11,10 +11,6 @@ from playwright.sync_api import Browser, expect
 from service import Service
 from steps import open_mixer, open_page, separate, slide
 
-pytestmark = pytest.mark.skipif(
-    not axe.SCRIPT.exists(), reason="axe-core is not installed: scripts/install_web_tools.sh, with Node"
-)
-
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 320), ("dark", 390)])
 def test_nobody_is_kept_out(

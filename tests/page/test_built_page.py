@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 BUILT = ROOT / "server" / "src" / "stemwright_server" / "web"
 MOST_BYTES = 150_000  # of everything, gzipped
-
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
 
 def tool(*command: str) -> None:
@@ -30,7 +25,6 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@needs_node
 def test_it_is_what_the_source_builds(tmp_path: Path) -> None:
     tool("vite", "build", "--logLevel", "warn", "--emptyOutDir", "--outDir", str(tmp_path / "built"))
     built, committed = files(tmp_path / "built"), files(BUILT)
@@ -38,12 +32,10 @@ def test_it_is_what_the_source_builds(tmp_path: Path) -> None:
     assert [name for name in built if built[name] != committed[name]] == [], "run make web"
 
 
-@needs_node
 def test_its_types_fit() -> None:
     tool("tsc", "--noEmit")
 
 
-@needs_node
 def test_its_pure_parts_do_what_they_say() -> None:
     tool("vitest", "run", "--no-color")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from imageio_ffmpeg import get_ffmpeg_exe
 from sounds import lag, read, similarity, sound
 
 from stemwright.audio import FORMATS, open_audio, open_writer
@@ -57,10 +58,9 @@ def test_every_choice_gives_back_what_was_written(tmp_path: Path, format: str, c
 @pytest.mark.parametrize("samples", [1, 46, 2205, 100_003])
 @pytest.mark.parametrize("format", [name for name in FORMATS if name != "ogg"])
 def test_another_decoder_finds_the_same_samples(tmp_path: Path, format: str, samples: int) -> None:
-    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="an FFmpeg of its own: pip install imageio-ffmpeg")
     wanted = sound(48000, samples)
     path = write(tmp_path / f"stem.{FORMATS[format].extension}", wanted, 48000, format=format)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "f32le", "-"]
+    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "f32le", "-"]
     raw = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout
     got = np.frombuffer(raw, np.float32).reshape(-1, 2).T
     assert got.shape == wanted.shape

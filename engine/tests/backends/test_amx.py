@@ -17,14 +17,14 @@ from stemwright.models.htdemucs.network import HTDemucs
 
 COMPILER = compiled.compiler()
 needs_amx = pytest.mark.skipif(
-    (why := tiles.reason_not_to_try(COMPILER)) is not None, reason=why or "kernels for AMX can be tried here"
+    not tiles.can_be_tried(), reason="this processor has no AVX-512, which the kernels for AMX use beside it"
 )
 CASES = Path(__file__).with_name("amx_cases.py")
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    assert COMPILER is not None
+    assert COMPILER is not None, "there is no C++ compiler: scripts/install_test_tools.sh"
     return tiles.environment(COMPILER, tmp_path_factory.mktemp("emulator"))
 
 

@@ -19,7 +19,6 @@ COMPILER = compiled.compiler()
 SCORES, ACTIVATED = ("attention.cpp", "LOG2_E / std::sqrt("), ("product.cpp", "== GELU ? gelu(y) : y")
 
 
-@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler here")
 @pytest.mark.parametrize(
     ("there", "instead", "left", "said"),
     [

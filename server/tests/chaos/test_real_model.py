@@ -15,7 +15,6 @@ from elsewhere import SECRET, worker_of
 from service import running
 
 pytestmark = pytest.mark.chaos
-pytest.importorskip("stemwright_demucs", reason="the models' service is not installed")
 
 
 def song() -> bytes:

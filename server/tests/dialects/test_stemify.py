@@ -264,7 +264,6 @@ def test_the_rate_is_limited_and_said_in_headers(tmp_path: Path) -> None:
 
 
 def test_a_link_is_fetched_by_the_worker_and_its_title_is_the_name(tmp_path: Path, seed: int) -> None:
-    pytest.importorskip("yt_dlp")
     song = wav(seed=seed)
     settings = SETTINGS | {
         "STEMWRIGHT_YOUTUBE_HOSTS": "127.0.0.1",

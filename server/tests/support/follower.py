@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
 from service import until
 
 WEB = Path(__file__).resolve().parents[3] / "web"  # its node_modules have the client
-
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None or not (WEB / "node_modules" / "socket.io-client").is_dir(),
-    reason="node or web/node_modules are not installed: scripts/install_web_tools.sh",
-)
 
 
 class Follower:

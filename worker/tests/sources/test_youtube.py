@@ -24,8 +24,6 @@ from stemwright_worker.ports.sources import FetchLimits, SourceError, SourceRefu
 from stemwright_worker.sources.youtube import YouTubeLimits, YouTubeSource
 from stemwright_worker.sources.youtube_errors import codes, error_of
 
-pytest.importorskip("yt_dlp")
-
 LIMITS = FetchLimits(max_bytes=1 << 20, idle_seconds=5.0, total_seconds=90.0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from follower import Follower, needs_node
+from follower import Follower
 from service import Service, running, until, wav
 from webserver import SETTINGS, Uploader
 
@@ -89,7 +89,6 @@ def test_processing_starts_automatically_after_upload(uploader: Uploader, seed: 
     assert job["created_at"] <= job["started_at"] <= job["finished_at"]
 
 
-@needs_node
 def test_socket_io_emits_progress_events_0_to_100(uploader: Uploader, webserver: Service, seed: int) -> None:
     follower = Follower(webserver.url, uploader.job(wav(seed=seed))).ended()
     progress = [event["progress"] for event in follower.all("progress")]

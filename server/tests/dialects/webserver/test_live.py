@@ -9,12 +9,11 @@ from pathlib import Path
 import jwt
 import pytest
 from backing import Postgres
-from follower import Follower, needs_node
+from follower import Follower
 from redis_server import redis_server
 from service import Service, running, wav
 from webserver import SETTINGS, Uploader
 
-pytestmark = needs_node
 SECRET = "s" * 32
 SLOW = {"FAST_MODEL_DEFAULTS": '{"segments": 30, "sleep": 0.3}'}  # so that there is something to follow
 
