@@ -11,10 +11,11 @@ PYPROJECTS := $(PROJECTS:%=%/pyproject.toml)
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= data
+TESTS ?= engine/tests server/tests services/demucs/tests
 IMAGE ?= demucs-server:latest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve server-build server-run server-dev web bench test chaos lint format lock version clean
+.PHONY: help setup demo serve server-build server-run server-dev web bench test coverage chaos lint format lock version clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -45,6 +46,14 @@ web: ## Build the page into the server package, from web/ (needs Node 20 or newe
 test: $(VENV)/.tested lint ## Run all tests
 	scripts/install_web_tools.sh
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.tested ## Run the tests of engine, service and models, and show how much of the core they run; TESTS=server/tests/domain for some
+	scripts/install_web_tools.sh
+	rm -rf out/coverage
+	$(BIN)/coverage run -m pytest -q $(TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage json -q --fail-under=0
+	$(BIN)/python scripts/coverage_table.py
 
 bench: $(VENV)/.tested ## Measure speed and memory side by side with demucs; ROWS="exact start" for some of it
 	$(BIN)/python bench/run.py $(if $(ROWS),--only $(ROWS))
