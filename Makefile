@@ -15,7 +15,7 @@ TESTS ?= engine/tests server/tests services/demucs/tests
 IMAGE ?= demucs-server:latest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve server-build server-run server-dev web bench test coverage chaos lint format lock version clean
+.PHONY: help setup demo serve server-build server-run server-dev web bench test coverage chaos lint format lock wheels version clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -76,13 +76,17 @@ format: $(VENV)/.tested ## Put the code into shape
 lock: $(VENV)/.tested ## Write the versions in use into the lock file
 	$(BIN)/python scripts/lock.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
 
+wheels: $(VENV)/.tested ## Build a wheel and an sdist of every distribution into dist/
+	rm -rf dist
+	for project in $(PROJECTS) training; do $(BIN)/python -m build --no-isolation --outdir dist $$project || exit; done
+
 version: $(VENV)/.tested ## Set the version of everything: make version TO=0.2.0
 	$(BIN)/python scripts/set_version.py $(TO)
 	$(MAKE) $(VENV)/.tested
 	$(BIN)/python server/scripts/write_docs.py
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
