@@ -49,6 +49,22 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_index_has_every_page_of_the_documentation() -> None:
+    docs = ROOT / "docs"
+    linked = {(docs / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)", (docs / "README.md").read_text())}
+    assert set(docs.rglob("*.md")) - {docs / "README.md"} - linked == set()
+    assert f"]({(docs / 'README.md').relative_to(ROOT)})" in (ROOT / "README.md").read_text()
+
+
+def test_the_changelog_has_a_section_for_the_version() -> None:
+    """Releases newest first, each with its day, below what is not released yet."""
+    version = (ROOT / "VERSION").read_text().strip()
+    sections = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[0] == "Unreleased"
+    assert [each for each in sections[1:] if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d{2}-\d{2}", each)] == []
+    assert sections[1].split(" - ")[0] == version
+
+
 def test_every_make_target_that_a_page_names_is_there() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", page.read_text())}
