@@ -1,4 +1,6 @@
-"""Measures the whole table side by side with demucs on this machine: `make bench`, or
+"""Measures the whole table side by side with demucs on this machine: `make bench`.
+
+Some of it:
 
     python bench/run.py [--only ROW ...] [--seconds 60]
 

@@ -42,6 +42,7 @@ class Ratios:
     rounds: int
 
     def figure(self, note: str) -> Figure:
+        """As a row of the table has it, with what was done and how many rounds were measured in its note."""
         how = "one round" if self.rounds == 1 else f"median of {self.rounds} rounds"
         return Figure(value=self.clock, note=f"{note}, {how}", processor=self.processor)
 

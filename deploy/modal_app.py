@@ -1,7 +1,8 @@
-"""The service on Modal: one container with a GPU, API and worker in it. ``modal deploy deploy/modal_app.py``
+"""The service on Modal: one container with a GPU, API and worker in it.
 
-Its disk is gone with the container: the secret ``stemwright-secrets`` has to name a DATABASE_URL and a bucket (S3_BUCKET
-and its keys), beside DEMUCSSVC_TOKEN and JWT_SECRET. See .env.example for all there is.
+Started by ``modal deploy deploy/modal_app.py``. Its disk is gone with the container: the secret ``stemwright-secrets``
+has to name a DATABASE_URL and a bucket (S3_BUCKET and its keys), beside DEMUCSSVC_TOKEN and JWT_SECRET. See .env.example
+for all there is.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ def write_model(
     """Writes `<signature>.safetensors` (half precision) and `<name>.yaml` into `folder`; returns the checkpoint's path.
 
     The signature is the start of the weights' own sha256, so a new training has a new file name; the
-    file's full sha256 is pinned in the yaml. An older checkpoint that the yaml named is removed."""
+    file's full sha256 is pinned in the yaml. An older checkpoint that the yaml named is removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     metadata = {"klass": klass, "args": "[]", "kwargs": json.dumps(dict(kwargs))}
     halves = {key: _half(value) for key, value in sorted(state.items())}

@@ -1,7 +1,8 @@
 """Renders songs into a folder, one int16 array [4, 2, samples] a song, and says which seeds and fonts are for what.
 
 Files appear whole or not at all (written aside, then renamed), and what is there is not rendered again: stop and go
-on at will."""
+on at will.
+"""
 
 import os
 from collections.abc import Iterator
@@ -38,8 +39,10 @@ TRAINING_FONTS = ("fluid", OWN, "musescore")
 
 
 def training_items(count: int, seconds: float = 20.0) -> list[Item]:
-    """The songs of the training set, half with FluidR3, half with patches drawn for each part: short ones, because
-    another song has other instruments. The MuseScore share comes last, because it is slow to render."""
+    """The songs of the training set, half with FluidR3, half with patches drawn for each part.
+
+    They are short, because another song has other instruments. The MuseScore share comes last, because it is slow to render.
+    """
     slow = count // MUSESCORE_EVERY
     fonts = [(OWN, "fluid")[i % 2] for i in range(count - slow)] + ["musescore"] * slow
     return [Item(seed=TRAIN_SEED + i, font=font, seconds=seconds) for i, font in enumerate(fonts)]

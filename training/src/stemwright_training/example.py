@@ -1,6 +1,7 @@
 """The example song that ships: "Take it all apart", written note by note, rendered like every other song.
 
-Tempo 100, A minor to C major: two bars alone with the electric piano, a verse of four, a chorus of six, and an end of two."""
+Tempo 100, A minor to C major: two bars alone with the electric piano, a verse of four, a chorus of six, and an end of two.
+"""
 
 from pathlib import Path
 

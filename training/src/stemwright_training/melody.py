@@ -61,7 +61,8 @@ def sing_phrase(
 ) -> tuple[list[Beat], int]:
     """Gives a phrase its pitches: chord tones on the beat, scale tones between. `chord_at` holds one chord a bar.
 
-    Returns the notes and the last pitch, from which the next phrase goes on."""
+    Returns the notes and the last pitch, from which the next phrase goes on.
+    """
     scale = tuple((tonic + step) % 12 for step in MODES[mode])
     pitch = start
     out = []

@@ -1,6 +1,7 @@
 """What an engineer does to sounds: equalise, compress, saturate, pan, put in a room, and bring to level.
 
-Audio is float32 [2, samples] at 44.1 kHz; no function changes its argument."""
+Audio is float32 [2, samples] at 44.1 kHz; no function changes its argument.
+"""
 
 import io
 from functools import lru_cache

@@ -1,7 +1,8 @@
 """Instruments that nobody has heard: random patches in the manner of a General MIDI program, additive or FM.
 
 Sound fonts are few, and a network that heard one font knows that font. A song of the font `own` is played with these
-instead: each part draws harmonics, resonances, decay and attack anew. They are ours, fast, and free."""
+instead: each part draws harmonics, resonances, decay and attack anew. They are ours, fast, and free.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -137,8 +137,11 @@ def songs_of_card(places: Places) -> dict[str, dict[str, list[float]]]:
 
 
 def check(places: Places, songs: int) -> float:
-    """Renders the first held-out songs again, measures the bundled model on them, and returns the largest difference
-    in dB between a song's mean figure for a stem now and on the card."""
+    """Renders the first held-out songs again and measures the bundled model on them.
+
+    Returns:
+        The largest difference in dB between a song's mean figure for a stem now and on the card.
+    """
     recorded = songs_of_card(places)
     separate = separate_with(places.assets, NAME)
     worst = 0.0

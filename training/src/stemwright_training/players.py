@@ -1,5 +1,7 @@
-"""The players of the band: each turns a bar of chords into notes. All times here are in beats from the start of the bar;
-`compose` turns them into seconds, with swing and a human hand."""
+"""The players of the band: each turns a bar of chords into notes.
+
+All times here are in beats from the start of the bar; `compose` turns them into seconds, with swing and a human hand.
+"""
 
 from dataclasses import dataclass
 

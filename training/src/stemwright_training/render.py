@@ -37,7 +37,8 @@ class Production:
 def render(song: Song, production: Production) -> npt.NDArray[np.int16]:
     """Renders the stems as int16 [4, 2, samples] in the order of STEMS; their integer sum is the mix and does not clip.
 
-    The same song and production give the same samples, on the same versions of fluidsynth, espeak-ng and WORLD."""
+    The same song and production give the same samples, on the same versions of fluidsynth, espeak-ng and WORLD.
+    """
     rng = np.random.default_rng([31, song.seed])
     samples = int(song.seconds * SAMPLE_RATE)
     impulse = mixing.room(int(rng.integers(1000)), float(rng.uniform(0.5, 2.2)))

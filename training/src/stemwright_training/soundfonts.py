@@ -89,7 +89,8 @@ def _variable_length(value: int) -> bytes:
 def render_notes(font: str, instrument: str, notes: Sequence[Note], samples: int) -> Audio:
     """Plays one instrument ("gm:<program>" or "kit:<program>"), dry, as float32 [2, samples].
 
-    Raises FileNotFoundError when fluidsynth or the font is not installed, and CalledProcessError when rendering fails."""
+    Raises FileNotFoundError when fluidsynth or the font is not installed, and CalledProcessError when rendering fails.
+    """
     kind, program = instrument.split(":")
     channel = 9 if kind == "kit" else 0
     sound_font = SOUND_FONTS[font]

@@ -1,5 +1,8 @@
-"""The styles the composer knows. Drum patterns are written on a grid of sixteenths: one character a sixteenth,
-`x` a hit, `o` a soft hit, `.` silence; 16 characters for 4/4 and 12 for 3/4 and 6/8."""
+"""The styles the composer knows.
+
+Drum patterns are written on a grid of sixteenths: one character a sixteenth, `x` a hit,
+`o` a soft hit, `.` silence; 16 characters for 4/4 and 12 for 3/4 and 6/8.
+"""
 
 from dataclasses import dataclass, field
 

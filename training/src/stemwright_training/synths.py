@@ -1,7 +1,8 @@
 """Instruments made in numpy: drum machines, synthesiser basses, keys, pads and plucks. They are ours, fast, and free.
 
 Each plays one note to mono float32; `render_synth` places the notes of a part. A song's random generator chooses
-the patch once, so that a part sounds like one instrument."""
+the patch once, so that a part sounds like one instrument.
+"""
 
 from collections.abc import Callable, Sequence
 

@@ -39,7 +39,8 @@ class Budget:
 def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
     """The loss, in dB: error over source energy for each source, [B, S, 2, T] to a number.
 
-    A floor of 25 dB below the mix keeps silent sources finite and stops rewarding what nobody hears."""
+    A floor of 25 dB below the mix keeps silent sources finite and stops rewarding what nobody hears.
+    """
     error = (estimate - target).square().sum((2, 3))
     energy = target.square().sum((2, 3))
     floor = 0.003 * target.sum(1).square().sum((1, 2))[:, None] + 1e-6
@@ -49,7 +50,8 @@ def negative_snr(estimate: Tensor, target: Tensor) -> Tensor:
 def _in_decibels(error: Tensor, energy: Tensor, floor: Tensor) -> Tensor:
     """Mean error over energy, in dB, where a source that is badly separated counts up to three times, and `other` more still.
 
-    A dB of error is worth 1 / (1 - error / energy) dB of SI-SDR, if the estimate is as small as its error demands."""
+    A dB of error is worth 1 / (1 - error / energy) dB of SI-SDR, if the estimate is as small as its error demands.
+    """
     ratio = (error + 0.003 * energy + 0.1 * floor) / (energy + floor)
     worth = ratio.new_tensor([_WORTH[stem] for stem in STEMS]) / (1 - ratio.detach()).clamp(min=1 / 3)
     return (worth * 10 * torch.log10(ratio)).sum() / worth.sum()
@@ -61,7 +63,8 @@ def spectral_negative_snr(network: BandNet, stems: Tensor, first: int = 0, every
     Neighbouring frames overlap by three quarters, so that every second frame (`every` 2, from `first`) says nearly as
     much as all do, for half of the work around the U-Net.
     With masks m and n on mid x and side y of the mix, the error energy of a channel s of a source is the sum of
-    m² |x|² + n² |y|² + 2 m n Re(x* y) - 2 m Re(x* s) - 2 n Re(y* s) + |s|²."""
+    m² |x|² + n² |y|² + 2 m n Re(x* y) - 2 m Re(x* s) - 2 n Re(y* s) + |s|².
+    """
     with torch.no_grad():
         whole = network.spectrum(stems.sum(1))
         sources = network.spectrum(stems.flatten(0, 1), first, every)
@@ -133,7 +136,8 @@ def train(
     """Trains until the budget is spent (or for `steps` more steps) and returns the averaged weights.
 
     The state lies in `folder`/state.pt, written aside and renamed, so a kill at any moment costs at most `save_every`
-    seconds. A later call with the same folder goes on: same batches, same averages. `songs` is called once, at the start."""
+    seconds. A later call with the same folder goes on: same batches, same averages. `songs` is called once, at the start.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     network.to(device).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=budget.rate, weight_decay=1e-3, betas=(0.9, 0.98))
@@ -169,8 +173,11 @@ def train(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Gradients:
-    """Loss and gradients of a part of a batch. The parts run in threads of their own instead of sharing each operation:
-    on a machine with other work, threads that wait for each other at every operation lose half of their time."""
+    """Loss and gradients of a part of a batch.
+
+    The parts run in threads of their own instead of sharing each operation: on a machine with other work,
+    threads that wait for each other at every operation lose half of their time.
+    """
 
     network: nn.Module
     waves: bool  # through the inverse transform
