@@ -26,8 +26,8 @@ def in_its_process(compiler: str, kernels: list[str]) -> None:
     sys.path.append(str(SUPPORT))
     import tiles
 
-    if (why := tiles.reason_not_to_try(compiler)) is not None:
-        raise SystemExit(why)
+    if not tiles.can_be_tried():
+        raise SystemExit("this processor has no AVX-512, which the kernels for AMX use beside it")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, *kernels, "--inside", compiler, folder]
         subprocess.run(command, env=tiles.environment(compiler, Path(folder)), check=True)
@@ -38,7 +38,7 @@ def segment(compiler: str, folder: Path, kernels: Collection[str]) -> None:
     sys.path.append(str(SUPPORT))
     import tiles
     import torch
-    from sounds import htdemucs, save
+    from inputs import htdemucs, save
 
     from stemwright.backends import fused, operators
     from stemwright.backends.eager import EagerNetwork
@@ -46,7 +46,7 @@ def segment(compiler: str, folder: Path, kernels: Collection[str]) -> None:
     from stemwright.checkpoints.files import load_network
 
     file = save(htdemucs(), folder, "released")
-    fused._instructions = lambda: tiles.OPTIONS  # type: ignore[attr-defined]
+    fused._instructions = lambda: tiles.OPTIONS
     fused.build(compiler, folder)
     right = fused.that_are_right(folder, torch.bfloat16)
     if not (names := sorted(right.intersection(kernels or right))):

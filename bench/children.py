@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 RATE = 44100
 
@@ -95,5 +95,6 @@ def separate(folder: str, precision: str, device: str, mix_file: str, stems_file
 
 
 if __name__ == "__main__":
-    called = {"peak_of_stream": peak_of_stream, "first_segment": first_segment, "separate": separate}
+    measurements: list[Callable[..., None]] = [peak_of_stream, first_segment, separate]
+    called = {each.__name__: each for each in measurements}
     called[sys.argv[1]](*sys.argv[2:])

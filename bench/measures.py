@@ -95,7 +95,7 @@ def memory_of_file(_seconds: float) -> Figure:
 
 def one_stem(_seconds: float) -> Figure:
     """The time of one stem of a bag of four networks with one-hot weights, over that of all four stems."""
-    from sounds import htdemucs, music, save
+    from inputs import htdemucs, music, save
 
     from stemwright import SeparationOptions, Separator
 
@@ -117,7 +117,7 @@ def one_stem(_seconds: float) -> Figure:
 
 def whole_job(seconds: float) -> Figure:
     """A wav file to four mp3 files at 320k, over the separation of the same samples alone."""
-    from sounds import music
+    from inputs import music
 
     from stemwright import OutputOptions, SeparationOptions
     from stemwright.audio import open_writer
@@ -150,7 +150,7 @@ def start(_seconds: float) -> Figure:
 def v3(_seconds: float) -> Figure:
     """A network of `mdx_extra` against the peer."""
     from demucs.apply import apply_model
-    from sounds import hdemucs, music, save
+    from inputs import hdemucs, music, save
 
     from stemwright import SeparationOptions, Separator
 
@@ -181,7 +181,7 @@ def gpu(seconds: float) -> Figure:
 def gpu_song(_seconds: float) -> Figure:
     """Seconds for a song of three minutes on a GPU, from array to arrays."""
     import torch
-    from sounds import music
+    from inputs import music
 
     from stemwright import SeparationOptions
 
@@ -204,7 +204,7 @@ def _against_peer(seconds: float, precision: Any, *, least_db: float, device: st
     import numpy as np
     import torch
     from demucs.apply import apply_model
-    from sounds import htdemucs, music
+    from inputs import htdemucs, music
 
     _built(device)
     peer, mix = htdemucs(), music(seconds)
@@ -279,7 +279,7 @@ def _separator(precision: Any, device: str = "cpu") -> Separator:
 
 def _built(device: str) -> None:
     """A checkpoint of the released configuration, and every backend for it."""
-    from sounds import htdemucs, save
+    from inputs import htdemucs, save
 
     from stemwright.backends.warm import warm
 

@@ -16,6 +16,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 RATE = 44100
 
 
@@ -61,10 +64,8 @@ def measure(model: str, models_path: str | None, minutes: float) -> dict[str, fl
     return {"peak_mb": sum(peaks) / 1024}
 
 
-def noise(samples: int) -> Iterator[object]:
-    """Blocks of seeded noise."""
-    import numpy as np
-
+def noise(samples: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks of seeded noise, ``[2, samples]`` each."""
     chance = np.random.default_rng(0)
     for start in range(0, samples, 1 << 16):
         yield (0.1 * chance.standard_normal((2, min(1 << 16, samples - start)))).astype(np.float32)

@@ -47,12 +47,12 @@ def main() -> int:
 def service(data: Path) -> Iterator[httpx.Client]:
     """A service on a free port, and a client for it; stopped at the end, whatever happens."""
     command = [
-        Path(sys.executable).with_name("stemwright"),
+        str(Path(sys.executable).with_name("stemwright")),
         "serve",
         "--port",
         "0",
         "--data-dir",
-        data,
+        str(data),
         "--log-level",
         "WARNING",
     ]

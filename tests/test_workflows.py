@@ -37,7 +37,7 @@ def _commands() -> list[str]:
 )
 def test_the_files_fit_their_schemas(schema: str, files: list[Path]) -> None:
     assert files
-    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", schema, *files]
+    command = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", schema, *map(str, files)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 

@@ -6,6 +6,8 @@ import io
 import re
 import time
 import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event
 
@@ -24,7 +26,7 @@ STEMS = ("vocals", "drums", "bass", "other")
 
 
 @pytest.fixture
-def pocket(tmp_path: Path) -> Service:
+def pocket(tmp_path: Path) -> Iterator[Service]:
     """The service with the model that ships."""
     own = {"STEMWRIGHT_MODELS": "demucs", "STEMWRIGHT_PROBE": "demucs"}
     with running(tmp_path / "data", own) as service:
@@ -240,7 +242,11 @@ def test_what_waits_and_what_runs_can_be_canceled(page: Page, fast: Service, els
     song = tmp_path / "Unheard.wav"  # no test has sent it before: it has to wait for the worker
     song.write_bytes(tones(amplitude=0.23))
     over = Event()  # the one worker waits for an answer as long as this test likes
-    elsewhere.answers["/slow.wav"] = lambda _: over.wait(600) and None
+
+    def slow(_: BaseHTTPRequestHandler) -> None:
+        over.wait(600)
+
+    elsewhere.answers["/slow.wav"] = slow
     open_page(page, fast.url)
     page.get_by_label("Or a link to a song").fill(f"{elsewhere.url}/slow.wav")
     page.get_by_role("button", name="Add link").click()

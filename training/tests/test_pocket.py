@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,12 @@ CARD = ROOT / "docs/models/pocket.md"
 
 
 @pytest.fixture(scope="module")
-def recorded() -> dict:
-    return json.loads(CARD.with_suffix(".json").read_text())
+def recorded() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(CARD.with_suffix(".json").read_text())
+    return found
 
 
-def test_the_checkpoint_is_the_pinned_one_small_and_of_the_recipe(recorded: dict) -> None:
+def test_the_checkpoint_is_the_pinned_one_small_and_of_the_recipe(recorded: dict[str, Any]) -> None:
     bag = yaml.safe_load((ASSETS / "pocket.yaml").read_text())
     (signature,) = bag["models"]
     file = ASSETS / f"{signature}.safetensors"
@@ -38,7 +40,7 @@ def test_the_checkpoint_is_the_pinned_one_small_and_of_the_recipe(recorded: dict
     assert header.sources == STEMS
 
 
-def test_the_card_shows_the_recorded_figures_and_says_that_they_predict_nothing_real(recorded: dict) -> None:
+def test_the_card_shows_the_recorded_figures_and_says_that_they_predict_nothing_real(recorded: dict[str, Any]) -> None:
     text = CARD.read_text()
     assert "none of the figures below predicts real music" in text
     assert recorded["checkpoint"]["sha256"] in text
@@ -49,7 +51,7 @@ def test_the_card_shows_the_recorded_figures_and_says_that_they_predict_nothing_
 
 
 def test_more_songs_than_the_card_has_are_refused_in_a_line(
-    recorded: dict, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    recorded: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the command sets it for torch where nobody has
     with pytest.raises(SystemExit) as caught:
@@ -58,7 +60,7 @@ def test_more_songs_than_the_card_has_are_refused_in_a_line(
     assert f"the card has figures of {len(recorded['by_song'])}" in capsys.readouterr().err
 
 
-def test_pocket_beats_the_mix_and_the_untrained_network_on_every_stem(recorded: dict) -> None:
+def test_pocket_beats_the_mix_and_the_untrained_network_on_every_stem(recorded: dict[str, Any]) -> None:
     for stem in STEMS:
         assert recorded["model"][stem][1] > recorded["mix_itself"][stem][1] + 4
         assert recorded["untrained"][stem][1] < 0
@@ -68,7 +70,7 @@ def test_pocket_beats_the_mix_and_the_untrained_network_on_every_stem(recorded: 
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_figures_measured_again_on_songs_rendered_again_are_the_cards(
-    index: int, recorded: dict, tmp_path: Path
+    index: int, recorded: dict[str, Any], tmp_path: Path
 ) -> None:
     item = held_out_items(2)[index]
     stems = np.load(render_item(item, tmp_path))

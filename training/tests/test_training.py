@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from stemwright_training.batches import make_batch
 from stemwright_training.checkpoint import BANDNET, averaged_weights, write_model
 from stemwright_training.train import Budget, learning_rate, negative_snr, spectral_negative_snr, train
 
-TINY = {"channels": [8, 8, 8], "hidden": 8, "decoder": 4}
+TINY: dict[str, Any] = {"channels": [8, 8, 8], "hidden": 8, "decoder": 4}
 SCRIPT = """
 import sys
 from pathlib import Path

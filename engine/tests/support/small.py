@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TypeVar, cast
 
 import torch
 from demucs.hdemucs import HDemucs
@@ -10,6 +11,7 @@ from demucs.htdemucs import HTDemucs
 from demucs.transformer import LayerScale
 
 SOURCES = ["drums", "bass", "other", "vocals"]
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 def tiny_htdemucs(seed: int = 0, **kwargs: object) -> HTDemucs:
@@ -24,22 +26,25 @@ def tiny_htdemucs(seed: int = 0, **kwargs: object) -> HTDemucs:
         "t_heads": 4,
         "segment": Fraction(3, 2),
     }
-    return loud(HTDemucs(**{**defaults, **kwargs}))
+    network: HTDemucs = HTDemucs(**{**defaults, **kwargs})
+    return loud(network)
 
 
 def tiny_hdemucs(seed: int = 0, **kwargs: object) -> HDemucs:
     """Demucs's v3 hybrid in a small configuration."""
     torch.manual_seed(seed)
     defaults: dict[str, object] = {"sources": SOURCES, "channels": 8, "hybrid_old": False, "segment": 3}
-    return loud(HDemucs(**{**defaults, **kwargs}))
+    network: HDemucs = HDemucs(**{**defaults, **kwargs})
+    return loud(network)
 
 
-def loud(network: torch.nn.Module) -> torch.nn.Module:
+def loud(network: Network) -> Network:
     """Initial layer scales of 1e-3 would make the residual branches numerically invisible, and agreement look easy."""
     chance = torch.Generator().manual_seed(7)
     for module in network.modules():
         if type(module).__name__ == LayerScale.__name__:
-            module.scale.data = torch.randn(module.scale.shape, generator=chance) * 0.2
+            scale = cast(torch.Tensor, module.scale)
+            scale.data = torch.randn(scale.shape, generator=chance) * 0.2
     return network.eval()
 
 

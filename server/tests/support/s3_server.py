@@ -31,8 +31,8 @@ class S3Server:
         root = folder / "buckets"
         root.mkdir(parents=True)
         log = folder / "rclone.log"
-        command = [_RCLONE, "serve", "s3", "--auth-key", key, "--addr", address]
-        files = ["--vfs-cache-mode", "writes", "--cache-dir", folder / "cache", "--config", "/dev/null", root]
+        command = [str(_RCLONE), "serve", "s3", "--auth-key", key, "--addr", address]
+        files = ["--vfs-cache-mode", "writes", "--cache-dir", str(folder / "cache"), "--config", "/dev/null", str(root)]
         with log.open("wb") as out:
             self.process = subprocess.Popen([*command, *options, *files], stdout=out, stderr=out)
         self.url = self._url(log)
@@ -143,9 +143,9 @@ class _Forward(BaseHTTPRequestHandler):
 
     def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response(status)
-        left_out = ("transfer-encoding", "connection", "date", "server")
+        left_out = {"transfer-encoding", "connection", "date", "server"}
         if self.command != "HEAD":
-            left_out += ("content-length",)
+            left_out.add("content-length")
             self.send_header("Content-Length", str(len(body)))
         for name, value in headers:
             if name.lower() not in left_out:

@@ -34,7 +34,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
     with open_writer(tmp_path / "song", format="flac", sample_rate=48000, channels=2) as writer:
-        writer.write(0.5 * music(2, sample_rate=48000).numpy())
+        writer.write((0.5 * music(2, sample_rate=48000)).numpy())
         writer.close()
     return tmp_path / "song"
 

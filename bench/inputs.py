@@ -25,13 +25,15 @@ _RELEASED = {"channels": 48, "bottom_channels": 512, "dconv_mode": 3, "segment":
 def htdemucs(seed: int = 0) -> HTDemucs:
     """Demucs's own class, in the configuration of its released weights."""
     torch.manual_seed(seed)
-    return _loud(HTDemucs(sources=SOURCES, **_RELEASED))
+    network: HTDemucs = _loud(HTDemucs(sources=SOURCES, **_RELEASED))
+    return network
 
 
 def hdemucs(seed: int = 0) -> HDemucs:
     """One network of `mdx_extra`; its segments are shorter here than the released 44 s, to keep the measurement short."""
     torch.manual_seed(seed)
-    return _loud(HDemucs(sources=SOURCES, channels=48, hybrid_old=False, segment=10))
+    network: HDemucs = _loud(HDemucs(sources=SOURCES, channels=48, hybrid_old=False, segment=10))
+    return network
 
 
 def _loud(network: Any) -> Any:
