@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import distributions
 
-OURS = {"stemwright", "stemwright-server", "stemwright-demucs", "stemwright-training"}
+OURS = {"stemwright", "stemwright-server", "stemwright-demucs", "stemwright-training", "stemwright-worker"}
 TOOLS = {"pip", "setuptools", "wheel"}  # brought by the environment itself
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).parents[1]
-_PIN = re.compile(r'"(stemwright(?:-[a-z]+)?)==[^"]+"')
+_PIN = re.compile(r'"(stemwright(?:-[a-z]+)?(?:\[[a-z,]+\])?)==[^"]+"')
 
 
 def pyprojects(root: Path) -> list[Path]:
