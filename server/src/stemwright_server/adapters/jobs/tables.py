@@ -172,7 +172,6 @@ workers = Table(
     Column("device", String(64), nullable=False),
     Column("models", JSON, key="services", nullable=False),
     Column("seen_at", Double, nullable=False),
-    Column("services", JSON(none_as_null=True), key="descriptions"),  # of the services, as it announced them
 )
 
 services = Table(

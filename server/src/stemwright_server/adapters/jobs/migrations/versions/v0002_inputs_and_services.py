@@ -10,9 +10,8 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add two columns and two tables."""
+    """Add a column and two tables."""
     op.add_column("jobs", sa.Column("inputs", sa.JSON))
-    op.add_column("workers", sa.Column("services", sa.JSON))
     op.create_table(
         "services",
         sa.Column("name", sa.String(100), primary_key=True),
