@@ -199,7 +199,7 @@ def test_the_most_urgent_job_is_next_and_an_urgent_lane_is_never_held_up(tmp_pat
 
 
 def test_a_message_stands_for_its_lane_and_what_is_more_urgent() -> None:
-    names = [queue_of(Waiting(job_id="j", model="a.b", priority=number)) for number in range(10)]
+    names = [queue_of(Waiting(job_id="j", service="a.b", priority=number)) for number in range(10)]
     assert names == ["stemwright.a.b.low"] * 4 + ["stemwright.a.b.normal"] * 3 + ["stemwright.a.b.high"] * 3
     assert [least_priority(name) for name in names] == [0] * 4 + [4] * 3 + [7] * 3
     assert {service_of(name) for name in names} == {"a.b"}

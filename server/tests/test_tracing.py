@@ -168,8 +168,8 @@ def test_off_means_that_nothing_of_it_is_imported() -> None:
 
 
 def test_without_its_libraries_the_install_command_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stemwright_server.wiring.observability import build_tracer
     from stemwright_worker.errors import Unavailable
+    from stemwright_worker.tracing.build import build_tracer
 
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     monkeypatch.delitem(sys.modules, "stemwright_worker.tracing.otlp", raising=False)

@@ -302,7 +302,7 @@ def test_filenames_are_shown_and_never_paths(idle: Service, given: str, shown: s
     answer = uploader.http.post("/api/upload", content=body, headers=headers)
     assert answer.status_code == 202, answer.text
     assert uploader.status(answer.json()["job_id"])["filename"] == shown
-    assert all(part.isalnum() for path in idle.files() for part in Path(path).deps)
+    assert all(part.isalnum() for path in idle.files() for part in Path(path).parts)
 
 
 def test_the_history_goes_back_to_any_time_and_one_without_a_zone_is_utc(idle: Service, seed: int) -> None:
