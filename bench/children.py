@@ -19,7 +19,7 @@ def peak_of_stream(minutes: str) -> None:
     from stemwright import SeparationOptions
     from stemwright.models.bag import Bag
     from stemwright.models.network import Computation, Facts, Samples
-    from stemwright.separation.stream import Stream, Track
+    from stemwright.separation.stream import MixStats, Stream
 
     class Copies:
         facts = Facts(sources=("a", "b", "c", "d"), samplerate=RATE, audio_channels=2, segment=7.8, fixed_segment=True)
@@ -45,7 +45,7 @@ def peak_of_stream(minutes: str) -> None:
         stems=Copies.facts.sources,
         options=SeparationOptions(),
         sample_rate=RATE,
-        track=Track(length=length, mean=0.0, std=1.0),
+        stats=MixStats(length=length, mean=0.0, std=1.0),
     )
     made = sum(block.shape[-1] for block in stream.blocks(mix()))
     assert made == length, (made, length)

@@ -18,7 +18,7 @@ from stemwright import Canceled, DeviceError, InputError, ModelError, OptionErro
 from stemwright.audio import resampled_length
 from stemwright.machine.device import choose_device
 from stemwright.machine.hashing import sha256_of
-from stemwright.separation.buffers import MixWindow
+from stemwright.separation.buffers import MixBuffer
 
 EXACT = SeparationOptions(precision="exact")
 
@@ -111,9 +111,9 @@ def test_a_long_array_goes_in_piece_by_piece(tmp_path: Path, monkeypatch: pytest
     separator, mix = saved(tiny_htdemucs(), tmp_path), music(7.0).numpy()
     whole = separator.separate(mix, 44100, EXACT)
     largest: list[int] = []
-    append = MixWindow.append
+    append = MixBuffer.append
     monkeypatch.setattr(
-        MixWindow, "append", lambda self, block: (largest.append(block.shape[-1]), append(self, block))[1]
+        MixBuffer, "append", lambda self, block: (largest.append(block.shape[-1]), append(self, block))[1]
     )
     monkeypatch.setattr("stemwright.separator._BLOCK", 10_000)
     pieces = separator.separate(mix, 44100, EXACT)

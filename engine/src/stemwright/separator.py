@@ -27,7 +27,7 @@ from stemwright.networks import Networks
 from stemwright.options import DEFAULT_MODEL, OnProgress, OutputOptions, SeparationOptions, ShouldStop
 from stemwright.separation.outputs import Output, choose_outputs, compose, needed_sources
 from stemwright.separation.report import FidelityMeter, FidelityReport
-from stemwright.separation.stream import Stream, Track
+from stemwright.separation.stream import MixStats, Stream
 from stemwright.stems.files import Artifact, StemFiles
 from stemwright.stems.paths import output_paths
 
@@ -134,10 +134,10 @@ class Separator:
             resampler = Resampler(sample_rate, rate, channels)
             samples = np.concatenate([resampler.process(samples), resampler.flush()], axis=-1)
         mono = samples.mean(axis=0, dtype=np.float64)
-        track = Track(length=samples.shape[-1], mean=float(mono.mean()), std=_deviation(mono))
+        stats = MixStats(length=samples.shape[-1], mean=float(mono.mean()), std=_deviation(mono))
         timing = {"input": time.monotonic() - began}
         collected: list[NDArray[np.float32]] = []
-        run = self._run(bag, outputs, options, track, timing, on_progress, should_stop)
+        run = self._run(bag, outputs, options, stats, timing, on_progress, should_stop)
         blocks = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[-1], _BLOCK))
         for _, made in run.blocks(blocks):
             collected.append(made)
@@ -185,8 +185,8 @@ class Separator:
         began = time.monotonic()
         found = scan(source, sample_rate=rate, channels=channels, limits=limits)
         timing = {"scan": time.monotonic() - began}
-        track = Track(length=found.samples, mean=found.mean, std=_finite(found.std))
-        run = self._run(bag, outputs, options, track, timing, on_progress, should_stop)
+        stats = MixStats(length=found.samples, mean=found.mean, std=_finite(found.std))
+        run = self._run(bag, outputs, options, stats, timing, on_progress, should_stop)
         paths = output_paths(source, Path(out), [each.name for each in outputs], output, track_name)
         with (
             open_audio(source, sample_rate=rate, channels=channels, limits=limits) as mix,
@@ -215,7 +215,7 @@ class Separator:
         bag: Bag,
         outputs: Sequence[Output],
         options: SeparationOptions,
-        track: Track,
+        stats: MixStats,
         timing: dict[str, float],
         on_progress: OnProgress | None,
         should_stop: ShouldStop | None,
@@ -226,7 +226,7 @@ class Separator:
             stems=stems,
             options=options,
             sample_rate=_format(bag, stems)[0],
-            track=track,
+            stats=stats,
             on_progress=on_progress,
             should_stop=should_stop,
         )
@@ -261,12 +261,12 @@ class _Run:
             yield original, made
 
     def report(self, *, joint_gain: float) -> FidelityReport:
-        track, rate = self._stream.track, self._stream.sample_rate
+        stats, rate = self._stream.stats, self._stream.sample_rate
         seconds = {"load": self._networks.take_load_seconds(), **self._timing, "model": self._stream.model_seconds}
         used = self._stream.networks
         computations = list(dict.fromkeys(network.computation for network in used))
         return FidelityReport(
-            samples=track.length,
+            samples=stats.length,
             sample_rate=rate,
             offset=self._meter.offset(),
             residual_db=self._meter.residual_db(),
@@ -280,7 +280,7 @@ class _Run:
             notes=tuple(dict.fromkeys(note for network in used for note in network.notes)),
             segments=self._stream.segments_total,
             seconds={name: round(value, 3) for name, value in seconds.items()},
-            audio_seconds=track.length / rate,
+            audio_seconds=stats.length / rate,
         )
 
 

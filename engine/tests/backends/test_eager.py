@@ -17,7 +17,7 @@ from stemwright.backends.eager import EagerNetwork, Placed, in_float32
 from stemwright.backends.graphs import Compute, Graphs
 from stemwright.models.bag import Bag
 from stemwright.models.htdemucs.network import HTDemucs
-from stemwright.separation.stream import Stream, Track
+from stemwright.separation.stream import MixStats, Stream
 
 
 class Copies(torch.nn.Module):
@@ -169,7 +169,7 @@ def test_a_stream_gives_the_same_in_batches() -> None:
             stems=SOURCES,
             options=SeparationOptions(),
             sample_rate=44100,
-            track=Track(length=mix.shape[-1], mean=0.0, std=1.0),
+            stats=MixStats(length=mix.shape[-1], mean=0.0, std=1.0),
         )
         results.append(np.concatenate(list(stream.blocks(iter([mix]))), axis=-1))
         assert max(sizes) == batch

@@ -14,7 +14,7 @@ import torch
 from stemwright.backends.eager import EagerNetwork
 from stemwright.models.bag import Bag
 from stemwright.options import SeparationOptions
-from stemwright.separation.stream import Stream, Track
+from stemwright.separation.stream import Stream, MixStats
 
 class Quarter(torch.nn.Module):
     sources, samplerate, audio_channels, segment = ["a", "b", "c", "d"], 44100, 2, 7.8
@@ -25,7 +25,7 @@ length = int(float(sys.argv[1]) * 60 * 44100)
 stream = Stream(
     bag=Bag(sources=Quarter.sources, loaders=[lambda: EagerNetwork(Quarter())]), stems=Quarter.sources,
     options=SeparationOptions(shifts=int(sys.argv[2]), seed=1), sample_rate=44100,
-    track=Track(length=length, mean=0.0, std=1.0),
+    stats=MixStats(length=length, mean=0.0, std=1.0),
 )
 block = np.random.default_rng(0).standard_normal((2, 65536), dtype=np.float32)
 def mix():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemwright.separation.buffers import Mixdown, MixWindow, OverlapAdd
+from stemwright.separation.buffers import MixBuffer, OverlapAdd, PassSum
 from stemwright.separation.segments import Plan, stride_of, triangle
 
 
@@ -55,10 +55,10 @@ def test_every_window_holds_its_segment_in_the_middle(plan: Plan) -> None:
 @given(plans)
 def test_a_network_that_changes_nothing_gives_the_mix_back(plan: Plan) -> None:
     mix = np.random.default_rng(plan.end).standard_normal((2, plan.end), dtype=np.float32)
-    window = MixWindow(2)
+    window = MixBuffer(2)
     window.append(mix)
     adder = OverlapAdd(plan, triangle(plan.segment_length))
-    out = Mixdown(1)
+    out = PassSum(1)
     got = []
     for index in range(len(plan)):
         segment = plan[index]
@@ -81,7 +81,7 @@ def test_weights_are_above_zero_and_at_most_one(length: int) -> None:
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20), st.data())
 def test_a_window_reads_like_the_whole_mix_with_zeros_around(sizes: list[int], data: st.DataObject) -> None:
     mix = np.tile(np.arange(1, sum(sizes) + 1, dtype=np.float32), (2, 1))
-    window, position, kept = MixWindow(2), 0, 0
+    window, position, kept = MixBuffer(2), 0, 0
     for size in sizes:
         window.append(mix[:, position : position + size])
         position += size
@@ -95,15 +95,15 @@ def test_a_window_reads_like_the_whole_mix_with_zeros_around(sizes: list[int], d
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.data())
-def test_a_mixdown_gives_out_what_all_passes_have_reached_once(length: int, passes: int, data: st.DataObject) -> None:
+def test_a_pass_sum_gives_out_what_all_passes_have_reached_once(length: int, passes: int, data: st.DataObject) -> None:
     parts = np.random.default_rng(length).standard_normal((passes, 1, 1, length), dtype=np.float32)
-    mixdown, reached, got = Mixdown(passes), [0] * passes, []
+    passes_sum, reached, got = PassSum(passes), [0] * passes, []
     while min(reached) < length:
         index = data.draw(st.sampled_from([i for i in range(passes) if reached[i] < length]))
         count = data.draw(st.integers(1, length - reached[index]))
-        mixdown.add(index, reached[index], parts[index][..., reached[index] : reached[index] + count])
+        passes_sum.add(index, reached[index], parts[index][..., reached[index] : reached[index] + count])
         reached[index] += count
-        if (done := mixdown.take()) is not None:
+        if (done := passes_sum.take()) is not None:
             got.append(done)
         assert sum(part.shape[-1] for part in got) == min(reached)
     np.testing.assert_allclose(np.concatenate(got, axis=-1), parts.sum(axis=0), rtol=1e-5, atol=1e-5)

@@ -40,7 +40,7 @@ class OverlapAdd:
         return settled
 
 
-class MixWindow:
+class MixBuffer:
     """The part of the mix that segments still need: blocks go in at the end, windows are read anywhere."""
 
     def __init__(self, channels: int) -> None:
@@ -72,8 +72,8 @@ class MixWindow:
         return out
 
 
-class Mixdown:
-    """Adds the settled output of several passes and gives out what all of them have reached.
+class PassSum:
+    """The ensemble average: adds the weighted output of every pass, and gives out what all of them have reached.
 
     A pass is one network of a bag at one shift. Each pass adds from its own frontier on.
     """

@@ -20,7 +20,7 @@ Samples = NDArray[np.float32]
 class Segment:
     """One piece of the mix, as one call of the network sees it."""
 
-    start: int  # first sample it is responsible for; may be negative when the track is shifted
+    start: int  # first sample it is responsible for; negative where a shift begins before the mix
     length: int  # samples it is responsible for
     window_start: int  # first sample of the padded input; what lies outside the mix reads as zero
     window_length: int  # samples of the padded input: what the network wants

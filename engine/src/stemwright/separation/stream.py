@@ -20,7 +20,7 @@ from stemwright.errors import Canceled, ModelError, OptionError
 from stemwright.models.bag import Bag, Share
 from stemwright.models.network import Network
 from stemwright.options import OnProgress, Progress, SeparationOptions, ShouldStop
-from stemwright.separation.buffers import Mixdown, MixWindow, OverlapAdd
+from stemwright.separation.buffers import MixBuffer, OverlapAdd, PassSum
 from stemwright.separation.segments import Plan, Samples, Segment, stride_of, triangle
 from stemwright.separation.stopwatch import Stopwatch
 
@@ -28,7 +28,7 @@ _LONGEST_SHIFT = 0.5  # seconds, as in `demucs.apply.apply_model`
 
 
 @dataclass(frozen=True, kw_only=True)
-class Track:
+class MixStats:
     """What has to be known of a mix before its first segment: one cheap pass over it tells."""
 
     length: int  # samples at the model's rate
@@ -64,7 +64,7 @@ class Stream:
     stems: Sequence[str]  # what has to be right in the output
     options: SeparationOptions
     sample_rate: int
-    track: Track
+    stats: MixStats
     on_progress: OnProgress | None = None
     should_stop: ShouldStop | None = None
 
@@ -73,7 +73,7 @@ class Stream:
         self._scale = np.float32(1.0)
         self._offset = np.float32(0.0)
         if self.bag.network(self._shares[0].index).facts.normalises:
-            self._scale, self._offset = np.float32(self.track.std + 1e-8), np.float32(self.track.mean)
+            self._scale, self._offset = np.float32(self.stats.std + 1e-8), np.float32(self.stats.mean)
         self._passes = [
             self._pass(share, shift) for share in self._shares for shift in _shifts(self.options, self.sample_rate)
         ]
@@ -114,16 +114,16 @@ class Stream:
             InputError, DeviceError: from the source and the device.
         """
         self._began = time.monotonic()
-        mixdown = Mixdown(len(self._passes))
+        passes_sum = PassSum(len(self._passes))
         workers = self.options.jobs * max(each.network.streams for each in self._passes)
         pool = ThreadPoolExecutor(workers, thread_name_prefix="separate")
         try:
             for unit, outputs in self._computed(iter(mix), pool, ahead=workers + 1):
                 each = self._passes[unit.index]
                 for segment, output in zip(unit.segments, outputs, strict=True):
-                    mixdown.add(unit.index, segment.start, each.adder.add(output) * each.gain)
+                    passes_sum.add(unit.index, segment.start, each.adder.add(output) * each.gain)
                     self._tell()
-                if (done := mixdown.take()) is not None:
+                if (done := passes_sum.take()) is not None:
                     yield done * self._scale + self._offset
         finally:
             pool.shutdown(cancel_futures=True)  # what is being computed ends; what waits is dropped
@@ -132,16 +132,16 @@ class Stream:
         self, source: Iterator[Samples], pool: ThreadPoolExecutor, *, ahead: int
     ) -> Iterator[tuple[_Unit, list[Samples]]]:
         """The output of every unit, in order; up to ``ahead`` of them are given to the pool at a time."""
-        window: MixWindow | None = None
+        window: MixBuffer | None = None
         pending: deque[tuple[_Unit, Future[list[Samples]]]] = deque()
         while True:
             while len(pending) < ahead and (unit := self._next_unit()) is not None:
                 self._stop_if_asked()
                 last = unit.segments[-1]
-                needed = min(self.track.length, last.window_start + last.window_length)
+                needed = min(self.stats.length, last.window_start + last.window_length)
                 while window is None or window.end < needed:
                     block = next(source)
-                    window = window or MixWindow(block.shape[0])
+                    window = window or MixBuffer(block.shape[0])
                     window.append((block - self._offset) / self._scale)
                 inputs = np.stack([window.read(each.window_start, each.window_length) for each in unit.segments])
                 window.forget(self._earliest())
@@ -156,7 +156,7 @@ class Stream:
         network = self.bag.network(share.index)
         plan = Plan(
             start=-shift,
-            end=self.track.length,
+            end=self.stats.length,
             segment_length=(length := self._segment_length(share.index)),
             stride=stride_of(length, self.options.overlap),
             valid_length=self._valid_length(network, length),
@@ -217,7 +217,7 @@ class Stream:
     def _earliest(self) -> int:
         """The first sample of the mix that any segment still to come will read."""
         starts = [each.plan[i].window_start for each in self._passes for i in _to_come(each)]
-        return min(starts, default=self.track.length)
+        return min(starts, default=self.stats.length)
 
     def _stop_if_asked(self) -> None:
         if self.should_stop is not None and self.should_stop():
