@@ -15,6 +15,11 @@ later without any change. The message is one line: what was wrong, with which in
 
 from __future__ import annotations
 
+import errno
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The system's error numbers that mean ``disk_full``: no space, no quota, or a file as large as any may be here."""
+
 
 class StemwrightError(Exception):
     """Root of all errors of this library."""

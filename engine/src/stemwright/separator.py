@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stemwright.audio import AudioInfo, InputLimits, Resampler, ScanResult, open_audio, scan
+from stemwright.audio.samples import Samples
 from stemwright.checkpoints import ModelInfo, find
 from stemwright.checkpoints.sources.hub import OnFetch
 from stemwright.errors import InputError
@@ -40,7 +41,7 @@ _BLOCK = 1 << 18  # samples of an array that go in at once: what waits to be sep
 class Separation:
     """What `Separator.separate` gives."""
 
-    stems: Mapping[str, NDArray[np.float32]]  # each [channels, samples]
+    stems: Mapping[str, Samples]  # each [channels, samples]
     sample_rate: int
     report: FidelityReport
 
@@ -136,7 +137,7 @@ class Separator:
         mono = samples.mean(axis=0, dtype=np.float64)
         stats = MixStats(length=samples.shape[-1], mean=float(mono.mean()), std=_deviation(mono))
         timing = {"input": time.monotonic() - began}
-        collected: list[NDArray[np.float32]] = []
+        collected: list[Samples] = []
         run = self._run(bag, outputs, options, stats, timing, on_progress, should_stop)
         blocks = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[-1], _BLOCK))
         for _, made in run.blocks(blocks):
@@ -158,7 +159,7 @@ class Separator:
         *,
         limits: InputLimits = NO_LIMITS,
         track_name: str | None = None,
-        on_block: Callable[[NDArray[np.float32]], None] | None = None,
+        on_block: Callable[[Samples], None] | None = None,
         on_progress: OnProgress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> FileSeparation:
@@ -250,7 +251,7 @@ class _Run:
         self._meter = FidelityMeter(info.sources, complete=complete)
         self.meter_outputs = FidelityMeter([output.name for output in outputs], complete=False)
 
-    def blocks(self, mix: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    def blocks(self, mix: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:
         """Yield the mix ``[channels, n]`` and the outputs ``[outputs, channels, n]``, aligned."""
         held = _Held(mix)
         for sources in self._stream.blocks(held.blocks()):
@@ -287,16 +288,16 @@ class _Run:
 class _Held:
     """Blocks of the mix on their way through the separation, kept until their stems come out."""
 
-    def __init__(self, mix: Iterable[NDArray[np.float32]]) -> None:
+    def __init__(self, mix: Iterable[Samples]) -> None:
         self._mix = mix
-        self._kept: list[NDArray[np.float32]] = []
+        self._kept: list[Samples] = []
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[Samples]:
         for block in self._mix:
             self._kept.append(block)
             yield block
 
-    def take(self, count: int) -> NDArray[np.float32]:
+    def take(self, count: int) -> Samples:
         kept = self._kept[0] if len(self._kept) == 1 else np.concatenate(self._kept, axis=-1)
         self._kept = [kept[:, count:]]
         return kept[:, :count]
@@ -313,7 +314,7 @@ def _joined(names: Iterable[str]) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _as_mix(mix: ArrayLike, channels: int) -> NDArray[np.float32]:
+def _as_mix(mix: ArrayLike, channels: int) -> Samples:
     """``[channels, samples]`` float32, checked; a copy only where something has to change."""
     samples = np.asarray(mix, dtype=np.float32)
     if samples.ndim == 1:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from stemwright.audio.samples import Samples
 
 _HALF_POWER = 0.5**0.5
 # What of each channel goes to the left and to the right, by FFmpeg's names of the channels.
@@ -53,7 +54,7 @@ _USUAL: dict[int, tuple[str, ...]] = {
 }
 
 
-def mixing_matrix(names: Sequence[str], channels: int) -> NDArray[np.float32]:
+def mixing_matrix(names: Sequence[str], channels: int) -> Samples:
     """The matrix [channels, len(names)] that mixes channels called `names` to mono (1) or stereo (2)."""
     count = len(names)
     if count == channels:
@@ -70,7 +71,7 @@ def mixing_matrix(names: Sequence[str], channels: int) -> NDArray[np.float32]:
     return (stereo if channels == 2 else stereo.mean(axis=0, keepdims=True)).astype(np.float32)
 
 
-def mix_channels(block: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+def mix_channels(block: Samples, matrix: Samples) -> Samples:
     """Apply a matrix [to, from] to a block [from, n]; the block itself comes back if there is nothing to do."""
     if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix), dtype=np.float32)):
         return block

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
+
+from stemwright.audio.samples import Samples
 
 
 class Resampler:
@@ -22,14 +23,14 @@ class Resampler:
         )
         self._in = self._out = 0
 
-    def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def process(self, block: Samples) -> Samples:
         """Take a block [channels, n]; give what is ready, [channels, m], m from 0 up."""
         if self._stream is None:
             return block
         self._in += block.shape[1]
         return self._give(self._stream.resample_chunk(np.ascontiguousarray(block.T)))
 
-    def flush(self) -> NDArray[np.float32]:
+    def flush(self) -> Samples:
         """End the stream: give what is left, [channels, m]."""
         if self._stream is None:
             return np.zeros((self._channels, 0), dtype=np.float32)
@@ -40,7 +41,7 @@ class Resampler:
             rest = np.concatenate([rest, np.zeros((self._channels, missing), dtype=np.float32)], axis=1)
         return rest
 
-    def _give(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _give(self, frames: Samples) -> Samples:
         room = resampled_length(self._in, self._from, self._to) - self._out
         frames = frames.reshape(-1, self._channels)[: max(room, 0)]
         self._out += len(frames)

@@ -9,6 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+Samples = NDArray[np.float32]
+"""Blocks of audio, the samples in the last dimension; 1 is full scale."""
+
+SILENT = 1e-6
+"""Of full scale (-120 dB): a stem below it counts as silent, and is not turned up, which would make noise of nothing."""
+
 # FFmpeg's sample formats, without the p of the planar ones.
 _TYPES: dict[str, type[np.generic]] = {
     "u8": np.uint8,
@@ -20,7 +26,7 @@ _TYPES: dict[str, type[np.generic]] = {
 }
 
 
-def to_float(body: bytes | bytearray, name: str, *, planar: bool, channels: int) -> NDArray[np.float32]:
+def to_float(body: bytes | bytearray, name: str, *, planar: bool, channels: int) -> Samples:
     """Samples as float32 [channels, n] from the bytes of FFmpeg's sample format `name`."""
     raw = np.frombuffer(body, dtype=_TYPES[name.removesuffix("p")])
     frames = raw.reshape(channels, -1) if planar else raw.reshape(-1, channels).T
@@ -35,7 +41,7 @@ def to_float(body: bytes | bytearray, name: str, *, planar: bool, channels: int)
         return np.ascontiguousarray(frames, dtype=np.float32)
 
 
-def to_integers(block: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
+def to_integers(block: Samples, bits: int) -> NDArray[np.int32]:
     """Float samples as integers of `bits` bits: to the nearest (halves to even), clamped, no dither."""
     top = 2.0 ** (bits - 1)
     scaled = np.rint(block.astype(np.float64) * top)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stemwright.errors import OptionError
-
-if TYPE_CHECKING:
-    from stemwright.options import OutputOptions, SeparationOptions
+from stemwright.options import DEFAULT_MODEL, OutputOptions, SeparationOptions
 
 _FORMAT_NAMES = ("wav", "wav24", "wav-float", "flac", "flac24", "mp3", "m4a", "ogg", "opus")
 _MP3_BITRATE = 320  # kbit/s, as in Demucs
@@ -26,8 +23,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
-        "-n", "--name", "-M", "--model", dest="model", default="htdemucs", metavar="MODEL",
-        help="which model (default: htdemucs; `stemwright models` lists them, `pocket` needs no network)",
+        "-n", "--name", "-M", "--model", dest="model", default=DEFAULT_MODEL, metavar="MODEL",
+        help=f"which model (default: {DEFAULT_MODEL}; `stemwright models` lists them, `pocket` needs no network)",
     )  # fmt: skip
     group.add_argument("--models-path", "--repo", type=Path, metavar="DIR", help="folder of models in Demucs's formats")
     group.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
@@ -95,8 +92,6 @@ def separation_options(args: argparse.Namespace) -> SeparationOptions:
     Raises:
         OptionError: one makes no sense, by itself or with another.
     """
-    from stemwright.options import SeparationOptions
-
     stems = None
     if args.stems is not None and args.stems != "all":
         stems = tuple(name.strip() for name in args.stems.split(",") if name.strip())
@@ -118,8 +113,6 @@ def output_options(args: argparse.Namespace) -> OutputOptions:
     Raises:
         OptionError: one makes no sense, by itself or with the format.
     """
-    from stemwright.options import OutputOptions
-
     format_ = _format(args)
     if args.mp3_vbr is not None and format_ != "mp3":
         raise OptionError(f"--mp3-vbr is for mp3; {format_} has no such choice")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemwright.audio import AudioReader, open_audio
+from stemwright.audio.samples import Samples
 from stemwright.errors import InputError
 from stemwright.evaluation.folders import SongFiles, StemFiles
 from stemwright.evaluation.frames import FRAME_SECONDS, StemFrames, StemScore, measure_stem, median, score
@@ -21,8 +21,6 @@ TRIM_SECONDS = 0.1
 it even, as museval does without a limit."""
 
 _CHANNELS = 2
-
-Block = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +125,7 @@ def _measure(stem: StemFiles) -> tuple[StemFrames, tuple[int, int]]:
     return frames, (samples, rate)
 
 
-def _pairs(takers: Sequence[_Taker], frame: int) -> Iterator[tuple[Block, Block]]:
+def _pairs(takers: Sequence[_Taker], frame: int) -> Iterator[tuple[Samples, Samples]]:
     """Frames of the sum of the references and of the estimate, which comes last, made even with zeros or a cut."""
     first, *rest, estimate = takers
     while (reference := first.take(frame)).shape[1]:
@@ -137,7 +135,7 @@ def _pairs(takers: Sequence[_Taker], frame: int) -> Iterator[tuple[Block, Block]
         yield reference, _padded(estimate.take(size), size)
 
 
-def _padded(block: Block, size: int) -> Block:
+def _padded(block: Samples, size: int) -> Samples:
     return np.pad(block, ((0, 0), (0, size - block.shape[1])))
 
 
@@ -146,10 +144,10 @@ class _Taker:
 
     def __init__(self, reader: AudioReader) -> None:
         self._blocks = iter(reader)
-        self._kept: Block = np.zeros((_CHANNELS, 0), dtype=np.float32)
+        self._kept: Samples = np.zeros((_CHANNELS, 0), dtype=np.float32)
         self.taken = 0
 
-    def take(self, count: int) -> Block:
+    def take(self, count: int) -> Samples:
         """The next ``[channels, count]`` samples; fewer at the end, none after it."""
         parts, size = [self._kept], self._kept.shape[1]
         while size < count and (block := next(self._blocks, None)) is not None:

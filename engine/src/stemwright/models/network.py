@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Samples = NDArray[np.float32]
+from stemwright.audio.samples import Samples as Samples
 
 
 @dataclass(frozen=True, kw_only=True)

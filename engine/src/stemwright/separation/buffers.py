@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stemwright.separation.segments import Plan, Samples
+from stemwright.audio.samples import Samples
+from stemwright.separation.segments import Plan
 
 
 class OverlapAdd:

@@ -10,8 +10,7 @@ from stemwright.errors import OptionError
 from stemwright.options import SeparationOptions
 
 if TYPE_CHECKING:  # who only asks for names needs no numpy
-    import numpy as np
-    from numpy.typing import NDArray
+    from stemwright.audio.samples import Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ def needed_sources(sources: Sequence[str], outputs: Sequence[Output]) -> tuple[s
     return tuple(name for index, name in enumerate(sources) if any(output.gains[index] for output in outputs))
 
 
-def compose(outputs: Sequence[Output], mix: NDArray[np.float32], sources: NDArray[np.float32]) -> NDArray[np.float32]:
+def compose(outputs: Sequence[Output], mix: Samples, sources: Samples) -> Samples:
     """``[sources, channels, n]`` and the mix ``[channels, n]`` to ``[outputs, channels, n]``."""
     import numpy as np
 

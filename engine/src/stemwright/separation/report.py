@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-_SILENT = 1e-6  # of full scale (-120 dB): below it a stem counts as silent
+from stemwright.audio.samples import SILENT, Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +64,9 @@ class FidelityMeter:
         self._residual_energy = 0.0
         self._samples = 0
         self._channels = 1
-        self._probe: tuple[float, NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._probe: tuple[float, Samples, Samples] | None = None
 
-    def add(self, mix: NDArray[np.float32], stems: NDArray[np.float32]) -> None:
+    def add(self, mix: Samples, stems: Samples) -> None:
         """One block: the mix ``[channels, n]`` and its stems ``[sources, channels, n]``, aligned."""
         self._samples += mix.shape[-1]
         self._channels = mix.shape[0]
@@ -96,7 +95,7 @@ class FidelityMeter:
             name: StemReport(
                 peak=float(peak),
                 rms_db=10 * math.log10(energy / count) if energy > 0 else None,
-                silent=math.sqrt(energy / count) < _SILENT,
+                silent=math.sqrt(energy / count) < SILENT,
             )
             for name, peak, energy in zip(self._sources, self._peak, self._energy, strict=True)
         }

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]
+from stemwright.audio.samples import Samples
 
 
 @dataclass(frozen=True, kw_only=True)

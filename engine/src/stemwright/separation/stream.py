@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stemwright.audio.samples import Samples
 from stemwright.errors import Canceled, ModelError, OptionError
 from stemwright.models.bag import Bag, Share
 from stemwright.models.network import Network
 from stemwright.options import OnProgress, Progress, SeparationOptions, ShouldStop
 from stemwright.separation.buffers import MixBuffer, OverlapAdd, PassSum
-from stemwright.separation.segments import Plan, Samples, Segment, stride_of, triangle
+from stemwright.separation.segments import Plan, Segment, stride_of, triangle
 from stemwright.separation.stopwatch import Stopwatch
 
 _LONGEST_SHIFT = 0.5  # seconds, as in `demucs.apply.apply_model`

@@ -6,12 +6,10 @@ import queue
 import threading
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemwright.audio import AudioWriter, Resampler, WrittenFile
+from stemwright.audio.samples import Samples
 from stemwright.errors import OutputError
-
-Block = NDArray[np.float32]
 
 _QUEUED_BLOCKS = 2  # enough to keep an encoder busy, little enough to hold memory down
 
@@ -22,15 +20,15 @@ class ExactResampler:
     def __init__(self, resampler: Resampler, length: int) -> None:
         self._resampler, self._left = resampler, length
 
-    def process(self, block: Block) -> Block:
+    def process(self, block: Samples) -> Samples:
         return self._cut(self._resampler.process(block))
 
-    def flush(self) -> Block:
+    def flush(self) -> Samples:
         tail = self._cut(self._resampler.flush())
         missing = np.zeros((tail.shape[0], self._left), dtype=np.float32)
         return np.concatenate([tail, missing], axis=-1)
 
-    def _cut(self, block: Block) -> Block:
+    def _cut(self, block: Samples) -> Samples:
         block = block[:, : self._left]
         self._left -= block.shape[-1]
         return block
@@ -41,12 +39,12 @@ class EncoderThread:
 
     def __init__(self, writer: AudioWriter, resampler: ExactResampler | None) -> None:
         self._writer, self._resampler = writer, resampler
-        self._queue: queue.Queue[Block | None] = queue.Queue(_QUEUED_BLOCKS)
+        self._queue: queue.Queue[Samples | None] = queue.Queue(_QUEUED_BLOCKS)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._encode, name=f"encode {writer.path.name}", daemon=True)
         self._thread.start()
 
-    def put(self, block: Block) -> None:
+    def put(self, block: Samples) -> None:
         self._queue.put(block)
         self._raise_error()
 

@@ -9,18 +9,15 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemwright.audio import FORMATS, AudioWriter, Resampler, WrittenFile, open_writer, part_path
+from stemwright.audio.samples import SILENT, Samples
 from stemwright.errors import OutputError
 from stemwright.options import OutputOptions
 from stemwright.stems.encoder_thread import EncoderThread, ExactResampler
 from stemwright.stems.spool import Spool
 
-Block = NDArray[np.float32]
-
 _CLAMP = 0.99  # of full scale, as in `demucs.audio.prevent_clip`
-_SILENT = 1e-6  # of full scale (-120 dB): raising it would make noise of nothing
 _HEADROOM = 0.99  # the highest peak after a joint gain, so that a lossy codec's overshoot stays below full scale
 
 
@@ -81,7 +78,7 @@ class StemFiles:
             self._discard()
         self._close_spools()
 
-    def write(self, stems: Block) -> None:
+    def write(self, stems: Samples) -> None:
         """One block of all stems, ``[stems, channels, n]``.
 
         Raises:
@@ -100,7 +97,7 @@ class StemFiles:
     def finish(self, peak: float) -> tuple[Artifact, ...]:
         """Close all files. ``peak``: the highest value of any stem."""
         if self._options.normalize:
-            self.gain = _HEADROOM / peak if peak > _SILENT else 1.0
+            self.gain = _HEADROOM / peak if peak > SILENT else 1.0
             self._encode_again()
         elif self._clipped:
             self.gain = _HEADROOM / peak

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stemwright.errors import OutputError
+from stemwright.audio.samples import Samples
+from stemwright.errors import DISK_FULL, OutputError
 
-Block = NDArray[np.float32]
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SAMPLES = 1 << 18  # of each channel, read at once
 
 
@@ -31,7 +27,7 @@ class Spool:
         with self._errors():
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
 
-    def write(self, block: Block) -> None:
+    def write(self, block: Samples) -> None:
         """Append a block.
 
         Raises:
@@ -40,7 +36,7 @@ class Spool:
         with self._errors():
             self._file.write(np.ascontiguousarray(block.T).tobytes())
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[Samples]:
         """All that was written, from the first sample on.
 
         Raises:
@@ -66,6 +62,6 @@ class Spool:
             yield
         except OSError as error:
             what = f"the temporary copy of a stem in {self._folder} cannot be written: {error.strerror}"
-            if error.errno in _FULL:
+            if error.errno in DISK_FULL:
                 raise OutputError(f"{what}; free some space", code="disk_full") from None
             raise OutputError(f"{what}; choose another folder", code="not_writable") from None

@@ -11,7 +11,6 @@ from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemwright.audio.channels import mix_channels, mixing_matrix
 from stemwright.audio.info import AudioInfo, InputLimits, shown
@@ -19,7 +18,7 @@ from stemwright.audio.reading.declared_length import UNLIMITED, Declared, declar
 from stemwright.audio.reading.decode_process import DecodeProcess
 from stemwright.audio.reading.sniff import sniff
 from stemwright.audio.resample import Resampler
-from stemwright.audio.samples import to_float
+from stemwright.audio.samples import Samples, to_float
 from stemwright.errors import InputError, OptionError
 
 _NO_LIMITS = InputLimits()
@@ -131,10 +130,10 @@ class AudioReader:
         self._matrix = mixing_matrix(header["channels"], channels)
         self._blocks = self._run()
 
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+    def __iter__(self) -> Iterator[Samples]:
         return self._blocks
 
-    def __next__(self) -> NDArray[np.float32]:
+    def __next__(self) -> Samples:
         return next(self._blocks)
 
     def __enter__(self) -> AudioReader:
@@ -158,7 +157,7 @@ class AudioReader:
         """End the decoding process. May be called again, and at any point."""
         self._process.close()
 
-    def _run(self) -> Iterator[NDArray[np.float32]]:
+    def _run(self) -> Iterator[Samples]:
         resampler = Resampler(self.info.sample_rate, self.sample_rate, self.channels)
         try:
             for decoded in self._decoded():
@@ -167,11 +166,11 @@ class AudioReader:
         finally:
             self._process.close()
 
-    def _pieces(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    def _pieces(self, samples: Samples) -> Iterator[Samples]:
         for at in range(0, samples.shape[1], self._block):
             yield samples[:, at : at + self._block]
 
-    def _decoded(self) -> Iterator[NDArray[np.float32]]:
+    def _decoded(self) -> Iterator[Samples]:
         """Blocks [file channels, n] at the file's rate: checked, counted and cut to what the file declares."""
         rate, longest = self.info.sample_rate, self._limits.max_seconds
         count = 0
@@ -191,10 +190,10 @@ class AudioReader:
         if expected is not None and count < expected - self._said.tolerance:
             raise truncated(self._name, f"it declares {expected / rate:.3f} s and holds {count / rate:.3f} s")
 
-    def _without_padding(self) -> Iterator[NDArray[np.float32]]:
+    def _without_padding(self) -> Iterator[Samples]:
         """The decoder's blocks, without what it gives beyond the declared end: if that is as little as padding is."""
         left, slack = self._said.samples, self._said.slack
-        beyond: list[NDArray[np.float32]] = []
+        beyond: list[Samples] = []
         while (decoded := self._next_block()) is not None:
             if left is None or not slack:
                 yield decoded
@@ -210,7 +209,7 @@ class AudioReader:
                 yield from beyond
                 left, beyond = None, []
 
-    def _next_block(self) -> NDArray[np.float32] | None:
+    def _next_block(self) -> Samples | None:
         kind, body = self._process.record()
         if kind == b"E":
             self.damaged_packets = int(json.loads(body)["damaged"])

@@ -16,7 +16,7 @@ from stemwright.audio.containers.mpeg import mpeg_header
 from stemwright.audio.containers.ogg import set_serial
 from stemwright.audio.formats import AudioFormat
 from stemwright.audio.resample import Resampler
-from stemwright.audio.samples import to_integers
+from stemwright.audio.samples import Samples, to_integers
 from stemwright.audio.writing.sink import Sink
 from stemwright.errors import MissingExtraError
 
@@ -44,7 +44,7 @@ class Encoder(ABC):
     """Writes to a file that it does not own: `close` ends the container, not the file."""
 
     @abstractmethod
-    def write(self, block: NDArray[np.float32]) -> None:
+    def write(self, block: Samples) -> None:
         """Encode a block [channels, n]."""
 
     @abstractmethod
@@ -114,7 +114,7 @@ class FFmpegEncoder(Encoder):
         self._stream.time_base = Fraction(1, self._rate)
         self._at = 0
 
-    def write(self, block: NDArray[np.float32]) -> None:
+    def write(self, block: Samples) -> None:
         frame = self._av.AudioFrame.from_ndarray(
             self._samples(block), format=self._recipe.sample_format, layout=self._layout
         )
@@ -123,7 +123,7 @@ class FFmpegEncoder(Encoder):
         self._at += block.shape[1]
         self._container.mux(self._stream.encode(frame))
 
-    def _samples(self, block: NDArray[np.float32]) -> NDArray[Any]:
+    def _samples(self, block: Samples) -> NDArray[Any]:
         """The block as FFmpeg wants it: planar [channels, n], or packed [1, n * channels]."""
         if self._bits == 16:
             ready: NDArray[Any] = to_integers(block, 16).astype(np.int16)
@@ -169,7 +169,7 @@ class Mp3Encoder(FFmpegEncoder):
         self._next = -self._DELAY  # where the next frame begins
         self._last: Any = None  # packet, which may be the last of all: that one says how much of it is padding
 
-    def write(self, block: NDArray[np.float32]) -> None:
+    def write(self, block: Samples) -> None:
         self._bytes += self._lame.encode(to_integers(block, 16).astype("<i2").T.tobytes())
         self._at += block.shape[1]
         self._mux_frames()
@@ -215,10 +215,10 @@ class OpusEncoder(Encoder):
         self._resampler = Resampler(encoding.sample_rate, OPUS_RATE, encoding.channels)
         self._encoder = FFmpegEncoder(file, replace(encoding, sample_rate=OPUS_RATE))
 
-    def write(self, block: NDArray[np.float32]) -> None:
+    def write(self, block: Samples) -> None:
         self._pass_on(self._resampler.process(block))
 
-    def _pass_on(self, block: NDArray[np.float32]) -> None:
+    def _pass_on(self, block: Samples) -> None:
         if block.shape[1]:
             self._encoder.write(np.clip(block, -1, 1))
 
@@ -256,7 +256,7 @@ class VorbisEncoder(Encoder):
         if encoding.tags.get("track"):
             self._file.tracknumber = encoding.tags["track"]
 
-    def write(self, block: NDArray[np.float32]) -> None:
+    def write(self, block: Samples) -> None:
         for at in range(0, block.shape[1], self._STEP):
             self._file.write(np.ascontiguousarray(block[:, at : at + self._STEP].T))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,15 +10,14 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stemwright.audio.formats import FORMATS, check_choices
 from stemwright.audio.info import shown
+from stemwright.audio.samples import Samples
 from stemwright.audio.writing.encoders import Encoder, Encoding, encoder_for
 from stemwright.audio.writing.sink import Sink
-from stemwright.errors import OptionError, OutputError, StemwrightError
+from stemwright.errors import DISK_FULL, OptionError, OutputError, StemwrightError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAX_CHANNELS = 8
 
 
@@ -134,7 +132,7 @@ class AudioWriter:
         elif not self._done:
             self.close()
 
-    def write(self, block: NDArray[np.float32]) -> None:
+    def write(self, block: Samples) -> None:
         """Encode a block [channels, n] of float samples; full scale is 1.0.
 
         Integers are rounded to the nearest and clamped, lossy formats are clamped; the block is not changed.
@@ -222,7 +220,7 @@ class AudioWriter:
 
 def _output_error(path: Path, cause: Exception) -> OutputError:
     number = cause.errno if isinstance(cause, OSError) else None
-    if number in _FULL:
+    if number in DISK_FULL:
         return OutputError(f"{shown(path)} cannot be written: no space is left; free some", code="disk_full")
     reason = os.strerror(number) if number else str(cause) or type(cause).__name__
     code = "not_writable" if isinstance(cause, OSError) else "output_failed"
