@@ -19,7 +19,9 @@ def peak_of_stream(minutes: str) -> None:
     from stemwright import SeparationOptions
     from stemwright.models.bag import Bag
     from stemwright.models.network import Computation, Facts, Samples
-    from stemwright.separation.stream import MixStats, Stream
+    from stemwright.separation.mix_stats import MixStats
+    from stemwright.separation.recipe import resolve
+    from stemwright.separation.stream import Stream
 
     class Copies:
         facts = Facts(sources=("a", "b", "c", "d"), samplerate=RATE, audio_channels=2, segment=7.8, fixed_segment=True)
@@ -40,14 +42,9 @@ def peak_of_stream(minutes: str) -> None:
         for first in range(0, length, 1 << 16):
             yield noise[:, : min(1 << 16, length - first)].copy()
 
-    stream = Stream(
-        bag=Bag(sources=Copies.facts.sources, loaders=[Copies]),
-        stems=Copies.facts.sources,
-        options=SeparationOptions(),
-        sample_rate=RATE,
-        stats=MixStats(length=length, mean=0.0, std=1.0),
-    )
-    made = sum(block.shape[-1] for block in stream.blocks(mix()))
+    stream = Stream(resolve(Bag(sources=Copies.facts.sources, loaders=[Copies]), SeparationOptions()))
+    stats = MixStats(length=length, mean=0.0, std=1.0)
+    made = sum(block.shape[-1] for block in stream.blocks(mix(), stats))
     assert made == length, (made, length)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

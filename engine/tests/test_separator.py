@@ -18,7 +18,9 @@ from stemwright import Canceled, DeviceError, InputError, ModelError, OptionErro
 from stemwright.audio import resampled_length
 from stemwright.machine.device import choose_device
 from stemwright.machine.hashing import sha256_of
-from stemwright.separation.buffers import MixBuffer
+from stemwright.separation.buffers import blocks_of
+from stemwright.separation.mix_stats import MixStats
+from stemwright.separation.run import Run
 
 EXACT = SeparationOptions(precision="exact")
 
@@ -107,19 +109,26 @@ def test_what_computes_side_by_side_is_counted_once(tmp_path: Path) -> None:
     assert 0 < seconds["model"] <= seconds["total"]
 
 
-def test_a_long_array_goes_in_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [10_000, 44_100, 400_000], ids=["small blocks", "one a second", "all at once"])
+def test_it_makes_no_difference_in_which_blocks_a_mix_comes(size: int, tmp_path: Path) -> None:
     separator, mix = saved(tiny_htdemucs(), tmp_path), music(7.0).numpy()
-    whole = separator.separate(mix, 44100, EXACT)
-    largest: list[int] = []
-    append = MixBuffer.append
-    monkeypatch.setattr(
-        MixBuffer, "append", lambda self, block: (largest.append(block.shape[-1]), append(self, block))[1]
-    )
-    monkeypatch.setattr("stemwright.separator._BLOCK", 10_000)
-    pieces = separator.separate(mix, 44100, EXACT)
-    assert max(largest) == 10_000
-    assert all(np.array_equal(whole.stems[name], pieces.stems[name]) for name in SOURCES)
-    assert whole.report.stems == pieces.report.stems
+    run = Run(separator.recipe(EXACT))
+    got = np.concatenate(list(run.blocks(blocks_of(mix, size), MixStats.of(mix))), axis=-1)
+    expected = separator.separate(mix, 44100, EXACT)
+    assert all(np.array_equal(expected.stems[name], stem) for name, stem in zip(SOURCES, got, strict=True))
+    assert run.outputs_meter.stems() == expected.report.stems
+
+
+def test_a_recipe_is_resolved_once_and_serves_several_mixes(tmp_path: Path) -> None:
+    separator, mixes = saved(tiny_htdemucs(), tmp_path), (music(1.0).numpy(), music(2.0, seed=2).numpy())
+    options = SeparationOptions(precision="exact", two_stems="vocals")
+    recipe = separator.recipe(options)
+    assert separator.recipe(recipe) is recipe
+    assert recipe.stems == ("vocals", "no_vocals")
+    separator.load(recipe)
+    for mix in mixes:
+        one, other = separator.separate(mix, 44100, recipe), separator.separate(mix, 44100, options)
+        assert all(np.array_equal(one.stems[name], other.stems[name]) for name in recipe.stems)
 
 
 def test_a_network_that_has_no_say_is_not_even_loaded(tmp_path: Path) -> None:

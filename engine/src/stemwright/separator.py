@@ -9,32 +9,31 @@ done = separator.separate_file("song.mp3", "stems/")     # files in and out, in 
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from stemwright.audio import AudioInfo, InputLimits, Resampler, ScanResult, open_audio, scan
+from stemwright.audio import AudioInfo, InputLimits, Resampler, open_audio, scan
 from stemwright.audio.samples import Samples
 from stemwright.checkpoints import ModelInfo, find
 from stemwright.checkpoints.sources.hub import OnFetch
 from stemwright.errors import InputError
-from stemwright.models.bag import Bag
 from stemwright.networks import Networks
 from stemwright.options import DEFAULT_MODEL, OnProgress, OutputOptions, SeparationOptions, ShouldStop
-from stemwright.separation.outputs import Output, choose_outputs, compose, needed_sources
-from stemwright.separation.report import FidelityMeter, FidelityReport
-from stemwright.separation.stream import MixStats, Stream
+from stemwright.separation.buffers import blocks_of
+from stemwright.separation.mix_stats import MixStats
+from stemwright.separation.recipe import Recipe, resolve
+from stemwright.separation.report import FidelityReport
+from stemwright.separation.run import Run
 from stemwright.stems.files import Artifact, StemFiles
 from stemwright.stems.paths import output_paths
 
 NO_LIMITS = InputLimits()
-
-_BLOCK = 1 << 18  # samples of an array that go in at once: what waits to be separated is copied with each block
+OnBlock = Callable[[Samples], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,18 +90,38 @@ class Separator:
         """The stems this model knows, in its own order."""
         return self.info.sources
 
-    def load(self, options: SeparationOptions | None = None) -> None:
-        """Load what these options need now instead of at the first separation."""
+    def recipe(self, options: SeparationOptions | Recipe | None = None) -> Recipe:
+        """Resolve options to what a run is. Where options are taken, the recipe may be given instead.
+
+        Args:
+            options: What is wanted; None: all stems, as `SeparationOptions` has it. A recipe is returned as it is.
+
+        Raises:
+            OptionError: The model has no such stem.
+        """
+        if isinstance(options, Recipe):
+            return options
         options = options or SeparationOptions()
-        bag = self._networks.bag(options.precision)
-        for share in bag.shares(needed_sources(self.sources, choose_outputs(self.sources, options))):
-            bag.network(share.index)
+        return resolve(self._networks.bag(options.precision), options)
+
+    def load(self, options: SeparationOptions | Recipe | None = None) -> None:
+        """Load what these options need now instead of at the first separation.
+
+        Args:
+            options: As for `recipe`.
+
+        Raises:
+            ModelError: A network cannot be had or loaded.
+            MissingExtraError: A network needs a package that is not installed.
+            OptionError: The model has no such stem, or the segment length does not fit it.
+        """
+        Run(self.recipe(options))
 
     def separate(
         self,
         mix: ArrayLike,
         sample_rate: int,
-        options: SeparationOptions | None = None,
+        options: SeparationOptions | Recipe | None = None,
         *,
         on_progress: OnProgress | None = None,
         should_stop: ShouldStop | None = None,
@@ -112,83 +131,133 @@ class Separator:
         Args:
             mix: ``[channels, samples]`` or ``[samples]``, 1 is full scale; mono or as many channels as the model has.
                 It is not changed.
-            sample_rate: of ``mix``, in Hz. Another one than the model's is converted; the stems have the model's.
-            options: see `SeparationOptions`.
-            on_progress: called after each segment.
-            should_stop: asked before each segment; true ends the separation.
+            sample_rate: Of ``mix``, in Hz. Another one than the model's is converted; the stems have the model's.
+            options: What is wanted, see `SeparationOptions`; or the recipe that `recipe` made of it.
+            on_progress: Called after each segment.
+            should_stop: Asked before each segment; true ends the separation.
 
         Returns:
             The stems, each ``[channels, samples]`` float32, exactly as long as the mix at the model's rate.
 
         Raises:
-            InputError: the array is empty, has values that are not numbers, or channels that do not fit.
-            OptionError: the options do not fit the model.
+            InputError: The array is empty, has values that are not numbers, or channels that do not fit.
+            OptionError: The options do not fit the model.
+            ModelError: A network cannot be had or loaded, or gave values that are not numbers.
+            MissingExtraError: A network needs a package that is not installed.
+            DeviceError: The device has not enough memory even for one segment.
             Canceled: ``should_stop`` said so.
         """
-        options = options or SeparationOptions()
-        outputs = choose_outputs(self.sources, options)
-        bag = self._networks.bag(options.precision)
-        rate, channels = _format(bag, needed_sources(self.sources, outputs))
-        samples = _as_mix(mix, channels)
+        recipe = self.recipe(options)
+        run = Run(recipe, on_progress=on_progress, should_stop=should_stop)
+        rate = run.stream.sample_rate
+        samples = _as_mix(mix, run.stream.channels)
         began = time.monotonic()
         if sample_rate != rate:
-            resampler = Resampler(sample_rate, rate, channels)
+            resampler = Resampler(sample_rate, rate, run.stream.channels)
             samples = np.concatenate([resampler.process(samples), resampler.flush()], axis=-1)
-        mono = samples.mean(axis=0, dtype=np.float64)
-        stats = MixStats(length=samples.shape[-1], mean=float(mono.mean()), std=_deviation(mono))
-        timing = {"input": time.monotonic() - began}
-        collected: list[Samples] = []
-        run = self._run(bag, outputs, options, stats, timing, on_progress, should_stop)
-        blocks = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[-1], _BLOCK))
-        for _, made in run.blocks(blocks):
-            collected.append(made)
-        stems = np.concatenate(collected, axis=-1)
-        timing["total"] = time.monotonic() - began
+        stats = MixStats.of(samples)
+        seconds = {"input": time.monotonic() - began}
+        stems = np.concatenate(list(run.blocks(blocks_of(samples), stats)), axis=-1)
+        seconds["total"] = time.monotonic() - began
         return Separation(
-            stems={output.name: stems[index] for index, output in enumerate(outputs)},
+            stems=dict(zip(recipe.stems, stems, strict=True)),
             sample_rate=rate,
-            report=run.report(joint_gain=1.0),
+            report=self._report(run, stats, seconds, joint_gain=1.0),
         )
 
     def separate_file(
         self,
         path: str | Path,
         out: str | Path,
-        options: SeparationOptions | None = None,
+        options: SeparationOptions | Recipe | None = None,
         output: OutputOptions | None = None,
         *,
         limits: InputLimits = NO_LIMITS,
         track_name: str | None = None,
-        on_block: Callable[[Samples], None] | None = None,
+        on_block: OnBlock | None = None,
         on_progress: OnProgress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> FileSeparation:
-        """Separate a file into files; decoding, separation and encoding run side by side.
+        """Separate a file into files below a folder.
 
         Args:
-            path: any audio or video file that can be decoded.
-            out: folder to write to; made when missing.
-            output: format and names, see `OutputOptions`.
-            limits: caps on the input.
-            on_block: told all stems block by block, ``[stems, channels, n]`` at the model's rate, before the joint gain.
-            track_name: what ``{track}`` stands for in file names; None: the input's name without its extension.
+            path: Any audio or video file that can be decoded.
+            out: Folder to write to; made when missing.
+            options: What is wanted, see `SeparationOptions`; or the recipe that `recipe` made of it.
+            output: Format and names of the files, see `OutputOptions`.
+            limits: What the input may cost.
+            track_name: What ``{track}`` stands for in file names; None: the input's name without its extension.
+            on_block: As for `separate_to`.
+            on_progress: Called after each segment.
+            should_stop: Asked before each segment; true ends the separation.
+
+        Returns:
+            The files, one for each stem, and the report.
 
         Raises:
-            InputError: the file cannot be used; nothing was written.
-            OutputError: a stem cannot be written; what was begun is removed.
-            and all that `separate` raises.
+            OptionError: The options do not fit the model, or the pattern of file names leads out of ``out``.
+            InputError, OutputError, ModelError, MissingExtraError, DeviceError, Canceled: As `separate_to`.
         """
-        options, output = options or SeparationOptions(), output or OutputOptions()
-        source = Path(path)
-        outputs = choose_outputs(self.sources, options)
-        bag = self._networks.bag(options.precision)
-        rate, channels = _format(bag, needed_sources(self.sources, outputs))
+        recipe, output = self.recipe(options), output or OutputOptions()
+        return self.separate_to(
+            output_paths(Path(path), Path(out), recipe.stems, output, track_name),
+            path,
+            recipe,
+            output,
+            limits=limits,
+            on_block=on_block,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+
+    def separate_to(
+        self,
+        paths: Mapping[str, Path],
+        source: str | Path,
+        recipe: Recipe,
+        output: OutputOptions,
+        *,
+        limits: InputLimits = NO_LIMITS,
+        on_block: OnBlock | None = None,
+        on_progress: OnProgress | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> FileSeparation:
+        """Separate a file into files of given names: the whole way of a song, from its file to those of its stems.
+
+        Args:
+            paths: Where each of the recipe's stems goes, in their order; see `stemwright.stems.paths.output_paths`.
+            source: Any audio or video file that can be decoded.
+            recipe: What the run is; see `recipe`.
+            output: Format of the files, see `OutputOptions`; its pattern of names has been used for ``paths``.
+            limits: What the input may cost.
+            on_block: Given all stems block by block, ``[stems, channels, n]`` at the model's rate, before the joint gain.
+            on_progress: Called after each segment.
+            should_stop: Asked before each segment; true ends the separation.
+
+        Returns:
+            The files, one for each stem, and the report.
+
+        Raises:
+            InputError: The file cannot be used; nothing was written.
+            OutputError: A stem cannot be written; what was begun is removed.
+            OptionError: The segment length does not fit the model.
+            ModelError: A network cannot be had or loaded, or gave values that are not numbers.
+            MissingExtraError: A network needs a package that is not installed.
+            DeviceError: The device has not enough memory even for one segment.
+            Canceled: ``should_stop`` said so; what was begun is removed.
+        """
+        source = Path(source)
+        # The networks are loaded first: they say at what rate and in how many channels the mix is read.
+        run = Run(recipe, on_progress=on_progress, should_stop=should_stop)
+        rate, channels = run.stream.sample_rate, run.stream.channels
+        # One pass over the whole input: whether it can be decoded to its end, how long it is, and how loud, which the
+        # networks want to know before the first segment.
         began = time.monotonic()
         found = scan(source, sample_rate=rate, channels=channels, limits=limits)
-        timing = {"scan": time.monotonic() - began}
-        stats = MixStats(length=found.samples, mean=found.mean, std=_finite(found.std))
-        run = self._run(bag, outputs, options, stats, timing, on_progress, should_stop)
-        paths = output_paths(source, Path(out), [each.name for each in outputs], output, track_name)
+        stats = MixStats(length=found.samples, mean=found.mean, std=found.std)
+        seconds = {"scan": time.monotonic() - began}
+        # A second pass separates: decoding (a process), the networks (a pool) and encoding (a thread for each stem) run
+        # side by side, and each holds a few blocks only.
         with (
             open_audio(source, sample_rate=rate, channels=channels, limits=limits) as mix,
             StemFiles(
@@ -196,117 +265,45 @@ class Separator:
                 output,
                 sample_rate=rate,
                 channels=channels,
-                target=_target(found, output),
+                target=(found.info.sample_rate, found.native_samples) if output.keep_rate else None,
                 tags=found.info.tags,
             ) as files,
         ):
-            for _, made in run.blocks(mix):
-                files.write(made)
+            for stems in run.blocks(mix, stats):
+                files.write(stems)
                 if on_block is not None:
-                    on_block(made)
+                    on_block(stems)
+            # Only now the highest peak is known, and so whether one gain has to turn all stems down. All files appear
+            # under their names, or none.
             waited = time.monotonic()
-            artifacts = files.finish(run.meter_outputs.peak)
-            timing["encode_after_model"] = time.monotonic() - waited
-        timing["total"] = time.monotonic() - began
-        report = run.report(joint_gain=files.gain)
+            artifacts = files.finish(run.outputs_meter.peak)
+            seconds["encode_after_model"] = time.monotonic() - waited
+        seconds["total"] = time.monotonic() - began
+        # What was done, in numbers: how close the stems sum to the mix, what computed them, and how long it took.
+        report = self._report(run, stats, seconds, joint_gain=files.gain)
         return FileSeparation(source=source, input=found.info, artifacts=artifacts, report=report)
 
-    def _run(
-        self,
-        bag: Bag,
-        outputs: Sequence[Output],
-        options: SeparationOptions,
-        stats: MixStats,
-        timing: dict[str, float],
-        on_progress: OnProgress | None,
-        should_stop: ShouldStop | None,
-    ) -> _Run:
-        stems = needed_sources(self.sources, outputs)
-        stream = Stream(
-            bag=bag,
-            stems=stems,
-            options=options,
-            sample_rate=_format(bag, stems)[0],
-            stats=stats,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-        return _Run(self.info, self._networks, stream, outputs, timing)
-
-
-class _Run:
-    """One separation: aligns the mix with the stems, makes the outputs and measures both."""
-
-    def __init__(
-        self,
-        info: ModelInfo,
-        networks: Networks,
-        stream: Stream,
-        outputs: Sequence[Output],
-        timing: dict[str, float],
-    ) -> None:
-        self._info, self._networks, self._stream, self._outputs = info, networks, stream, outputs
-        self._timing = timing
-        complete = all(stream.complete)
-        self._meter = FidelityMeter(info.sources, complete=complete)
-        self.meter_outputs = FidelityMeter([output.name for output in outputs], complete=False)
-
-    def blocks(self, mix: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:
-        """Yield the mix ``[channels, n]`` and the outputs ``[outputs, channels, n]``, aligned."""
-        held = _Held(mix)
-        for sources in self._stream.blocks(held.blocks()):
-            original = held.take(sources.shape[-1])
-            made = compose(self._outputs, original, sources)
-            self._meter.add(original, sources)
-            self.meter_outputs.add(original, made)
-            yield original, made
-
-    def report(self, *, joint_gain: float) -> FidelityReport:
-        stats, rate = self._stream.stats, self._stream.sample_rate
-        seconds = {"load": self._networks.take_load_seconds(), **self._timing, "model": self._stream.model_seconds}
-        used = self._stream.networks
-        computations = list(dict.fromkeys(network.computation for network in used))
+    def _report(self, run: Run, stats: MixStats, seconds: Mapping[str, float], *, joint_gain: float) -> FidelityReport:
+        stream = run.stream
+        computations = list(dict.fromkeys(network.computation for network in stream.networks))
+        every = {"load": self._networks.take_load_seconds(), **seconds, "model": stream.model_seconds}
         return FidelityReport(
             samples=stats.length,
-            sample_rate=rate,
-            offset=self._meter.offset(),
-            residual_db=self._meter.residual_db(),
+            sample_rate=stream.sample_rate,
+            offset=run.sources_meter.offset(),
+            residual_db=run.sources_meter.residual_db(),
             joint_gain=joint_gain,
-            stems=self.meter_outputs.stems(),
-            model=self._info.name,
-            weights_sha256=self._networks.hashes(self._stream.indices),
+            stems=run.outputs_meter.stems(),
+            model=self.info.name,
+            weights_sha256=self._networks.hashes([share.index for share in run.recipe.shares]),
             device=_joined(each.device for each in computations),
             precision=_joined(each.precision for each in computations),
             backend=_joined(each.backend for each in computations),
-            notes=tuple(dict.fromkeys(note for network in used for note in network.notes)),
-            segments=self._stream.segments_total,
-            seconds={name: round(value, 3) for name, value in seconds.items()},
-            audio_seconds=stats.length / rate,
+            notes=tuple(dict.fromkeys(note for network in stream.networks for note in network.notes)),
+            segments=stream.segments_total,
+            seconds={name: round(value, 3) for name, value in every.items()},
+            audio_seconds=stats.length / stream.sample_rate,
         )
-
-
-class _Held:
-    """Blocks of the mix on their way through the separation, kept until their stems come out."""
-
-    def __init__(self, mix: Iterable[Samples]) -> None:
-        self._mix = mix
-        self._kept: list[Samples] = []
-
-    def blocks(self) -> Iterator[Samples]:
-        for block in self._mix:
-            self._kept.append(block)
-            yield block
-
-    def take(self, count: int) -> Samples:
-        kept = self._kept[0] if len(self._kept) == 1 else np.concatenate(self._kept, axis=-1)
-        self._kept = [kept[:, count:]]
-        return kept[:, :count]
-
-
-def _format(bag: Bag, stems: Sequence[str]) -> tuple[int, int]:
-    """Sample rate and channels of the networks that give these stems."""
-    facts = bag.network(bag.shares(stems)[0].index).facts
-    return facts.samplerate, facts.audio_channels
 
 
 def _joined(names: Iterable[str]) -> str:
@@ -333,17 +330,3 @@ def _as_mix(mix: ArrayLike, channels: int) -> Samples:
             code="bad_channels",
         )
     return samples
-
-
-def _target(found: ScanResult, output: OutputOptions) -> tuple[int, int] | None:
-    """Rate and length of the stems when they are to be those of the input; None: the model's."""
-    return (found.info.sample_rate, found.native_samples) if output.keep_rate else None
-
-
-def _deviation(mono: NDArray[np.float64]) -> float:
-    return float(mono.std(ddof=1)) if mono.size > 1 else 0.0
-
-
-def _finite(value: float) -> float:
-    """The deviation of a single sample is not a number; nothing deviates there."""
-    return value if math.isfinite(value) else 0.0

@@ -17,7 +17,9 @@ from stemwright.backends.eager import EagerNetwork, Placed, in_float32
 from stemwright.backends.graphs import Compute, Graphs
 from stemwright.models.bag import Bag
 from stemwright.models.htdemucs.network import HTDemucs
-from stemwright.separation.stream import MixStats, Stream
+from stemwright.separation.mix_stats import MixStats
+from stemwright.separation.recipe import resolve
+from stemwright.separation.stream import Stream
 
 
 class Copies(torch.nn.Module):
@@ -164,14 +166,10 @@ def test_a_stream_gives_the_same_in_batches() -> None:
         network._batch = batch
         sizes: list[int] = []
         network._placed.module.register_forward_pre_hook(lambda _, given, s=sizes: s.append(len(given[0])))
-        stream = Stream(
-            bag=Bag(sources=SOURCES, loaders=[lambda n=network: n]),
-            stems=SOURCES,
-            options=SeparationOptions(),
-            sample_rate=44100,
-            stats=MixStats(length=mix.shape[-1], mean=0.0, std=1.0),
-        )
-        results.append(np.concatenate(list(stream.blocks(iter([mix]))), axis=-1))
+        bag = Bag(sources=SOURCES, loaders=[lambda n=network: n])
+        stream = Stream(resolve(bag, SeparationOptions()))
+        stats = MixStats(length=mix.shape[-1], mean=0.0, std=1.0)
+        results.append(np.concatenate(list(stream.blocks([mix], stats)), axis=-1))
         assert max(sizes) == batch
         assert sum(sizes) == stream.segments_total
     assert snr_db(torch.from_numpy(results[0]), torch.from_numpy(results[1])) > 100

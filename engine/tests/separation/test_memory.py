@@ -14,7 +14,9 @@ import torch
 from stemwright.backends.eager import EagerNetwork
 from stemwright.models.bag import Bag
 from stemwright.options import SeparationOptions
-from stemwright.separation.stream import Stream, MixStats
+from stemwright.separation.mix_stats import MixStats
+from stemwright.separation.recipe import resolve
+from stemwright.separation.stream import Stream
 
 class Quarter(torch.nn.Module):
     sources, samplerate, audio_channels, segment = ["a", "b", "c", "d"], 44100, 2, 7.8
@@ -22,17 +24,14 @@ class Quarter(torch.nn.Module):
         return (0.25 * mix)[:, None].expand(-1, 4, -1, -1)
 
 length = int(float(sys.argv[1]) * 60 * 44100)
-stream = Stream(
-    bag=Bag(sources=Quarter.sources, loaders=[lambda: EagerNetwork(Quarter())]), stems=Quarter.sources,
-    options=SeparationOptions(shifts=int(sys.argv[2]), seed=1), sample_rate=44100,
-    stats=MixStats(length=length, mean=0.0, std=1.0),
-)
+bag = Bag(sources=Quarter.sources, loaders=[lambda: EagerNetwork(Quarter())])
+stream = Stream(resolve(bag, SeparationOptions(shifts=int(sys.argv[2]), seed=1)))
 block = np.random.default_rng(0).standard_normal((2, 65536), dtype=np.float32)
 def mix():
     for start in range(0, length, 65536):
         yield block[:, : min(65536, length - start)].copy()
 out = 0
-for made in stream.blocks(mix()):
+for made in stream.blocks(mix(), MixStats(length=length, mean=0.0, std=1.0)):
     assert np.isfinite(made[0, 0, :10]).all()
     out += made.shape[-1]
 assert out == length, (out, length)

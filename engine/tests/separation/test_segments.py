@@ -52,18 +52,32 @@ def test_every_window_holds_its_segment_in_the_middle(plan: Plan) -> None:
         assert 0 <= after - segment.margin <= 1
 
 
+@given(plans, st.data())
+def test_no_segment_to_come_reads_before_the_first_sample_that_is_needed(plan: Plan, data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, len(plan)))
+    starts = [plan[i].window_start for i in range(index, len(plan))]
+    assert plan.first_needed(index) == min(starts, default=plan.end)
+
+
+@given(plans, st.integers(0, 8))
+def test_what_a_network_gives_is_cut_to_the_segment_in_its_middle(plan: Plan, more: int) -> None:
+    segment = plan[0]
+    window = np.arange(segment.window_start, segment.window_end, dtype=np.float32)
+    assert np.array_equal(segment.cut(window), np.arange(segment.start, segment.start + segment.length))
+    assert np.array_equal(segment.cut(np.pad(window, more)), segment.cut(window))
+
+
 @given(plans)
 def test_a_network_that_changes_nothing_gives_the_mix_back(plan: Plan) -> None:
     mix = np.random.default_rng(plan.end).standard_normal((2, plan.end), dtype=np.float32)
-    window = MixBuffer(2)
-    window.append(mix)
+    buffer = MixBuffer(2)
+    buffer.append(mix)
     adder = OverlapAdd(plan, triangle(plan.segment_length))
     out = PassSum(1)
     got = []
     for index in range(len(plan)):
         segment = plan[index]
-        piece = window.read(segment.window_start, segment.window_length)
-        piece = piece[:, segment.margin : segment.margin + segment.length]
+        piece = segment.cut(buffer.read(segment.window_start, segment.window_length))
         out.add(0, segment.start, adder.add(piece[None]))
         if (done := out.take()) is not None:
             got.append(done)
@@ -79,19 +93,19 @@ def test_weights_are_above_zero_and_at_most_one(length: int) -> None:
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20), st.data())
-def test_a_window_reads_like_the_whole_mix_with_zeros_around(sizes: list[int], data: st.DataObject) -> None:
+def test_a_buffer_reads_like_the_whole_mix_with_zeros_around(sizes: list[int], data: st.DataObject) -> None:
     mix = np.tile(np.arange(1, sum(sizes) + 1, dtype=np.float32), (2, 1))
-    window, position, kept = MixBuffer(2), 0, 0
+    buffer, position, kept = MixBuffer(2), 0, 0
     for size in sizes:
-        window.append(mix[:, position : position + size])
+        buffer.append(mix[:, position : position + size])
         position += size
         kept = data.draw(st.integers(kept, position))
-        window.forget(kept)
+        buffer.forget(kept)
         start = data.draw(st.integers(kept, position + 10))
         length = data.draw(st.integers(0, 50))
         padded = np.pad(mix[:, :position], ((0, 0), (0, 100)))
-        assert np.array_equal(window.read(start, length), padded[:, start : start + length])
-    assert not window.read(-5, 5).any()
+        assert np.array_equal(buffer.read(start, length), padded[:, start : start + length])
+    assert not buffer.read(-5, 5).any()
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.data())

@@ -42,13 +42,11 @@ def run(args: argparse.Namespace) -> int:
     """Separate every input; one that fails does not keep the others from being done."""
     from stemwright.audio import InputLimits
     from stemwright.machine.allocator import keep_freed_memory
-    from stemwright.separation.outputs import choose_outputs
     from stemwright.separator import Separator
 
     keep_freed_memory()
 
     options, output = separation_options(args), output_options(args)
-    names = _track_names(args.inputs)
     limits = InputLimits(max_bytes=args.max_size, max_seconds=args.max_duration)
     separator = Separator(
         args.model,
@@ -56,16 +54,15 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         on_fetch=None if args.quiet else lambda line: print(line, file=sys.stderr),
     )
-    _check_paths(args, names, [each.name for each in choose_outputs(separator.sources, options)], output)
-    separator.load(options)  # what is wrong with the model is said once, before the first song
+    recipe = separator.recipe(options)
+    paths = _stem_paths(args.inputs, args.out, recipe.stems, output)
+    separator.load(recipe)  # what is wrong with the model is said once, before the first song
     songs: list[dict[str, Any]] = []
     code = 0
-    for path, name in zip(args.inputs, names, strict=True):
+    for path, stems in zip(args.inputs, paths, strict=True):
         line = ProgressLine(path.name, enabled=not args.quiet)
         try:
-            done = separator.separate_file(
-                path, args.out, options, output, limits=limits, track_name=name, on_progress=line.show
-            )
+            done = separator.separate_to(stems, path, recipe, output, limits=limits, on_progress=line.show)
         except Canceled:
             raise
         except StemwrightError as error:
@@ -99,19 +96,29 @@ def _track_names(inputs: Sequence[Path]) -> list[str]:
     return names
 
 
-def _check_paths(args: argparse.Namespace, names: Sequence[str], stems: Sequence[str], output: OutputOptions) -> None:
-    """See, before the first song, that no stem will lie where an input or a stem of another song does."""
+def _stem_paths(
+    inputs: Sequence[Path], out: Path, stems: Sequence[str], output: OutputOptions
+) -> list[dict[str, Path]]:
+    """Where the stems of each song go.
+
+    Raises:
+        OptionError: A stem would lie where an input or a stem of another song does.
+    """
     from stemwright.stems.paths import output_paths
 
-    taken = {os.path.realpath(path) for path in args.inputs}
-    for path, name in zip(args.inputs, names, strict=True):
-        files = {os.path.realpath(each) for each in output_paths(path, args.out, stems, output, name).values()}
+    paths = [
+        output_paths(path, out, stems, output, name) for path, name in zip(inputs, _track_names(inputs), strict=True)
+    ]
+    taken = {os.path.realpath(path) for path in inputs}
+    for song in paths:
+        files = {os.path.realpath(each) for each in song.values()}
         if lost := sorted(files & taken):
             raise OptionError(
                 f"{lost[0]!r} is an input or another song's stem, and would be overwritten: "
                 "choose another folder with -o, or a --filename with {track} in it"
             )
         taken |= files
+    return paths
 
 
 def _message(path: Path, error: StemwrightError) -> str:

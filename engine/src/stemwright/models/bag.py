@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from stemwright.errors import ModelError
-from stemwright.models.network import Network
+from stemwright.models.network import Facts, Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Share:
 
 
 class Bag:
-    """Networks by index, made when first asked for, so that one that is not needed is never loaded."""
+    """Networks by index, so that one that is not needed is never loaded. Whoever made the loaders keeps what is loaded."""
 
     def __init__(
         self,
@@ -33,26 +33,23 @@ class Bag:
         self._loaders = tuple(loaders)
         self._weights = tuple(tuple(row) for row in weights) if weights else ((1.0,) * len(sources),) * len(loaders)
         self._segment = segment
-        self._networks: dict[int, Network] = {}
 
     def network(self, index: int) -> Network:
-        """Load network ``index``, once.
+        """Network ``index`` as it is computed best by now.
 
         Raises:
             ModelError: its sources are not those of the bag, or its checkpoint cannot be loaded.
         """
-        if index not in self._networks:
-            network = self._loaders[index]()
-            if network.facts.sources != self.sources:
-                raise ModelError(
-                    f"network {index + 1} of the bag separates {list(network.facts.sources)}, not {self.sources}",
-                    code="model_corrupt",
-                )
-            self._networks[index] = network
-        return self._networks[index]
+        network = self._loaders[index]()
+        if network.facts.sources != self.sources:
+            raise ModelError(
+                f"network {index + 1} of the bag separates {list(network.facts.sources)}, not {self.sources}",
+                code="model_corrupt",
+            )
+        return network
 
     def shares(self, stems: Sequence[str]) -> list[Share]:
-        """The networks that have a say in any of ``stems``; a network whose weights are all 0 there is not run."""
+        """The networks that contribute to any of ``stems``; one whose weights are all 0 there is not run."""
         wanted = [self.sources.index(stem) for stem in stems]
         totals = [sum(column) for column in zip(*self._weights, strict=True)]
         return [
@@ -61,17 +58,13 @@ class Bag:
             if any(row[source] for source in wanted)
         ]
 
-    def complete(self, shares: Sequence[Share]) -> list[bool]:
-        """For each source: whether these networks are all that have a say in it."""
+    def complete(self, shares: Sequence[Share]) -> bool:
+        """Whether these networks are all that contribute to any source."""
         have = {share.index for share in shares}
-        return [
-            all(index in have for index, row in enumerate(self._weights) if row[source])
-            for source in range(len(self.sources))
-        ]
+        return all(index in have for index, row in enumerate(self._weights) if any(row))
 
-    def segment_of(self, index: int) -> float | Fraction:
-        """Seconds that network ``index`` sees at once. A bag may lengthen it only where the network allows that."""
-        facts = self.network(index).facts
+    def segment_of(self, facts: Facts) -> float | Fraction:
+        """Seconds that a network of the bag sees at once. A bag may lengthen it only where the network allows that."""
         if self._segment is None:
             return facts.segment
         return self._segment if not facts.fixed_segment or self._segment <= facts.segment else facts.segment

@@ -5,10 +5,21 @@ Arrays are numpy's, positions are sample indices in the mix.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from stemwright.audio.samples import Samples
 from stemwright.separation.segments import Plan
+
+
+def blocks_of(samples: Samples, size: int = 1 << 18) -> Iterator[Samples]:
+    """Blocks ``[..., n]``, n at most ``size``, of an array ``[..., samples]``.
+
+    What waits to be separated is copied with each block that is appended, so that a long array goes in piece by piece.
+    """
+    for start in range(0, samples.shape[-1], size):
+        yield samples[..., start : start + size]
 
 
 class OverlapAdd:

@@ -1,4 +1,4 @@
-"""Where segments lie, how they are weighted, and how their outputs are added up.
+"""Where segments lie, what they read and give, and how they are weighted.
 
 Pure values and functions, which serve every backend; positions are sample indices in the mix. The plan is Demucs's
 (`demucs.apply.apply_model`, demucs 4.1.0): segments start every ``stride`` samples, each is centred in the length the
@@ -25,9 +25,22 @@ class Segment:
     window_length: int  # samples of the padded input: what the network wants
 
     @property
+    def window_end(self) -> int:
+        """The position after the last sample of the padded input."""
+        return self.window_start + self.window_length
+
+    @property
     def margin(self) -> int:
-        """Samples of the network's output that come before ``start``."""
+        """Samples of the padded input that come before ``start``."""
         return self.start - self.window_start
+
+    def cut(self, output: Samples) -> Samples:
+        """The segment's own part ``[..., length]`` of what the network gave for its window, ``[..., T]``.
+
+        A network may give a little more or less than the window; what counts is centred in it, as in Demucs.
+        """
+        first = self.margin - (self.window_length - output.shape[-1]) // 2
+        return output[..., first : first + self.length]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +69,14 @@ class Plan:
         length = min(self.segment_length, self.end - start)
         window = self.valid_length(length)
         return Segment(start=start, length=length, window_start=start - (window - length) // 2, window_length=window)
+
+    def first_needed(self, index: int) -> int:
+        """The first sample that any segment from ``index`` on reads; `end` when there is none left.
+
+        Only two windows can begin earliest: the next one, and the last, which is shorter and so centred anew.
+        """
+        last = len(self) - 1
+        return min((self[each].window_start for each in (index, last) if index <= last), default=self.end)
 
     def settled(self, index: int) -> int:
         """The position up to which nothing changes any more once segment ``index`` has been added."""
