@@ -1,4 +1,4 @@
-"""What a caller may choose, and what a caller is told meanwhile."""
+"""What a caller may choose of a separation and of its files, and what a caller is told meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ LONGEST_SEGMENT = 3600  # seconds: the memory of a segment is held whatever the 
 
 @dataclass(frozen=True, kw_only=True)
 class SeparationOptions:
-    """How a mix is separated. Names and meanings are Demucs's where Demucs has them."""
+    """How a mix is separated. Names and meanings are Demucs's where Demucs has them.
+
+    Raises:
+        OptionError: A value makes no sense, by itself or with another.
+    """
 
     stems: tuple[str, ...] | None = None  # which stems to give; None: all that the model has
     two_stems: str | None = None  # this stem and everything else, "no_<stem>"
@@ -55,7 +59,11 @@ class SeparationOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """How stems are written. Names and meanings are Demucs's where Demucs has them."""
+    """How stems are written. Names and meanings are Demucs's where Demucs has them.
+
+    Raises:
+        OptionError: A value makes no sense, by itself or with the format.
+    """
 
     format: str = "wav"
     bitrate: int | None = None  # bits per second, for lossy formats; None: the format's default
@@ -87,7 +95,7 @@ class OutputOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a separation is. Segments are what is counted, so it never lies."""
+    """How far a separation is. Segments are counted, so a fraction is never an estimate."""
 
     segments_done: int
     segments_total: int
@@ -105,11 +113,13 @@ ShouldStop = Callable[[], bool]
 
 
 def _check_pattern(pattern: str) -> None:
-    """
+    """Check a pattern of file names.
+
     Raises:
-        OptionError: the pattern is none, or uses what there is not.
+        OptionError: It is not a format string, or uses other fields than there are.
     """
-    # An attribute or an index of a field would reach into Python; what a field's own format names is tried.
+    # An attribute or an index of a field would reach into Python's objects. Whether the rest of a format string is right
+    # (conversion, width) is tried out.
     with contextlib.suppress(ValueError, LookupError, AttributeError):
         if all(field in (*_FIELDS, None) for _, field, _, _ in string.Formatter().parse(pattern)):
             pattern.format(**dict.fromkeys(_FIELDS, "x"))

@@ -47,7 +47,7 @@ class Separation:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSeparation:
-    """What `Separator.separate_file` gives."""
+    """What `Separator.separate_file` and `Separator.separate_to` give."""
 
     source: Path
     input: AudioInfo  # what the source was
@@ -66,16 +66,17 @@ class Separator:
         device: str = "auto",
         on_fetch: OnFetch | None = None,
     ) -> None:
-        """
+        """Find the model; nothing is loaded yet.
+
         Args:
-            model: a name that ``stemwright models`` lists.
-            models_path: a folder of models in Demucs's formats; None: the one that DEMUCS_MODELS_PATH names, if any.
+            model: A name that ``stemwright models`` lists.
+            models_path: A folder of models in Demucs's formats; None: the one that DEMUCS_MODELS_PATH names, if any.
             device: ``auto``, or a name of torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-            on_fetch: told in a line what is fetched when a model is not on this machine yet.
+            on_fetch: Told in a line what is fetched when a model is not on this machine yet.
 
         Raises:
-            ModelError: there is no such model.
-            DeviceError: there is no such device.
+            ModelError: There is no such model.
+            DeviceError: There is no such device.
         """
         self.info: ModelInfo = find(model, Path(models_path) if models_path is not None else None)
         self._networks = Networks(self.info, device=device, on_fetch=on_fetch)

@@ -1,6 +1,6 @@
-"""Audio in and out: files of strangers to samples, samples to files, to the sample and in constant memory.
+"""Audio in and out: untrusted files to samples and samples to files, exact to the sample and in constant memory.
 
-Names are loaded when they are first used, so that who only wants to know the formats does not import numpy.
+Names are loaded when they are first used, so that a caller who only asks for the formats does not import numpy.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ _USUAL: dict[int, tuple[str, ...]] = {
 
 
 def mixing_matrix(names: Sequence[str], channels: int) -> Samples:
-    """The matrix [channels, len(names)] that mixes channels called `names` to mono (1) or stereo (2)."""
+    """The matrix ``[channels, len(names)]`` that mixes channels called ``names`` to mono (1) or stereo (2)."""
     count = len(names)
     if count == channels:
         return np.eye(channels, dtype=np.float32)
@@ -72,7 +72,7 @@ def mixing_matrix(names: Sequence[str], channels: int) -> Samples:
 
 
 def mix_channels(block: Samples, matrix: Samples) -> Samples:
-    """Apply a matrix [to, from] to a block [from, n]; the block itself comes back if there is nothing to do."""
+    """Apply a matrix ``[to, from]`` to a block ``[from, n]``; the block itself comes back if there is nothing to do."""
     if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix), dtype=np.float32)):
         return block
     if matrix.shape[1] == 1:

@@ -20,18 +20,12 @@ class AudioFormat:
     extension: str
     mime: str
     lossless: bool
-    clips: bool = True
-    """Whether values beyond full scale are clamped; only 32-bit float keeps them."""
-    rates: frozenset[int] | None = None
-    """Sample rates (Hz) that it can hold; None is any."""
-    bitrate: int | None = None
-    """Default bits a second, where bits a second are a choice."""
-    most_bitrate: int = MOST_BITRATE
-    """Highest of them that may be asked for."""
-    vbr_qualities: range | None = None
-    """Qualities of variable bit rate, where they are a choice."""
-    bits: int | None = None
-    """Bits of an integer sample; None for float and for lossy formats."""
+    clips: bool = True  # whether values beyond full scale are clamped; only 32-bit float keeps them
+    rates: frozenset[int] | None = None  # sample rates (Hz) that it can hold; None is any
+    bitrate: int | None = None  # default bits a second, where bits a second are a choice
+    most_bitrate: int = MOST_BITRATE  # highest of them that may be asked for
+    vbr_qualities: range | None = None  # qualities of variable bit rate, where they are a choice
+    bits: int | None = None  # bits of an integer sample; None for float and for lossy formats
 
 
 _MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
@@ -71,7 +65,7 @@ def check_choices(
     """See that a format has what is chosen; nothing has to be known of the audio for it.
 
     Raises:
-        OptionError: it has not.
+        OptionError: It has not.
     """
     if bitrate is not None and form.bitrate is None:
         having = ", ".join(one.name for one in FORMATS.values() if one.bitrate is not None)

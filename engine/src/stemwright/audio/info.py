@@ -12,33 +12,25 @@ from types import MappingProxyType
 class AudioInfo:
     """What the file says of itself, found by its content and not by its name."""
 
-    container: str
-    """``wav``, ``mp3``, ``flac``, ``ogg``, ``m4a``, ``mp4``, ``mov``, ``matroska``, ``webm``, ..."""
-    codec: str
-    """FFmpeg's name of the codec: ``pcm_s16le``, ``mp3``, ``aac``, ..."""
-    sample_rate: int
-    """Samples a second of each channel, as decoded."""
+    container: str  # wav, mp3, flac, ogg, m4a, mp4, mov, matroska, webm and so on
+    codec: str  # FFmpeg's name of the codec: pcm_s16le, mp3, aac and so on
+    sample_rate: int  # samples a second of each channel, as decoded
     channels: int
-    duration: float | None
-    """Seconds, as declared by the file; None where it declares nothing (a raw stream)."""
-    bit_rate: int | None
-    """Bits a second of the audio stream, or of the file if the stream does not say."""
+    duration: float | None  # seconds, as declared by the file; None where it declares nothing (a raw stream)
+    bit_rate: int | None  # bits a second of the audio stream, or of the file if the stream does not say
+    # title, artist, album, date, track and so on, by lower-case names
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """``title``, ``artist``, ``album``, ``date``, ``track``, ...: lower-case names."""
-    size: int
-    """Bytes of the file."""
+    size: int  # bytes of the file
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputLimits:
     """What an input may cost; None is no limit."""
 
-    max_bytes: int | None = None
-    """Largest file, in bytes."""
+    max_bytes: int | None = None  # largest file, in bytes
+    # Longest audio, in seconds: of what the file declares, and of what really comes out of it
     max_seconds: float | None = None
-    """Longest audio, in seconds: of what the file declares, and of what really comes out of it."""
-    nice: int = 0
-    """By how much the decoding process gives way to others, as `os.nice` has it; 19 is most."""
+    nice: int = 0  # by how much the decoding process gives way to others, as `os.nice` has it; 19 is most
 
 
 def shown(path: str | os.PathLike[str]) -> str:

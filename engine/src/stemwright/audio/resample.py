@@ -24,14 +24,14 @@ class Resampler:
         self._in = self._out = 0
 
     def process(self, block: Samples) -> Samples:
-        """Take a block [channels, n]; give what is ready, [channels, m], m from 0 up."""
+        """Take a block ``[channels, n]``; give what is ready, ``[channels, m]``, m from 0 up."""
         if self._stream is None:
             return block
         self._in += block.shape[1]
         return self._give(self._stream.resample_chunk(np.ascontiguousarray(block.T)))
 
     def flush(self) -> Samples:
-        """End the stream: give what is left, [channels, m]."""
+        """End the stream: give what is left, ``[channels, m]``."""
         if self._stream is None:
             return np.zeros((self._channels, 0), dtype=np.float32)
         rest = self._give(self._stream.resample_chunk(np.zeros((0, self._channels), dtype=np.float32), last=True))
@@ -49,5 +49,5 @@ class Resampler:
 
 
 def resampled_length(samples: int, from_rate: int, to_rate: int) -> int:
-    """How many samples `samples` become: to the nearest, halves up, at least one of any."""
+    """How many samples ``samples`` become: to the nearest, halves up, at least one of any."""
     return max((2 * samples * to_rate + from_rate) // (2 * from_rate), min(samples, 1))

@@ -27,7 +27,7 @@ _TYPES: dict[str, type[np.generic]] = {
 
 
 def to_float(body: bytes | bytearray, name: str, *, planar: bool, channels: int) -> Samples:
-    """Samples as float32 [channels, n] from the bytes of FFmpeg's sample format `name`."""
+    """Samples as float32 ``[channels, n]`` from the bytes of FFmpeg's sample format ``name``."""
     raw = np.frombuffer(body, dtype=_TYPES[name.removesuffix("p")])
     frames = raw.reshape(channels, -1) if planar else raw.reshape(-1, channels).T
     if raw.dtype == np.uint8:
@@ -42,7 +42,7 @@ def to_float(body: bytes | bytearray, name: str, *, planar: bool, channels: int)
 
 
 def to_integers(block: Samples, bits: int) -> NDArray[np.int32]:
-    """Float samples as integers of `bits` bits: to the nearest (halves to even), clamped, no dither."""
+    """Float samples as integers of ``bits`` bits: to the nearest (halves to even), clamped, no dither."""
     top = 2.0 ** (bits - 1)
     scaled = np.rint(block.astype(np.float64) * top)
     return np.clip(scaled, -top, top - 1).astype(np.int32)

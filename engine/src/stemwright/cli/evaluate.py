@@ -25,7 +25,7 @@ uSDR    of the MDX and SDX challenges, over the whole song; mean over songs
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the ``evaluate`` command; its ``func`` default takes the arguments and returns the exit code."""
+    """Add the ``evaluate`` command; its ``func`` default takes the arguments and returns the exit code."""
     parser = subparsers.add_parser(
         "evaluate",
         help="measure separated stems against the true ones (SDR, SI-SDR, uSDR)",
@@ -42,11 +42,11 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluates and prints; a song is printed when it is done.
+    """Evaluate and print; a song is printed when it is done.
 
     Raises:
-        InputError: see :func:`stemwright.evaluation.compare_folders` and
-            :func:`stemwright.evaluation.evaluate_song`.
+        InputError: See `stemwright.evaluation.compare_folders` and
+            `stemwright.evaluation.evaluate_song`.
     """
     from stemwright.evaluation.evaluate import evaluate_song, summarize
     from stemwright.evaluation.folders import compare_folders

@@ -88,9 +88,10 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def separation_options(args: argparse.Namespace) -> SeparationOptions:
-    """
+    """The separation options that the flags mean.
+
     Raises:
-        OptionError: one makes no sense, by itself or with another.
+        OptionError: One makes no sense, by itself or with another.
     """
     stems = None
     if args.stems is not None and args.stems != "all":
@@ -109,9 +110,10 @@ def separation_options(args: argparse.Namespace) -> SeparationOptions:
 
 
 def output_options(args: argparse.Namespace) -> OutputOptions:
-    """
+    """The output options that the flags mean.
+
     Raises:
-        OptionError: one makes no sense, by itself or with the format.
+        OptionError: One makes no sense, by itself or with the format.
     """
     format_ = _format(args)
     if args.mp3_vbr is not None and format_ != "mp3":
@@ -131,7 +133,7 @@ def output_options(args: argparse.Namespace) -> OutputOptions:
 
 
 def _format(args: argparse.Namespace) -> str:
-    """One name out of `--format` and Demucs's flags."""
+    """One name of a format out of `--format` and Demucs's flags."""
     base = "flac" if args.flac else args.format or "wav"
     if args.float32:
         if base != "wav":

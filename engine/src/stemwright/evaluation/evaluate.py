@@ -1,4 +1,4 @@
-"""Measures folders of separated songs against their true stems."""
+"""Measure folders of separated songs against their true stems."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class StemSummary:
 
 
 def evaluate_song(song: SongFiles) -> SongScore:
-    """Measures one song. Two files are read at a time (more for a sum), a second of audio in memory.
+    """Measure one song. Two files are read at a time (more for a sum), a second of audio in memory.
 
     Raises:
-        InputError: a file cannot be read, or differs from its reference in rate (``rate_mismatch``) or in
-            length by more than :data:`TRIM_SECONDS` (``length_mismatch``).
+        InputError: A file cannot be read, or differs from its reference in rate (``rate_mismatch``) or in
+            length by more than `TRIM_SECONDS` (``length_mismatch``).
     """
     measured: dict[str, StemFrames] = {}
     lengths: dict[Path, tuple[int, int]] = {}
@@ -140,7 +140,7 @@ def _padded(block: Samples, size: int) -> Samples:
 
 
 class _Taker:
-    """Takes any number of samples at a time from a reader, whatever its blocks."""
+    """Take any number of samples at a time from a reader, whatever its blocks."""
 
     def __init__(self, reader: AudioReader) -> None:
         self._blocks = iter(reader)
@@ -159,7 +159,7 @@ class _Taker:
         return joined[:, :count]
 
     def skip_rest(self) -> int:
-        """Reads to the end and says how many samples that were."""
+        """Read to the end and say how many samples that were."""
         rest: int = self._kept.shape[1] + sum(block.shape[1] for block in self._blocks)
         self._kept = self._kept[:, :0]
         return rest

@@ -46,7 +46,7 @@ class Comparison:
 
 
 def compare_folders(reference: Path, estimate: Path, stems: Sequence[str] | None = None) -> Comparison:
-    """Pairs the songs and stems of two folders, both either one song folder or a folder of songs.
+    """Pair the songs and stems of two folders, both either one song folder or a folder of songs.
 
     Args:
         reference: The true stems.
@@ -55,7 +55,7 @@ def compare_folders(reference: Path, estimate: Path, stems: Sequence[str] | None
         stems: Which stems of the estimates to compare; all references must have their estimate when not given.
 
     Raises:
-        InputError: codes ``not_found`` (no such folder, or no stems in it), ``missing_stem``, ``ambiguous_stem``.
+        InputError: Codes ``not_found`` (no such folder, or no stems in it), ``missing_stem``, ``ambiguous_stem``.
     """
     for folder in (reference, estimate):
         if not folder.is_dir():

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemwright.evaluation.metrics import Energies, Samples, energies
+from stemwright.evaluation.metrics import Energies, Signal, energies
 
 FRAME_SECONDS = 1.0
 
@@ -46,13 +46,13 @@ class StemScore:
     frames: int  # how many counted
 
 
-def measure_stem(pairs: Iterable[tuple[Samples, Samples]], frame: int) -> StemFrames:
-    """Measures one stem from its reference and estimate, given as pairs of ``[channels, samples]`` blocks.
+def measure_stem(pairs: Iterable[tuple[Signal, Signal]], frame: int) -> StemFrames:
+    """Measure one stem from its reference and estimate, given as pairs of ``[channels, samples]`` blocks.
 
     Every block but the last holds exactly ``frame`` samples.
 
     Raises:
-        InputError: a pair differs in shape.
+        InputError: A pair differs in shape.
     """
     whole = Energies()
     sdr: list[float] = []
@@ -87,14 +87,14 @@ def score(stems: Mapping[str, StemFrames]) -> dict[str, StemScore]:
     }
 
 
-def framewise_sdr(references: Samples, estimates: Samples, frame: int) -> NDArray[np.float64]:
-    """museval's SDR of every stem and frame, in dB, from arrays ``[stems, channels, samples]``.
+def framewise_sdr(references: Signal, estimates: Signal, frame: int) -> NDArray[np.float64]:
+    """The SDR of museval, of every stem and frame, in dB, from arrays ``[stems, channels, samples]``.
 
     Returns:
         ``[stems, frames]``, NaN in frames where a reference or an estimate is silent.
 
     Raises:
-        InputError: the shapes differ.
+        InputError: The shapes differ.
     """
     starts = range(0, references.shape[-1], frame)
     stems = [
@@ -111,5 +111,5 @@ def median(values: Iterable[float]) -> float:
     return float(np.median(defined)) if defined else math.nan
 
 
-def _is_silent(block: Samples) -> bool:
+def _is_silent(block: Signal) -> bool:
     return not block.astype(np.float64).sum(axis=0).any()

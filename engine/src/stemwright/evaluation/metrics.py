@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stemwright.errors import InputError
 
-Samples = NDArray[np.floating[Any]]
+Signal = NDArray[np.floating[Any]]
 
 USDR_EPSILON = 1e-7
 """Keeps the utterance SDR finite, with the value of the Music Demixing Challenge 2021."""
@@ -40,7 +40,7 @@ class Energies:
         )
 
     def sdr(self) -> float:
-        """Plain signal to distortion ratio; see :mod:`stemwright.evaluation.frames` for museval's use of it."""
+        """Plain signal to distortion ratio; see `stemwright.evaluation.frames` for museval's use of it."""
         return _decibels(self.reference, self.error)
 
     def usdr(self) -> float:
@@ -48,7 +48,7 @@ class Energies:
         return _decibels(self.reference + USDR_EPSILON, self.error + USDR_EPSILON)
 
     def si_sdr(self) -> float:
-        """Scale-invariant SDR; see :func:`si_sdr`."""
+        """Scale-invariant SDR; see `si_sdr`."""
         if self.reference == 0:
             return math.nan
         scale = 1 + self.cross / self.reference
@@ -58,11 +58,11 @@ class Energies:
         return _decibels(scale**2 * self.reference, residual)
 
 
-def energies(reference: Samples, estimate: Samples) -> Energies:
+def energies(reference: Signal, estimate: Signal) -> Energies:
     """The sums over two arrays of one shape, ``[channels, samples]``, computed in double precision.
 
     Raises:
-        InputError: the shapes differ.
+        InputError: The shapes differ.
     """
     if reference.shape != estimate.shape:
         raise InputError(
@@ -78,7 +78,7 @@ def energies(reference: Samples, estimate: Samples) -> Energies:
     return total
 
 
-def si_sdr(reference: Samples, estimate: Samples) -> float:
+def si_sdr(reference: Signal, estimate: Signal) -> float:
     """Scale-invariant signal to distortion ratio in dB over a whole signal ``[channels, samples]``.
 
     ``10 log10(|a s|^2 / |a s - e|^2)`` with ``a = <e, s> / <s, s>`` (Le Roux, Wisdom, Erdogan and Hershey,
@@ -90,19 +90,19 @@ def si_sdr(reference: Samples, estimate: Samples) -> float:
         of it, ``inf`` when the estimate is the reference times a number, up to rounding (about 150 dB).
 
     Raises:
-        InputError: the shapes differ.
+        InputError: The shapes differ.
     """
     return energies(reference, estimate).si_sdr()
 
 
-def usdr(reference: Samples, estimate: Samples) -> float:
+def usdr(reference: Signal, estimate: Signal) -> float:
     """Utterance SDR in dB over a whole signal ``[channels, samples]``: no filters, no frames.
 
     ``10 log10((|s|^2 + 1e-7) / (|s - e|^2 + 1e-7))`` (Mitsufuji et al., "Music Demixing Challenge 2021",
     Frontiers in Signal Processing 2022): the figure of the MDX and SDX challenges.
 
     Raises:
-        InputError: the shapes differ.
+        InputError: The shapes differ.
     """
     return energies(reference, estimate).usdr()
 

@@ -36,7 +36,11 @@ class OverlapAdd:
         self._next = 0
 
     def add(self, output: Samples) -> Samples:
-        """Add the output of the next segment, ``[..., length]``, and return the newly settled samples, ``[..., n]``."""
+        """Add the output of the next segment, ``[..., length]``, and return the newly settled samples, ``[..., n]``.
+
+        Raises:
+            ValueError: The output is not as long as the segment.
+        """
         plan, segment = self._plan, self._plan[self._next]
         if output.shape[-1] != segment.length:
             raise ValueError(f"segment {self._next} has {segment.length} samples, its output {output.shape[-1]}")
@@ -96,7 +100,16 @@ class PassSum:
         self._start = 0
 
     def add(self, index: int, position: int, output: Samples) -> None:
-        """Add ``[sources, channels, n]`` samples of pass ``index`` that start at ``position`` (negative ones drop)."""
+        """Add samples of a pass.
+
+        Args:
+            index: Of the pass.
+            position: Of the first sample; those before the mix, at negative positions, are dropped.
+            output: ``[sources, channels, n]``, weighted.
+
+        Raises:
+            ValueError: The samples do not follow those of this pass before.
+        """
         if position < 0:
             output = output[..., -position:]
             position = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stemwright.errors import OptionError
 from stemwright.options import SeparationOptions
 
-if TYPE_CHECKING:  # who only asks for names needs no numpy
+if TYPE_CHECKING:  # a caller who only asks for names needs no numpy
     from stemwright.audio.samples import Samples
 
 
@@ -23,10 +23,14 @@ class Output:
 
 
 def choose_outputs(sources: Sequence[str], options: SeparationOptions) -> tuple[Output, ...]:
-    """The outputs that the options ask of a model with these sources.
+    """The outputs that the options ask of a model.
+
+    Args:
+        sources: The stems that the model has, in its order.
+        options: Which of them are wanted, and how the rest is made.
 
     Raises:
-        OptionError: the model has no such stem.
+        OptionError: The model has no such stem (``stem_unknown``).
     """
     names = tuple(options.stems or sources) if options.two_stems is None else (options.two_stems,)
     for name in names:
@@ -49,7 +53,13 @@ def needed_sources(sources: Sequence[str], outputs: Sequence[Output]) -> tuple[s
 
 
 def compose(outputs: Sequence[Output], mix: Samples, sources: Samples) -> Samples:
-    """``[sources, channels, n]`` and the mix ``[channels, n]`` to ``[outputs, channels, n]``."""
+    """Make the outputs ``[outputs, channels, n]`` of one block.
+
+    Args:
+        outputs: How each is made.
+        mix: ``[channels, n]``.
+        sources: ``[sources, channels, n]``, aligned with the mix.
+    """
     import numpy as np
 
     made = []

@@ -47,15 +47,18 @@ class FidelityReport:
 
 
 class FidelityMeter:
-    """Listens to a separation as it streams by and keeps what the report says.
-
-    ``complete`` tells whether all the sources of the model are there; otherwise their sum means nothing.
-    """
+    """Measures the stems of a mix block by block, for the report."""
 
     _PROBE = 1 << 17  # samples: about three seconds, the loudest of which is searched for an offset
     _LARGEST_OFFSET = 1 << 13
 
     def __init__(self, sources: Sequence[str], *, complete: bool) -> None:
+        """Begin to measure.
+
+        Args:
+            sources: Names of the stems.
+            complete: Whether they are all the sources of the model, computed in full, so that their sum is the mix.
+        """
         self._sources = tuple(sources)
         self._complete = complete
         self._peak = np.zeros(len(sources))
@@ -67,7 +70,7 @@ class FidelityMeter:
         self._probe: tuple[float, Samples, Samples] | None = None
 
     def add(self, mix: Samples, stems: Samples) -> None:
-        """One block: the mix ``[channels, n]`` and its stems ``[sources, channels, n]``, aligned."""
+        """Measure one block: the mix ``[channels, n]`` and its stems ``[sources, channels, n]``, aligned."""
         self._samples += mix.shape[-1]
         self._channels = mix.shape[0]
         self._peak = np.maximum(self._peak, np.abs(stems).max(axis=(1, 2), initial=0.0))
@@ -101,13 +104,19 @@ class FidelityMeter:
         }
 
     def residual_db(self) -> float | None:
-        """How far the stems are from summing to the mix: -inf would be exact, and is given as -300."""
+        """Energy of the mix minus the sum of the stems over the mix's, in dB; at least -300.
+
+        None when the stems are not complete, or the mix is silent.
+        """
         if not self._complete or self._mix_energy == 0:
             return None
         return 10 * math.log10(max(self._residual_energy / self._mix_energy, 1e-30))
 
     def offset(self) -> int | None:
-        """Lag of the sum of the stems behind the mix, in samples, at the loudest block's cross-correlation peak."""
+        """Lag of the sum of the stems behind the mix, in samples: the peak of the loudest block's cross-correlation.
+
+        None when the stems are not complete, or one of the two is silent.
+        """
         if self._probe is None or self._probe[0] == 0 or not np.any(self._probe[2]):
             return None
         _, mix, total = self._probe

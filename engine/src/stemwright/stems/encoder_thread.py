@@ -18,12 +18,15 @@ class ExactResampler:
     """A resampler whose output has a given length: rounding there and back may be one sample off."""
 
     def __init__(self, resampler: Resampler, length: int) -> None:
+        """``length``: samples of each channel that come out in all."""
         self._resampler, self._left = resampler, length
 
     def process(self, block: Samples) -> Samples:
+        """Take a block ``[channels, n]``; give what is ready, ``[channels, m]``, m from 0 up."""
         return self._cut(self._resampler.process(block))
 
     def flush(self) -> Samples:
+        """End the stream: give what is left, ``[channels, m]``, filled up with zeros to the length."""
         tail = self._cut(self._resampler.flush())
         missing = np.zeros((tail.shape[0], self._left), dtype=np.float32)
         return np.concatenate([tail, missing], axis=-1)
@@ -35,9 +38,15 @@ class ExactResampler:
 
 
 class EncoderThread:
-    """Encodes one stem beside the model. An error shows at the next call."""
+    """Encodes one stem beside the model. An error of the thread is raised by the next call."""
 
     def __init__(self, writer: AudioWriter, resampler: ExactResampler | None) -> None:
+        """Start the thread.
+
+        Args:
+            writer: Where the stem goes; it is closed by `finish` and by `abort`.
+            resampler: Brings the stem to the writer's sample rate; None: it is at that rate.
+        """
         self._writer, self._resampler = writer, resampler
         self._queue: queue.Queue[Samples | None] = queue.Queue(_QUEUED_BLOCKS)
         self._error: Exception | None = None
@@ -45,15 +54,26 @@ class EncoderThread:
         self._thread.start()
 
     def put(self, block: Samples) -> None:
+        """Hand over a block ``[channels, n]``; waits while as many as may be are queued.
+
+        Raises:
+            OutputError: An earlier block could not be written.
+        """
         self._queue.put(block)
         self._raise_error()
 
     def finish(self) -> WrittenFile:
+        """Encode what is queued, end the thread and put the file in its place.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
         self._end()
         self._raise_error()
         return self._writer.close()
 
     def abort(self) -> None:
+        """Drop what is queued, end the thread and remove what was written."""
         self._error = self._error or OutputError("aborted")  # the thread drops what is queued
         self._end()
         self._writer.abort()

@@ -35,7 +35,7 @@ class Artifact:
 
 
 class StemFiles:
-    """The files of one song. Leaving the context without `finish` removes whatever was begun.
+    """The files of one song. Leaving the context without `finish` removes what was begun.
 
     In ``rescale`` mode the gain is only known at the end. So each stem is encoded as it comes, and kept beside as raw
     samples in an unnamed temporary file; when one would have clipped, all are encoded again with the one gain. With
@@ -52,7 +52,21 @@ class StemFiles:
         target: tuple[int, int] | None,
         tags: Mapping[str, str],
     ) -> None:
-        self.gain = 1.0
+        """Make the folders and open the files.
+
+        Args:
+            paths: Where each stem goes, in the order in which `write` is given them.
+            options: Format of the files, and what is done when a stem clips.
+            sample_rate: Of the stems as they are given, in Hz.
+            channels: Of each stem.
+            target: Sample rate and samples of the files; None: those of the stems as they are given.
+            tags: Of the input; those of the options go before them.
+
+        Raises:
+            OutputError: A folder or a file cannot be made; what was made is removed.
+            OptionError: The format cannot hold this rate or these channels.
+        """
+        self.gain = 1.0  # what every stem was multiplied with; known after `finish`
         self._paths, self._options = dict(paths), options
         self._sample_rate, self._channels, self._target = sample_rate, channels, target
         self._tags = {**tags, **options.tags}
@@ -79,23 +93,33 @@ class StemFiles:
         self._close_spools()
 
     def write(self, stems: Samples) -> None:
-        """One block of all stems, ``[stems, channels, n]``.
+        """Write one block of all stems, ``[stems, channels, n]``.
 
         Raises:
-            OutputError: an encoder failed or the disk is full.
+            OutputError: An encoder failed or the disk is full.
         """
         if self._options.clip_mode == "clamp" and not self._options.normalize:
             stems = np.clip(stems, -_CLAMP, _CLAMP)
         for spool, stem in zip(self._spools, stems, strict=False):
             spool.write(stem)
         if self._threads and self._spools and not self._clipped and float(np.abs(stems).max(initial=0.0)) > 1:
-            self._clipped = True  # what was encoded so far is of no use any more
+            self._clipped = True  # all of it has to be encoded again, at the joint gain
             self._abort_all()
         for thread, stem in zip(self._threads, stems, strict=False):
             thread.put(stem)
 
     def finish(self, peak: float) -> tuple[Artifact, ...]:
-        """Close all files. ``peak``: the highest value of any stem."""
+        """Write all files out and put them in their places; with one gain for all when one would clip.
+
+        Args:
+            peak: The highest value of any stem that was written, 1 is full scale.
+
+        Returns:
+            What was written of each stem, in the order of the paths.
+
+        Raises:
+            OutputError: A file cannot be written; none of them is left.
+        """
         if self._options.normalize:
             self.gain = _HEADROOM / peak if peak > SILENT else 1.0
             self._encode_again()
@@ -172,7 +196,7 @@ class StemFiles:
 
     def _discard(self) -> None:
         self._abort_all()
-        with contextlib.suppress(OSError):  # what cannot be removed must not hide why it is to be
+        with contextlib.suppress(OSError):  # a file that cannot be removed must not hide the error that got us here
             for path in self._paths.values():
                 part_path(path).unlink(missing_ok=True)  # of one that an interrupt caught while it was opened
             for folder in reversed(self._made_folders):

@@ -15,8 +15,18 @@ def output_paths(
 ) -> dict[str, Path]:
     """Where each stem goes.
 
+    Args:
+        source: The input, whose name the pattern may use.
+        out: The folder that all files lie below.
+        stems: Names of the stems.
+        options: The pattern, and the format, which has an extension.
+        track: What ``{track}`` stands for; None: the input's name without its extension.
+
+    Returns:
+        A path for each stem, in the order of ``stems``. None of them is made.
+
     Raises:
-        OptionError: the file name pattern leads out of ``out``, or gives two stems one name.
+        OptionError: The file name pattern leads out of ``out``, or gives two stems one name.
     """
     values = {
         "track": safe_name(track if track is not None else source.name.rsplit(".", 1)[0]),
@@ -38,6 +48,6 @@ def output_paths(
 
 
 def safe_name(part: str) -> str:
-    """A piece of a file name: no separators, and nothing that means a folder."""
+    """The part as a piece of a file name: without separators, and never a name that means a folder."""
     cleaned = part.replace("/", "_").replace("\\", "_").replace("\0", "_")
     return cleaned if cleaned.strip(". ") else "track"

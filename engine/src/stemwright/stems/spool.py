@@ -19,28 +19,33 @@ class Spool:
     """Blocks ``[channels, n]`` go in and come out again in the same order. The file vanishes with the process."""
 
     def __init__(self, folder: Path, channels: int) -> None:
-        """
+        """Open the file.
+
+        Args:
+            folder: Where it lies.
+            channels: Of every block.
+
         Raises:
-            OutputError: the folder takes no file (``not_writable``), or the disk is full (``disk_full``).
+            OutputError: The folder takes no file (``not_writable``), or the disk is full (``disk_full``).
         """
         self._folder, self._channels = folder, channels
         with self._errors():
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
 
     def write(self, block: Samples) -> None:
-        """Append a block.
+        """Append a block ``[channels, n]``.
 
         Raises:
-            OutputError: as at the beginning.
+            OutputError: As the constructor.
         """
         with self._errors():
             self._file.write(np.ascontiguousarray(block.T).tobytes())
 
     def blocks(self) -> Iterator[Samples]:
-        """All that was written, from the first sample on.
+        """All that was written, from the first sample on, in blocks ``[channels, n]``.
 
         Raises:
-            OutputError: as at the beginning: what was written last may only reach the disk now.
+            OutputError: As the constructor: what was written last may only reach the disk now.
         """
         with self._errors():
             self._file.seek(0)
@@ -52,7 +57,7 @@ class Spool:
             yield np.frombuffer(data, dtype=np.float32).reshape(-1, self._channels).T
 
     def close(self) -> None:
-        """Give the file up, whatever the disk says to what was not written out yet: nobody will read it."""
+        """Close the file. An error of the disk is of no interest any more: nothing will be read."""
         with contextlib.suppress(OSError):
             self._file.close()
 

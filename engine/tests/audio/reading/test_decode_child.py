@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ import pytest
 from sounds import sound
 
 from stemwright.audio import open_audio, open_writer, probe
-from stemwright.audio.reading import decode_child, decode_process
+from stemwright.audio.reading import decode_child
+from stemwright.audio.reading.decode_process import DecodeProcess
+from stemwright.audio.reading.sniff import sniff
 from stemwright.errors import InputError
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
@@ -104,7 +106,7 @@ def test_it_can_open_neither_a_file_nor_a_socket() -> None:
         import socket, sys
         sys.path.insert(0, {str(Path(decode_child.__file__).parent)!r})
         import decode_child
-        decode_child._close_the_door()
+        decode_child.forbid_opening()
         taken = open({str(Path(__file__))!r})  # as FFmpeg does with its copy of the input
         for reach in (lambda: open("/etc/passwd"), socket.socket, lambda: open("/dev/null")):
             try:
@@ -127,16 +129,18 @@ def test_a_decoder_that_dies_is_an_input_error(song: Path, number: signal.Signal
     assert f"signal {number}" in str(caught.value)
 
 
-def test_a_decoder_that_writes_nonsense_is_an_input_error(
-    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "code", ["print('Segmentation fault' * 10)", "raise SystemExit(3)", "import os; os.write(1, b'H')"]
+)
+def test_a_decoder_that_writes_nonsense_is_an_input_error(song: Path, tmp_path: Path, code: str) -> None:
     script = tmp_path / "child.py"
-    monkeypatch.setattr(decode_process.decode_child, "__file__", str(script))
-    for code in ("print('Segmentation fault' * 10)", "raise SystemExit(3)", "import os; os.write(1, b'H')"):
-        script.write_text(code)
-        with pytest.raises(InputError) as caught:
-            probe(song)
-        assert caught.value.code == "decode_failed"
+    script.write_text(code)
+    with song.open("rb") as file:
+        kind = sniff(file, str(song))
+        process = DecodeProcess(file, kind, song.stat().st_size, str(song), single_page=False, script=script)
+    with closing(process), pytest.raises(InputError) as caught:
+        process.record()
+    assert caught.value.code == "decode_failed"
 
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
@@ -159,7 +163,7 @@ def test_it_ends_with_its_parent_even_while_it_is_busy() -> None:
         import sys
         sys.path.insert(0, {str(Path(decode_child.__file__).parent)!r})
         import decode_child
-        decode_child._die_with_parent()
+        decode_child.die_with_parent()
         sys.stdout.write("busy\\n"); sys.stdout.flush()
         while True: pass
     """

@@ -1,1 +1,1 @@
-"""What has to be known of the bytes of some containers."""
+"""The structure of some containers, as far as reading or writing has to know their bytes."""

@@ -32,7 +32,7 @@ def mp4_length(file: BinaryIO, size: int, name: str) -> Length | None:
     """The length of the first audio track, or None if the file does not say (fragments, several edits).
 
     Raises:
-        InputError: `truncated` if a part of the file is declared longer than the file.
+        InputError: ``truncated`` if a part of the file is declared longer than the file.
     """
     moov = b""
     at = 0

@@ -96,8 +96,7 @@ class XingTag:
     """What the tag in the first frame of an mp3 declares."""
 
     frames: int | None
-    delay: int
-    """Samples of encoder delay, without the decoder's 529."""
+    delay: int  # samples of encoder delay, without the decoder's 529
     padding: int
 
 

@@ -28,16 +28,12 @@ _MP3_SLACK = 4608
 class Declared:
     """What a file says of the length of its sound; all in samples of each channel."""
 
-    samples: int | None = None
-    """How many there are; None if the file does not say."""
-    rate: int | None = None
-    """The sample rate that they are counted at; None if it can be no other than the decoder's."""
-    tolerance: int = 0
-    """How many fewer may come out before the file counts as truncated."""
-    slack: int = 0
-    """How many more may come out and be dropped, as padding."""
+    samples: int | None = None  # how many there are; None if the file does not say
+    rate: int | None = None  # the sample rate that they are counted at; None if it can be no other than the decoder's
+    tolerance: int = 0  # how many fewer may come out before the file counts as truncated
+    slack: int = 0  # how many more may come out and be dropped, as padding
+    # Whether it is Ogg Vorbis on a single page, which the decoder has to be told (see `decode_child`)
     single_page: bool = False
-    """Whether it is Ogg Vorbis on a single page, which the decoder has to be told (see `decode_child`)."""
 
     def at(self, rate: int) -> Declared:
         """The same for what really comes out of the decoder; nothing is declared if the two do not fit."""
@@ -53,7 +49,7 @@ def declared(file: BinaryIO, size: int, kind: Kind, name: str) -> Declared:
     """Read what the file declares.
 
     Raises:
-        InputError: `truncated` if the file ends before a part that it declares, `no_samples` if it
+        InputError: ``truncated`` if the file ends before a part that it declares, ``no_samples`` if it
             declares that it holds none.
     """
     if kind.demuxer in ("wav", "aiff"):

@@ -1,6 +1,6 @@
 """The process that decodes: it reads one audio file from its standard input and writes samples to its output.
 
-Strangers' files are decoded here and nowhere else. The process has no file but its input, cannot open
+Untrusted files are decoded here and nowhere else. The process has no file but its input, cannot open
 another one nor a socket, has limits on memory and time, no environment, and dies with its parent. It is run
 as a script in isolated mode (``python -I -S decode_child.py``) so that it starts fast, and imports nothing
 of this package and no numpy.
@@ -71,8 +71,8 @@ def main(job: dict[str, Any]) -> int:
     import av.error
     import av.subtitles.stream  # PyAV imports it when it meets subtitles, and by then no file can be opened
 
-    _die_with_parent()
-    _close_the_door()
+    die_with_parent()
+    forbid_opening()
     try:
         _decode(av, job)
     except Refused as error:
@@ -83,7 +83,7 @@ def main(job: dict[str, Any]) -> int:
         _send_json(b"X", {"code": "decode_failed", "detail": f"the decoder says: {error.strerror}"})
     except BrokenPipeError:
         return 1
-    except Exception as error:  # the boundary of the process: whatever a stranger's file did to the decoder
+    except Exception as error:  # the boundary of the process: whatever an untrusted file did to the decoder
         _send_json(b"X", {"code": "decode_failed", "detail": f"it confuses the decoder ({type(error).__name__})"})
     return 0
 
@@ -122,7 +122,7 @@ def _set_limit(resource: Any, name: str, limit: int) -> None:
         return
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """End this process when nobody reads its output any more, even in the middle of a packet."""
     try:
         from select import poll
@@ -139,8 +139,8 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _close_the_door() -> None:
-    """From here on no file and no socket can be opened: the one number left is for FFmpeg's own copy of 0."""
+def forbid_opening() -> None:
+    """From here on no file and no socket can be opened; the one descriptor left is for FFmpeg's own copy of 0."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""The parent's side of the decoding process: start it, read its records, be rid of it."""
+"""The parent's side of the decoding process: start it, read its records, end it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _CPU_BASE = 120
 _CPU_PER_MEGABYTE = 30
 _RECORD_LIMIT = 1 << 28
 _PIPE = 1 << 20
+_SCRIPT = Path(decode_child.__file__)
 # What a Python may need to find its own libraries; nothing else of the environment is passed on.
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "SYSTEMROOT")
 
@@ -26,7 +27,31 @@ _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_P
 class DecodeProcess:
     """One decoding process for one open file; see `decode_child` for what it writes."""
 
-    def __init__(self, file: BinaryIO, kind: Kind, size: int, name: str, *, single_page: bool, nice: int = 0) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        kind: Kind,
+        size: int,
+        name: str,
+        *,
+        single_page: bool,
+        nice: int = 0,
+        script: Path = _SCRIPT,
+    ) -> None:
+        """Start the process; it reads ``file`` from its beginning and holds it open by itself.
+
+        Args:
+            file: The input, open for reading.
+            kind: What it is.
+            size: Its bytes.
+            name: What messages call it.
+            single_page: Whether it is Ogg Vorbis on a single page, see `decode_child.main`.
+            nice: By how much the process gives way to others, as `os.nice` has it.
+            script: What runs in the process.
+
+        Raises:
+            MissingExtraError: PyAV is not installed.
+        """
         self._name = name
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # seek() of a buffered file may leave the descriptor where it is
         job = {
@@ -38,7 +63,7 @@ class DecodeProcess:
             "nice": nice,
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(decode_child.__file__)), json.dumps(job)],
+            [sys.executable, "-I", "-S", str(script), json.dumps(job)],
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -51,14 +76,14 @@ class DecodeProcess:
 
     @property
     def pid(self) -> int:
-        """Process id, for those who look after processes."""
+        """Process id, for a caller that limits or watches processes."""
         return self._process.pid
 
     def record(self) -> tuple[bytes, bytearray]:
         """The next record: (kind, body); never ``X``, which is raised.
 
         Raises:
-            InputError: what the process found wrong with the input, or `decode_failed` if it died.
+            InputError: What the process found wrong with the input, or ``decode_failed`` if it died.
         """
         kind, length = decode_child.RECORD.unpack(self._read(decode_child.RECORD.size))
         if kind not in (b"H", b"B", b"E", b"X") or length > _RECORD_LIMIT:
@@ -90,7 +115,7 @@ class DecodeProcess:
         )
 
     def close(self) -> None:
-        """End the process, at once, and leave no trace of it. May be called again."""
+        """Kill the process and wait until it is gone. May be called again."""
         self._process.kill()
         self._process.wait()
         self._pipe.close()

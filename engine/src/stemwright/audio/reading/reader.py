@@ -28,7 +28,7 @@ def probe(path: str | os.PathLike[str], *, limits: InputLimits = _NO_LIMITS) -> 
     """Say what an audio file is, from its content. Its first samples are decoded, and no more.
 
     Raises:
-        InputError: as `open_audio`, for what shows at the beginning of the file.
+        InputError: As `open_audio`, for what shows at the beginning of the file.
     """
     with open_audio(path, limits=limits) as reader:
         return reader.info
@@ -45,17 +45,17 @@ def open_audio(
     """Open an audio file, or the first audio stream of a video file, for reading as a stream.
 
     Args:
-        path: the file. Its name does not matter, its content does.
-        sample_rate: samples a second wanted; None keeps the file's.
+        path: The file. Its name does not matter, its content does.
+        sample_rate: Samples a second wanted; None keeps the file's.
         channels: 2, or 1 for the mean of both. Mono becomes two equal channels, surround is mixed down.
-        limits: the largest and the longest file that will do.
-        block: the most samples (of each channel) in one array.
+        limits: The largest and the longest file that will do.
+        block: The most samples (of each channel) in one array.
 
     Raises:
-        InputError: with code `not_found`, `not_readable`, `empty`, `too_large`, `not_audio`, `playlist`,
-            `no_audio_stream`, `no_samples`, `truncated`, `too_long` or `decode_failed`, for what shows at
-            the beginning of the file; the reader raises the rest, and `non_finite`, as it gets there.
-        OptionError: if `sample_rate`, `channels` or `block` makes no sense.
+        InputError: With code ``not_found``, ``not_readable``, ``empty``, ``too_large``, ``not_audio``, ``playlist``,
+            ``no_audio_stream``, ``no_samples``, ``truncated``, ``too_long`` or ``decode_failed``, for what shows at
+            the beginning of the file; the reader raises the rest, and ``non_finite``, as it gets there.
+        OptionError: If ``sample_rate``, ``channels`` or ``block`` makes no sense.
     """
     if channels not in (1, 2) or block < 1 or (sample_rate is not None and sample_rate < 1):
         raise OptionError(f"cannot read as {channels} channels at {sample_rate} Hz in blocks of {block}; give 1 or 2")
@@ -64,18 +64,18 @@ def open_audio(
         size = os.fstat(file.fileno()).st_size
         _check_size(size, limits, name)
         kind = sniff(file, name)
-        said = declared(file, size, kind, name)
-        process = DecodeProcess(file, kind, size, name, single_page=said.single_page, nice=limits.nice)
+        length = declared(file, size, kind, name)
+        process = DecodeProcess(file, kind, size, name, single_page=length.single_page, nice=limits.nice)
     try:
         _, body = process.record()
         header = json.loads(body)
-        said = said.at(header["sample_rate"])
+        length = length.at(header["sample_rate"])
         info = AudioInfo(
             container=kind.container,
             codec=header["codec"],
             sample_rate=header["sample_rate"],
             channels=len(header["channels"]),
-            duration=said.samples / header["sample_rate"] if said.samples else header["duration"],
+            duration=length.samples / header["sample_rate"] if length.samples else header["duration"],
             bit_rate=header["bit_rate"],
             tags=MappingProxyType(header["tags"]),
             size=size,
@@ -86,7 +86,7 @@ def open_audio(
             process,
             header,
             info,
-            said,
+            length,
             name=name,
             sample_rate=sample_rate,
             channels=channels,
@@ -99,7 +99,7 @@ def open_audio(
 
 
 class AudioReader:
-    """A stream of float32 arrays [channels, n], 1 <= n <= block, once through; see `open_audio`.
+    """A stream of float32 arrays ``[channels, n]``, 1 <= n <= block, once through; see `open_audio`.
 
     A context manager: leaving it ends the decoding process. Full scale is 1.0; a 16-bit sample s is s/32768.
     Values beyond full scale are kept as they are.
@@ -110,7 +110,7 @@ class AudioReader:
         process: DecodeProcess,
         header: dict[str, Any],
         info: AudioInfo,
-        said: Declared,
+        length: Declared,
         *,
         name: str,
         sample_rate: int | None,
@@ -121,12 +121,10 @@ class AudioReader:
         self.info = info
         self.sample_rate = sample_rate or info.sample_rate
         self.channels = channels
-        self.damaged_packets = 0
-        """Packets that could not be decoded and were left out; known at the end."""
-        self.native_samples = 0
-        """Samples so far at the file's own rate: what went into the conversion."""
+        self.damaged_packets = 0  # packets that could not be decoded and were left out; known at the end
+        self.native_samples = 0  # samples so far at the file's own rate: what went into the conversion
         self._process, self._format, self._planar = process, header["format"], header["planar"]
-        self._said, self._name, self._limits, self._block = said, name, limits, block
+        self._declared, self._name, self._limits, self._block = length, name, limits, block
         self._matrix = mixing_matrix(header["channels"], channels)
         self._blocks = self._run()
 
@@ -171,7 +169,7 @@ class AudioReader:
             yield samples[:, at : at + self._block]
 
     def _decoded(self) -> Iterator[Samples]:
-        """Blocks [file channels, n] at the file's rate: checked, counted and cut to what the file declares."""
+        """Blocks ``[file channels, n]`` at the file's rate: checked, counted and cut to what the file declares."""
         rate, longest = self.info.sample_rate, self._limits.max_seconds
         count = 0
         for decoded in self._without_padding():
@@ -186,13 +184,13 @@ class AudioReader:
                     code="non_finite",
                 )
             yield decoded
-        expected = self._said.samples
-        if expected is not None and count < expected - self._said.tolerance:
+        expected = self._declared.samples
+        if expected is not None and count < expected - self._declared.tolerance:
             raise truncated(self._name, f"it declares {expected / rate:.3f} s and holds {count / rate:.3f} s")
 
     def _without_padding(self) -> Iterator[Samples]:
         """The decoder's blocks, without what it gives beyond the declared end: if that is as little as padding is."""
-        left, slack = self._said.samples, self._said.slack
+        left, slack = self._declared.samples, self._declared.slack
         beyond: list[Samples] = []
         while (decoded := self._next_block()) is not None:
             if left is None or not slack:

@@ -17,16 +17,11 @@ from stemwright.audio.reading.reader import open_audio
 class ScanResult:
     """What one pass over a file found, at the rate and the channels asked for."""
 
-    samples: int
-    """Samples of each channel."""
-    native_samples: int
-    """The same at the file's own rate."""
-    mean: float
-    """Of the mono mix (the mean of the channels)."""
-    std: float
-    """Standard deviation of the mono mix, unbiased (n - 1) as `torch.Tensor.std`; 0.0 for a single sample."""
-    peak: float
-    """Largest absolute value of any channel."""
+    samples: int  # samples of each channel
+    native_samples: int  # the same at the file's own rate
+    mean: float  # of the mono mix (the mean of the channels)
+    std: float  # standard deviation of the mono mix, unbiased (n - 1) as `torch.Tensor.std`; 0.0 for a single sample
+    peak: float  # largest absolute value of any channel
     info: AudioInfo
 
 
@@ -39,7 +34,7 @@ class Moments:
         self._squares = 0.0
 
     def add(self, values: NDArray[np.floating]) -> None:
-        """Merge a block [n]."""
+        """Merge a block ``[n]``."""
         count = values.size
         if not count:
             return
@@ -69,7 +64,7 @@ def scan(
     The whole file is decoded and checked on the way: what `scan` accepts, `open_audio` reads to the end.
 
     Raises:
-        InputError: as `open_audio` and its reader.
+        InputError: As `open_audio` and its reader.
     """
     moments, peak = Moments(), 0.0
     with open_audio(path, sample_rate=sample_rate, channels=channels, limits=limits or InputLimits()) as reader:

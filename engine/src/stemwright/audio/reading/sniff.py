@@ -1,4 +1,4 @@
-"""What a file is, by its content: the one door through which a file may reach a demuxer.
+"""What a file is, by its content: no file reaches a demuxer but through `sniff`.
 
 FFmpeg is never asked to guess. A file is opened with the one demuxer that its first bytes name, from the
 table below, so that no demuxer that opens other files or addresses (HLS, DASH, concat, SDP, image
@@ -26,8 +26,7 @@ class Kind:
     container: str
     demuxer: str
     start: int = 0
-    garbage: bool = False
-    """Whether bytes that mean nothing lie before it: the demuxer is to begin at `start`."""
+    garbage: bool = False  # whether bytes that mean nothing lie before it: the demuxer is to begin at `start`
 
 
 # (offset, magic, container, demuxer)
@@ -84,7 +83,7 @@ def sniff(file: BinaryIO, name: str) -> Kind:
     """Say what the open file is.
 
     Raises:
-        InputError: `playlist` if it is a list of other files, `not_audio` if it is anything else that
+        InputError: ``playlist`` if it is a list of other files, ``not_audio`` if it is anything else that
             holds no audio.
     """
     start = _after_id3(file)

@@ -1,1 +1,1 @@
-"""Samples to files."""
+"""Samples to files: a stream of blocks in, a complete file out, or no file at all."""

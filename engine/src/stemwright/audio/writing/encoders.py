@@ -45,7 +45,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def write(self, block: Samples) -> None:
-        """Encode a block [channels, n]."""
+        """Encode a block ``[channels, n]``."""
 
     @abstractmethod
     def close(self) -> None:
@@ -53,7 +53,7 @@ class Encoder(ABC):
 
 
 def encoder_for(file: Sink, encoding: Encoding) -> Encoder:
-    """The encoder of a format, writing to `file` (open for reading and writing, at its beginning)."""
+    """The encoder of a format, writing to ``file`` (open for reading and writing, at its beginning)."""
     if encoding.format.name == "ogg":
         return VorbisEncoder(file, encoding)
     if encoding.format.name == "opus":
@@ -64,7 +64,7 @@ def encoder_for(file: Sink, encoding: Encoding) -> Encoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Recipe:
+class _FFmpegFormat:
     """How FFmpeg is asked for a format."""
 
     muxer: str
@@ -75,15 +75,15 @@ class _Recipe:
 
 # RF64 when the file grows beyond what RIFF can say.
 _WAV = {"rf64": "auto"}
-_RECIPES = {
-    "wav": _Recipe(muxer="wav", codec="pcm_s16le", sample_format="s16", container=_WAV),
-    "wav24": _Recipe(muxer="wav", codec="pcm_s24le", sample_format="s32", container=_WAV),
-    "wav-float": _Recipe(muxer="wav", codec="pcm_f32le", sample_format="flt", container=_WAV),
-    "flac": _Recipe(muxer="flac", codec="flac", sample_format="s16"),
-    "flac24": _Recipe(muxer="flac", codec="flac", sample_format="s32"),
-    "mp3": _Recipe(muxer="mp3", codec="libmp3lame", sample_format="fltp", container={"id3v2_version": "3"}),
-    "m4a": _Recipe(muxer="ipod", codec="aac", sample_format="fltp"),
-    "opus": _Recipe(muxer="ogg", codec="libopus", sample_format="flt"),
+_FFMPEG_FORMATS = {
+    "wav": _FFmpegFormat(muxer="wav", codec="pcm_s16le", sample_format="s16", container=_WAV),
+    "wav24": _FFmpegFormat(muxer="wav", codec="pcm_s24le", sample_format="s32", container=_WAV),
+    "wav-float": _FFmpegFormat(muxer="wav", codec="pcm_f32le", sample_format="flt", container=_WAV),
+    "flac": _FFmpegFormat(muxer="flac", codec="flac", sample_format="s16"),
+    "flac24": _FFmpegFormat(muxer="flac", codec="flac", sample_format="s32"),
+    "mp3": _FFmpegFormat(muxer="mp3", codec="libmp3lame", sample_format="fltp", container={"id3v2_version": "3"}),
+    "m4a": _FFmpegFormat(muxer="ipod", codec="aac", sample_format="fltp"),
+    "opus": _FFmpegFormat(muxer="ogg", codec="libopus", sample_format="flt"),
 }
 
 
@@ -95,19 +95,19 @@ class FFmpegEncoder(Encoder):
 
         self._av = av
         self._rate, self._bits = encoding.sample_rate, encoding.format.bits
-        self._recipe = recipe = _RECIPES[encoding.format.name]
+        self._form = form = _FFMPEG_FORMATS[encoding.format.name]
         # Bit-exact: no version, no clock and no random number in the file. The same samples, the same bytes.
-        options = {"fflags": "+bitexact", **recipe.container}
-        if recipe.muxer == "ipod":
+        options = {"fflags": "+bitexact", **form.container}
+        if form.muxer == "ipod":
             # The edit list counts in the movie's time scale: at the sample rate it is exact to the sample.
             options["movie_timescale"] = str(self._rate)
         # PyAV's own types do not know which kind of stream they hold.
-        self._container = cast("Any", av.open(file, "w", format=recipe.muxer, options=options))
+        self._container = cast("Any", av.open(file, "w", format=form.muxer, options=options))
         self._container.metadata.update(encoding.tags)
         self._layout = _LAYOUTS[encoding.channels - 1]
         options = _options(encoding)
         self._stream = self._container.add_stream(
-            recipe.codec, rate=self._rate, layout=self._layout, format=recipe.sample_format, options=options
+            form.codec, rate=self._rate, layout=self._layout, format=form.sample_format, options=options
         )
         if encoding.bitrate is not None and encoding.vbr_quality is None:
             self._stream.bit_rate = encoding.bitrate
@@ -115,8 +115,9 @@ class FFmpegEncoder(Encoder):
         self._at = 0
 
     def write(self, block: Samples) -> None:
+        """See `Encoder`."""
         frame = self._av.AudioFrame.from_ndarray(
-            self._samples(block), format=self._recipe.sample_format, layout=self._layout
+            self._samples(block), format=self._form.sample_format, layout=self._layout
         )
         frame.sample_rate = self._rate
         frame.pts, frame.time_base = self._at, Fraction(1, self._rate)
@@ -124,18 +125,19 @@ class FFmpegEncoder(Encoder):
         self._container.mux(self._stream.encode(frame))
 
     def _samples(self, block: Samples) -> NDArray[Any]:
-        """The block as FFmpeg wants it: planar [channels, n], or packed [1, n * channels]."""
+        """The block as FFmpeg wants it: planar ``[channels, n]``, or packed ``[1, n * channels]``."""
         if self._bits == 16:
             ready: NDArray[Any] = to_integers(block, 16).astype(np.int16)
         elif self._bits is not None:
             ready = to_integers(block, self._bits) << (32 - self._bits)
         else:
             ready = block
-        if self._recipe.sample_format.endswith("p"):
+        if self._form.sample_format.endswith("p"):
             return np.ascontiguousarray(ready)
         return np.ascontiguousarray(ready.T).reshape(1, -1)
 
     def close(self) -> None:
+        """See `Encoder`."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
@@ -170,11 +172,13 @@ class Mp3Encoder(FFmpegEncoder):
         self._last: Any = None  # packet, which may be the last of all: that one says how much of it is padding
 
     def write(self, block: Samples) -> None:
+        """See `Encoder`."""
         self._bytes += self._lame.encode(to_integers(block, 16).astype("<i2").T.tobytes())
         self._at += block.shape[1]
         self._mux_frames()
 
     def close(self) -> None:
+        """See `Encoder`."""
         self._bytes += self._lame.flush()
         self._mux_frames()
         if self._bytes:
@@ -216,6 +220,7 @@ class OpusEncoder(Encoder):
         self._encoder = FFmpegEncoder(file, replace(encoding, sample_rate=OPUS_RATE))
 
     def write(self, block: Samples) -> None:
+        """See `Encoder`."""
         self._pass_on(self._resampler.process(block))
 
     def _pass_on(self, block: Samples) -> None:
@@ -223,6 +228,7 @@ class OpusEncoder(Encoder):
             self._encoder.write(np.clip(block, -1, 1))
 
     def close(self) -> None:
+        """See `Encoder`."""
         self._pass_on(self._resampler.flush())
         self._encoder.close()
 
@@ -230,8 +236,7 @@ class OpusEncoder(Encoder):
 class VorbisEncoder(Encoder):
     """Vorbis, through libsndfile: PyAV's wheel has no encoder of it worth using."""
 
-    _STEP = 1 << 12
-    """Samples handed over at once: libvorbis keeps what it is given on its stack."""
+    _STEP = 1 << 12  # samples handed over at once: libvorbis keeps what it is given on its stack
     _TAGS = ("title", "artist", "album", "date", "comment", "genre", "copyright")
 
     def __init__(self, file: Sink, encoding: Encoding) -> None:
@@ -257,10 +262,12 @@ class VorbisEncoder(Encoder):
             self._file.tracknumber = encoding.tags["track"]
 
     def write(self, block: Samples) -> None:
+        """See `Encoder`."""
         for at in range(0, block.shape[1], self._STEP):
             self._file.write(np.ascontiguousarray(block[:, at : at + self._STEP].T))
 
     def close(self) -> None:
+        """See `Encoder`."""
         self._file.close()
         set_serial(self._sink, _SERIAL)
 

@@ -60,7 +60,7 @@ class Sink:
         """Close the file; give its sha256 (hexadecimal) and its size in bytes.
 
         Raises:
-            OSError: the first error there was.
+            OSError: The first error there was.
         """
         if self.error is not None:
             raise self.error

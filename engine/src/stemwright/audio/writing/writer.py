@@ -26,10 +26,8 @@ class WrittenFile:
     """A file that is complete and in its place."""
 
     path: Path
-    samples: int
-    """Samples of each channel that were given to the writer, and that a decoder gives back."""
-    sample_rate: int
-    """Of the samples given. An Opus file itself is always at 48000 Hz; read it at this rate."""
+    samples: int  # samples of each channel that were given to the writer, and that a decoder gives back
+    sample_rate: int  # of the samples given. An Opus file itself is always at 48000 Hz; read it at this rate
     seconds: float
     size: int
     sha256: str
@@ -49,18 +47,18 @@ def open_writer(
     """Open a file for writing; it appears under its name only when it is complete.
 
     Args:
-        path: where; its folder must exist. The name's ending is not looked at.
-        format: a key of `FORMATS`.
-        sample_rate: samples a second of what will be written; see `AudioFormat.rates`.
+        path: Where; its folder must exist. The name's ending is not looked at.
+        format: A key of `FORMATS`.
+        sample_rate: Samples a second of what will be written; see `AudioFormat.rates`.
         channels: 1 to 8 (mp3, m4a, ogg and opus: 1 or 2).
-        bitrate: bits a second (mp3, m4a, opus); None is the format's default.
-        vbr_quality: variable bit rate instead: 0 (best) to 9 for mp3, 0 to 10 (best) for ogg.
-        preset: work that the mp3 encoder puts in, 2 (most) to 7 (fastest); None is the encoder's own, about 5.
-        tags: `title`, `artist`, `album`, `date`, `track`, ..., as `AudioInfo.tags`.
+        bitrate: Bits a second (mp3, m4a, opus); None is the format's default.
+        vbr_quality: Variable bit rate instead: 0 (best) to 9 for mp3, 0 to 10 (best) for ogg.
+        preset: Work that the mp3 encoder puts in, 2 (most) to 7 (fastest); None is the encoder's own, about 5.
+        tags: ``title``, ``artist``, ``album``, ``date``, ``track``, ..., as `AudioInfo.tags`.
 
     Raises:
-        OptionError: for a format that is not known, or a choice that the format does not have.
-        OutputError: `not_writable` if the file cannot be made, `disk_full`.
+        OptionError: For a format that is not known, or a choice that the format does not have.
+        OutputError: ``not_writable`` if the file cannot be made, ``disk_full``.
     """
     encoding = _checked(format, sample_rate, channels, bitrate, vbr_quality, preset, tags)
     return AudioWriter(Path(path), encoding)
@@ -101,7 +99,7 @@ def part_path(path: Path) -> Path:
 
 
 class AudioWriter:
-    """Writes blocks of float32 [channels, n] to a ``.part`` file, and renames it when it is complete.
+    """Writes blocks of float32 ``[channels, n]`` to a ``.part`` file, and renames it when it is complete.
 
     A context manager: leaving it in good order closes it, leaving it by an exception aborts it. One thread
     at a time; several writers may run on several threads.
@@ -109,8 +107,7 @@ class AudioWriter:
 
     def __init__(self, path: Path, encoding: Encoding) -> None:
         self.path = path
-        self.written: WrittenFile | None = None
-        """The result, once closed."""
+        self.written: WrittenFile | None = None  # the result, once closed
         self._encoding = encoding
         self._part = part_path(path)
         self._samples = 0
@@ -133,12 +130,12 @@ class AudioWriter:
             self.close()
 
     def write(self, block: Samples) -> None:
-        """Encode a block [channels, n] of float samples; full scale is 1.0.
+        """Encode a block ``[channels, n]`` of float samples; full scale is 1.0.
 
         Integers are rounded to the nearest and clamped, lossy formats are clamped; the block is not changed.
 
         Raises:
-            OutputError: `non_finite_output` for NaN or infinity, `disk_full`, `not_writable`. The part
+            OutputError: ``non_finite_output`` for NaN or infinity, ``disk_full``, ``not_writable``. The part
                 file is gone then, and the writer is of no more use.
         """
         if self._done:
@@ -164,7 +161,7 @@ class AudioWriter:
         """Finish the file, put it in its place and say what it is.
 
         Raises:
-            OutputError: as `write`; `nothing_written` if there was no sample.
+            OutputError: As `write`; ``nothing_written`` if there was no sample.
         """
         if self.written is not None:
             return self.written
