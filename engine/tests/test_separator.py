@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from demucs.apply import BagOfModels, apply_model
 from demucs.demucs import Demucs
+from demucs.hdemucs import HDemucs
+from demucs.htdemucs import HTDemucs
 from packed import save_bag, save_safetensors, save_th
 from small import SOURCES, music, snr_db, tiny_hdemucs, tiny_htdemucs
 
@@ -18,6 +21,7 @@ from stemwright import Canceled, DeviceError, InputError, ModelError, OptionErro
 from stemwright.audio import resampled_length
 from stemwright.machine.device import choose_device
 from stemwright.machine.hashing import sha256_of
+from stemwright.options import Progress
 from stemwright.separation.buffers import blocks_of
 from stemwright.separation.mix_stats import MixStats
 from stemwright.separation.run import Run
@@ -25,10 +29,12 @@ from stemwright.separation.run import Run
 EXACT = SeparationOptions(precision="exact")
 
 
-def tiny_demucs(seed: int = 0) -> torch.nn.Module:
+def tiny_demucs(seed: int = 0) -> Demucs:
     """Demucs's v2 waveform network: it wants more samples than it is asked for."""
     torch.manual_seed(seed)
-    return Demucs(SOURCES, channels=8, depth=4, dconv_mode=1, lstm_layers=0, segment=2).eval()
+    network: Demucs = Demucs(SOURCES, channels=8, depth=4, dconv_mode=1, lstm_layers=0, segment=2)
+    network.eval()
+    return network
 
 
 def saved(network: torch.nn.Module, folder: Path, name: str = "abc") -> Separator:
@@ -36,15 +42,16 @@ def saved(network: torch.nn.Module, folder: Path, name: str = "abc") -> Separato
     return Separator(name, models_path=folder, device="cpu")
 
 
-def peer_separation(model: torch.nn.Module, mix: torch.Tensor, **kwargs: object) -> torch.Tensor:
+def peer_separation(model: Any, mix: torch.Tensor, **kwargs: Any) -> torch.Tensor:
     """What `demucs.api.Separator.separate_tensor` does around `apply_model`."""
     ref = mix.mean(0)
     mean, std = ref.mean(), ref.std() + 1e-8
     with torch.no_grad():
-        return apply_model(model, ((mix - mean) / std)[None], **{"shifts": 0, **kwargs})[0] * std + mean
+        stems: torch.Tensor = apply_model(model, ((mix - mean) / std)[None], **{"shifts": 0, **kwargs})[0]
+    return stems * std + mean
 
 
-def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
+def as_tensor(stems: Mapping[str, np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(list(stems.values())))
 
 
@@ -60,7 +67,7 @@ def test_it_agrees_with_demucs_to_100_db(make: Callable[[], torch.nn.Module], se
 
 @pytest.mark.parametrize("save", [save_th, save_safetensors])
 def test_a_weighted_bag_agrees_with_demucs(save: Callable[..., Path], tmp_path: Path) -> None:
-    peers = [tiny_htdemucs(seed=1), tiny_htdemucs(seed=2), tiny_htdemucs(seed=3)]
+    peers: list[Demucs | HDemucs | HTDemucs] = [tiny_htdemucs(seed=1), tiny_htdemucs(seed=2), tiny_htdemucs(seed=3)]
     weights = [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.5], [0.0, 1.0, 1.0, 0.0]]
     for index, peer in enumerate(peers):
         save(peer, tmp_path, f"net{index}")
@@ -231,7 +238,7 @@ def test_a_device_that_is_not_there_is_said_and_not_tried_again() -> None:
 
 
 def test_progress_counts_segments_and_ends_at_all_of_them(tmp_path: Path) -> None:
-    seen = []
+    seen: list[Progress] = []
     saved(tiny_htdemucs(), tmp_path).separate(music(6).numpy(), 44100, on_progress=seen.append)
     assert [each.segments_done for each in seen] == list(range(1, len(seen) + 1))
     assert seen[-1].fraction == 1
@@ -267,7 +274,7 @@ def test_the_report_names_what_was_done(tmp_path: Path) -> None:
 
 def test_weights_that_give_no_numbers_are_an_error_and_not_a_result(tmp_path: Path) -> None:
     peer = tiny_htdemucs()
-    peer.decoder[-1].conv_tr.bias.data[:] = float("nan")
+    peer.get_parameter("decoder.3.conv_tr.bias").data[:] = float("nan")
     with pytest.raises(ModelError, match="not numbers") as caught:
         saved(peer, tmp_path).separate(music(1).numpy(), 44100)
     assert caught.value.code == "non_finite_output"

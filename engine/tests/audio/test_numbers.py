@@ -13,14 +13,15 @@ from sounds import encode, similarity, sound
 from stemwright.audio import Resampler, open_writer, resampled_length, scan
 from stemwright.audio.channels import mix_channels, mixing_matrix
 from stemwright.audio.reading.scan import Moments
-from stemwright.audio.samples import to_float, to_integers
+from stemwright.audio.samples import Samples, to_float, to_integers
 
 RATES = st.sampled_from([8000, 11025, 22050, 32000, 37800, 44100, 48000, 88200, 96000, 192000])
 
 
-def resample(samples: np.ndarray, from_rate: int, to_rate: int, steps: list[int]) -> np.ndarray:
+def resample(samples: Samples, from_rate: int, to_rate: int, steps: list[int]) -> Samples:
     resampler = Resampler(from_rate, to_rate, len(samples))
-    blocks, at = [], 0
+    blocks: list[Samples] = []
+    at = 0
     while at < samples.shape[1]:
         step = steps[len(blocks) % len(steps)]
         blocks.append(resampler.process(samples[:, at : at + step]))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imageio_ffmpeg import get_ffmpeg_exe
+from numpy.typing import NDArray
 from sounds import lag, read, similarity, sound
 
 from stemwright.audio import FORMATS, open_audio, open_writer
@@ -27,7 +29,9 @@ CHOICES: list[tuple[str, dict[str, int]]] = [
 ]
 
 
-def write(path: Path, samples: np.ndarray, rate: int, *, format: str, step: int = 30_000, **choice: int) -> Path:
+def write(
+    path: Path, samples: NDArray[np.float32], rate: int, *, format: str, step: int = 30_000, **choice: Any
+) -> Path:
     with open_writer(path, format=format, sample_rate=rate, channels=len(samples), **choice) as writer:
         for at in range(0, samples.shape[1], step):
             writer.write(samples[:, at : at + step])
@@ -87,7 +91,7 @@ def test_any_length_in_any_steps_comes_back_whole(tmp_path: Path, format: str, s
 
 @pytest.mark.parametrize("format", ["wav", "flac"])
 def test_sixteen_bits_read_and_written_are_the_same_bits(tmp_path: Path, format: str) -> None:
-    every = np.arange(-32768, 32768, dtype=np.float32)[None].repeat(2, axis=0) / 32768
+    every = np.arange(-32768, 32768, dtype=np.float32)[None].repeat(2, axis=0) / np.float32(32768)
     first = write(tmp_path / "first", every, 44100, format=format)
     samples = read(first)
     assert np.array_equal(to_integers(samples, 16), to_integers(every, 16))
@@ -96,7 +100,7 @@ def test_sixteen_bits_read_and_written_are_the_same_bits(tmp_path: Path, format:
 
 @pytest.mark.parametrize("format", ["wav24", "flac24"])
 def test_twenty_four_bits_read_and_written_are_the_same_bits(tmp_path: Path, format: str) -> None:
-    wanted = np.random.default_rng(3).integers(-(2**23), 2**23, (2, 50_000)).astype(np.float32) / 2**23
+    wanted = np.random.default_rng(3).integers(-(2**23), 2**23, (2, 50_000)).astype(np.float32) / np.float32(2**23)
     assert np.array_equal(read(write(tmp_path / "stem", wanted, 44100, format=format)), wanted)
 
 

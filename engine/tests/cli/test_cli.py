@@ -40,7 +40,7 @@ def song(tmp_path: Path) -> Path:
 
 def write_song(path: Path, seconds: float = 2.3, sample_rate: int = 44100, gain: float = 0.5) -> Path:
     with open_writer(path, format="flac", sample_rate=sample_rate, channels=2, tags={"title": "A Title"}) as writer:
-        writer.write(gain * music(seconds, sample_rate=sample_rate).numpy())
+        writer.write(np.float32(gain) * music(seconds, sample_rate=sample_rate).numpy())
         writer.close()
     return path
 

@@ -42,11 +42,11 @@ def song(seed: int, seconds: float = 3.4) -> np.ndarray:
     random = np.random.default_rng(seed)
     samples = int(seconds * RATE)
     level = np.interp(np.arange(samples), np.linspace(0, samples, 8), random.uniform(0.2, 1, 8))
-    return 0.05 * level * random.standard_normal((len(STEMS), 2, samples))
+    return np.asarray(0.05 * level * random.standard_normal((len(STEMS), 2, samples)))
 
 
 def separated(references: np.ndarray, leak: float) -> np.ndarray:
-    return references + leak * (references.sum(axis=0) - references)
+    return np.asarray(references + leak * (references.sum(axis=0) - references))
 
 
 def write_song(folder: Path, stems: np.ndarray, names: tuple[str, ...] = STEMS, rate: int = RATE) -> Path:
@@ -104,7 +104,7 @@ def test_a_folder_of_songs_is_summed_up_as_museval_and_the_challenges_do(
         write_song(tmp_path / f"out/Song {seed}", separated(true, leak))
     found = document(capsys, tmp_path / "musdb/test", tmp_path / "out")
     assert [each["name"] for each in found["songs"]] == ["Song 0", "Song 1", "Song 2"]
-    means = {figure: [] for figure in ("sdr", "si_sdr", "usdr")}
+    means: dict[str, list[float]] = {figure: [] for figure in ("sdr", "si_sdr", "usdr")}
     for stem in STEMS:
         per_song = [each["stems"][stem] for each in found["songs"]]
         total = found["summary"][stem]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stemwright.errors import InputError
-from stemwright.evaluation.frames import framewise_sdr, measure_stem, score
+from stemwright.evaluation.frames import StemScore, framewise_sdr, measure_stem, score
 
 RATE = 4000  # samples in a frame: the definition knows no rate, and museval is slow
 
@@ -55,7 +55,7 @@ def leaky(references: np.ndarray, seed: int, leak: float = 0.2) -> np.ndarray:
     others = references.sum(axis=0, keepdims=True) - references
     dulled = np.apply_along_axis(np.convolve, -1, references, np.array([0.3, 0.5, 0.2]), "same")
     noise = np.random.default_rng(seed).standard_normal(references.shape)
-    return (dulled + leak * others + 0.01 * noise).astype(np.float32)
+    return np.asarray(dulled + leak * others + 0.01 * noise, dtype=np.float32)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -89,7 +89,7 @@ def test_a_frame_with_a_silent_reference_or_estimate_counts_for_no_stem_as_in_mu
     assert np.isnan(ours).all(axis=0).tolist() == [True, True, False, True, False]
 
 
-def scores(references: np.ndarray, estimates: np.ndarray) -> list:
+def scores(references: np.ndarray, estimates: np.ndarray) -> list[StemScore]:
     starts = range(0, references.shape[-1], RATE)
     stems = {
         str(i): measure_stem(((r[:, s : s + RATE], e[:, s : s + RATE]) for s in starts), RATE)

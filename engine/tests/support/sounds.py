@@ -47,6 +47,7 @@ def encode(
         container.metadata.update(tags or {})
         picture = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p") if video else None
         stream = container.add_stream(codec, rate=rate, layout=layout or LAYOUTS[len(samples)])
+        assert isinstance(stream, av.AudioStream)
         stream.bit_rate = bit_rate
         stream.time_base = Fraction(1, rate)
         if picture is not None:

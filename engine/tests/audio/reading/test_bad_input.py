@@ -85,6 +85,7 @@ def picture(codec: str, muxer: str) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=muxer) as container:
         stream = container.add_stream(codec, rate=1, width=32, height=32)
+        assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = {"png": "rgb24", "mjpeg": "yuvj420p", "gif": "rgb8", "bmp": "bgr24"}[codec]
         frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
         container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from sounds import read, sound
 from stemwright.audio import FORMATS, open_writer
 from stemwright.errors import OptionError, OutputError
 
-PLAIN = {"sample_rate": 44100, "channels": 2}
+PLAIN: dict[str, Any] = {"sample_rate": 44100, "channels": 2}
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -120,7 +120,7 @@ def test_what_a_format_cannot_do_is_refused_before_anything_is_written(
     tmp_path: Path, choice: dict[str, object]
 ) -> None:
     with pytest.raises(OptionError):
-        open_writer(tmp_path / "stem", **{**PLAIN, **choice})  # type: ignore[arg-type]
+        open_writer(tmp_path / "stem", **{**PLAIN, **choice})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,14 +135,14 @@ def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
 class SmallDisk:
     """A file on a disk with so many bytes of room."""
 
-    def __init__(self, file: BinaryIO, room: int) -> None:
+    def __init__(self, file: IO[Any], room: int) -> None:
         self._file, self._room = file, room
 
     def write(self, data: bytes) -> int:
         self._room -= len(data)
         if self._room < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self._file.write(data)
+        return int(self._file.write(data))
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._file, name)
