@@ -18,10 +18,10 @@ from packed import save_bag, save_safetensors, save_th
 from small import SOURCES, music, snr_db, tiny_hdemucs, tiny_htdemucs
 
 from stemwright import Canceled, DeviceError, InputError, ModelError, OptionError, SeparationOptions, Separator
-from stemwright.audio import resampled_length
+from stemwright.audio import open_audio, open_writer, resampled_length
 from stemwright.machine.device import choose_device
 from stemwright.machine.hashing import sha256_of
-from stemwright.options import Progress
+from stemwright.options import OutputOptions, Progress
 from stemwright.separation.buffers import blocks_of
 from stemwright.separation.mix_stats import MixStats
 from stemwright.separation.run import Run
@@ -166,6 +166,22 @@ def test_the_report_names_the_weights_that_were_used_not_those_loaded_before(tmp
     one = separator.separate(mix, 44100, SeparationOptions(stems=("vocals",)))
     assert both.report.weights_sha256 == tuple(sha256_of(each) for each in files)
     assert one.report.weights_sha256 == (sha256_of(files[1]),)
+
+
+def test_stems_go_to_paths_of_ones_own_and_each_needs_one(tmp_path: Path) -> None:
+    separator, song = saved(tiny_htdemucs(), tmp_path), tmp_path / "song.wav"
+    with open_writer(song, format="wav-float", sample_rate=44100, channels=2) as writer:
+        writer.write(music(1.0).numpy())
+    recipe = separator.recipe(SeparationOptions(two_stems="bass"))
+    paths = {"no_bass": tmp_path / "rest/a.wav", "bass": tmp_path / "b.wav"}
+    done = separator.separate_to(paths, song, recipe, OutputOptions(format="wav-float"))
+    assert {each.stem: each.path for each in done.artifacts} == paths
+    expected = separator.separate(music(1.0).numpy(), 44100, recipe).stems
+    for stem, path in paths.items():
+        with open_audio(path) as blocks:
+            np.testing.assert_allclose(np.concatenate(list(blocks), axis=-1), expected[stem], atol=1e-6)
+    with pytest.raises(OptionError, match="no path for bass"):
+        separator.separate_to({"no_bass": tmp_path / "c.wav"}, song, recipe, OutputOptions())
 
 
 @pytest.mark.parametrize(("method", "rest"), [("add", "no_vocals"), ("minus", "minus_vocals")])

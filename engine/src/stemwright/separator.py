@@ -21,7 +21,7 @@ from stemwright.audio import AudioInfo, InputLimits, Resampler, open_audio, scan
 from stemwright.audio.samples import Samples
 from stemwright.checkpoints import ModelInfo, find
 from stemwright.checkpoints.sources.hub import OnFetch
-from stemwright.errors import InputError
+from stemwright.errors import InputError, OptionError
 from stemwright.networks import Networks
 from stemwright.options import DEFAULT_MODEL, OnProgress, OutputOptions, SeparationOptions, ShouldStop
 from stemwright.separation.buffers import blocks_of
@@ -29,7 +29,7 @@ from stemwright.separation.mix_stats import MixStats
 from stemwright.separation.recipe import Recipe, resolve
 from stemwright.separation.report import FidelityReport
 from stemwright.separation.run import Run
-from stemwright.stems.files import Artifact, StemFiles
+from stemwright.stems.files import Artifact, StemWriter
 from stemwright.stems.paths import output_paths
 
 NO_LIMITS = InputLimits()
@@ -116,7 +116,7 @@ class Separator:
             MissingExtraError: A network needs a package that is not installed.
             OptionError: The model has no such stem, or the segment length does not fit it.
         """
-        Run(self.recipe(options))
+        Run(self.recipe(options))  # what it loads, this separator keeps
 
     def separate(
         self,
@@ -133,7 +133,7 @@ class Separator:
             mix: ``[channels, samples]`` or ``[samples]``, 1 is full scale; mono or as many channels as the model has.
                 It is not changed.
             sample_rate: Of ``mix``, in Hz. Another one than the model's is converted; the stems have the model's.
-            options: What is wanted, see `SeparationOptions`; or the recipe that `recipe` made of it.
+            options: What is wanted, see `SeparationOptions`; or the recipe that this separator's `recipe` made of it.
             on_progress: Called after each segment.
             should_stop: Asked before each segment; true ends the separation.
 
@@ -226,9 +226,9 @@ class Separator:
         """Separate a file into files of given names: the whole way of a song, from its file to those of its stems.
 
         Args:
-            paths: Where each of the recipe's stems goes, in their order; see `stemwright.stems.paths.output_paths`.
+            paths: Where each of the recipe's stems goes; `stemwright.stems.paths.output_paths` makes them of a pattern.
             source: Any audio or video file that can be decoded.
-            recipe: What the run is; see `recipe`.
+            recipe: What the run is, as `recipe` of this separator gave it.
             output: Format of the files, see `OutputOptions`; its pattern of names has been used for ``paths``.
             limits: What the input may cost.
             on_block: Given all stems block by block, ``[stems, channels, n]`` at the model's rate, before the joint gain.
@@ -241,13 +241,15 @@ class Separator:
         Raises:
             InputError: The file cannot be used; nothing was written.
             OutputError: A stem cannot be written; what was begun is removed.
-            OptionError: The segment length does not fit the model.
+            OptionError: A stem has no path, or the segment length does not fit the model.
             ModelError: A network cannot be had or loaded, or gave values that are not numbers.
             MissingExtraError: A network needs a package that is not installed.
             DeviceError: The device has not enough memory even for one segment.
             Canceled: ``should_stop`` said so; what was begun is removed.
         """
         source = Path(source)
+        if missing := [stem for stem in recipe.stems if stem not in paths]:
+            raise OptionError(f"there is no path for {', '.join(missing)}: give one for each stem of the recipe")
         # The networks are loaded first: they say at what rate and in how many channels the mix is read.
         run = Run(recipe, on_progress=on_progress, should_stop=should_stop)
         rate, channels = run.stream.sample_rate, run.stream.channels
@@ -261,8 +263,8 @@ class Separator:
         # side by side, and each holds a few blocks only.
         with (
             open_audio(source, sample_rate=rate, channels=channels, limits=limits) as mix,
-            StemFiles(
-                paths,
+            StemWriter(
+                {stem: paths[stem] for stem in recipe.stems},
                 output,
                 sample_rate=rate,
                 channels=channels,

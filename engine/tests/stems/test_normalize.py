@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from stemwright.audio import open_audio
 from stemwright.options import OutputOptions
-from stemwright.stems.files import StemFiles
+from stemwright.stems.files import StemWriter
 
 
 def write(folder: Path, stems: NDArray[np.float32], options: OutputOptions) -> tuple[list[NDArray[np.float32]], float]:
     """The stems as they are read back, and the gain."""
     paths = {f"s{index}": folder / f"s{index}.{options.format}" for index in range(len(stems))}
-    with StemFiles(paths, options, sample_rate=44100, channels=2, target=None, tags={}) as files:
+    with StemWriter(paths, options, sample_rate=44100, channels=2, target=None, tags={}) as files:
         for start in range(0, stems.shape[-1], 5000):
             files.write(stems[:, :, start : start + 5000])
         files.finish(float(np.abs(stems).max()))
@@ -61,7 +61,7 @@ def test_a_song_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
     options = OutputOptions(normalize=True)
     with (
         pytest.raises(RuntimeError),
-        StemFiles(paths, options, sample_rate=44100, channels=2, target=None, tags={}) as files,
+        StemWriter(paths, options, sample_rate=44100, channels=2, target=None, tags={}) as files,
     ):
         files.write(noise(0.5)[:1])
         raise RuntimeError

@@ -9,7 +9,7 @@ import pytest
 
 from stemwright.errors import OutputError
 from stemwright.options import OutputOptions
-from stemwright.stems.files import StemFiles
+from stemwright.stems.files import StemWriter
 from stemwright.stems.spool import Spool
 
 
@@ -29,7 +29,7 @@ def test_a_full_disk_is_told_even_when_it_shows_at_the_last_moment(
     options = OutputOptions(normalize=True)
     with (
         pytest.raises(OutputError) as caught,
-        StemFiles(paths, options, sample_rate=44100, channels=2, target=None, tags={}) as files,
+        StemWriter(paths, options, sample_rate=44100, channels=2, target=None, tags={}) as files,
     ):
         files.write(np.full((1, 2, samples), 0.5, dtype=np.float32))
         files.finish(0.5)

@@ -34,8 +34,8 @@ class Artifact:
     sha256: str
 
 
-class StemFiles:
-    """The files of one song. Leaving the context without `finish` removes what was begun.
+class StemWriter:
+    """Writes the stems of one song. Leaving the context without `finish` removes what was begun.
 
     In ``rescale`` mode the gain is only known at the end. So each stem is encoded as it comes, and kept beside as raw
     samples in an unnamed temporary file; when one would have clipped, all are encoded again with the one gain. With
@@ -82,7 +82,7 @@ class StemFiles:
             self._close_spools()
             raise
 
-    def __enter__(self) -> StemFiles:
+    def __enter__(self) -> StemWriter:
         return self
 
     def __exit__(
