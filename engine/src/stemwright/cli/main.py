@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stemwright: interrupted; nothing half-written is left", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more at exit, when it flushes.
+        # The reader of our output has ended. Python would report that again at exit, when it flushes: it flushes to nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except StemwrightError as error:

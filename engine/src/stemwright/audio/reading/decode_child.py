@@ -123,7 +123,7 @@ def _set_limit(resource: Any, name: str, limit: int) -> None:
 
 
 def die_with_parent() -> None:
-    """End this process when nobody reads its output any more, even in the middle of a packet."""
+    """End this process when its output is no longer read, even in the middle of a packet."""
     try:
         from select import poll
     except ImportError:

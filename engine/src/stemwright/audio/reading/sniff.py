@@ -124,7 +124,7 @@ def _by_magic(head: bytes, start: int) -> Kind | None:
         if offset == 8 and head[:4] not in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM"):
             continue
         if start and demuxer not in ("flac", "tta"):
-            continue  # nobody else puts an ID3v2 tag first
+            continue  # in no other kind of file does an ID3v2 tag come first
         if demuxer == "mov":
             container = {b"M4A ": "m4a", b"M4B ": "m4a", b"qt  ": "mov"}.get(head[8:12], container)
         if demuxer == "matroska" and b"webm" in head[:64]:
