@@ -6,35 +6,32 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from stemwright_server.adapters.auth.anonymous import AnonymousAuthenticator
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
+from stemwright_server.dialects import DIALECTS
+from stemwright_server.dialects.dialect import Dialect
+from stemwright_server.http.socketio import SocketEvents
+from stemwright_server.routes.metrics.router import Metrics
 from stemwright_server.settings import SECTIONS, Settings, environment_name
-from stemwright_server.usecases.workers import WorkerRegistry
 from stemwright_server.wiring.api import build_app, build_deps
+from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.installed import InstalledServices
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# The page of each dialect, and the tags of its routes.
-DIALECTS = {
-    "orchestrator": ("studio", "blobs"),
-    "split": ("split",),
-    "stemify": ("stemify",),
-    "webserver": ("webserver",),
-}
 
 _HEAD = """# Settings of the service
 
 Read from the environment by `stemwright serve`, `worker`, `webhooks` and `storage` and by Celery workers, and from the file
 `.env` in the current folder, if there is one: the environment wins over the file, and an option on the command line over both.
-Written by `server/scripts/write_docs.py` from `server/src/stemwright_server/settings/`: change it there.
+Written by `server/scripts/write_docs.py` from `settings/` and `dialects/*/settings.py` of the server: change it there.
 """
 
 _TABLE = """
@@ -84,13 +81,14 @@ def app() -> FastAPI:
         blobs = LocalBlobs(Path(folder), Path(folder, ".parts"), secret=b"", min_free_bytes=0)
         wakeups, settings = InProcessWakeUps(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
         deps = build_deps(settings, MemoryJobRepository(), blobs, wakeups, InstalledServices[Any]([]))
-        return build_app(settings, deps, blobs, wakeups, WorkerRegistry(), worker_secret="")
+        metrics = Metrics(cast(Any, None), data_dir=Path(folder))
+        return build_app(settings, deps, wakeups, AnonymousAuthenticator(), Verifier([]), metrics, SocketEvents([]))
 
 
-def described(dialect: str) -> dict[str, Any]:
+def described(dialect: Dialect[Any]) -> dict[str, Any]:
     """The OpenAPI document of one dialect: its routes, and the schemas that they use."""
     document: dict[str, Any] = json.loads(json.dumps(app().openapi()))
-    tags = set(DIALECTS[dialect])
+    tags = {dialect.name, *dialect.openapi_tags}
     found = {}
     for path, methods in document["paths"].items():
         own = {method: route for method, route in methods.items() if tags & set(route["tags"])}
@@ -128,7 +126,7 @@ def pages() -> dict[Path, str]:
     found = {Path("docs/settings.md"): settings_page(), Path(".env.example"): env_example()}
     for dialect in DIALECTS:
         page = yaml.safe_dump(described(dialect), sort_keys=False, allow_unicode=True, width=120)
-        found[Path(f"dev/openapi/{dialect}.yaml")] = str(page)
+        found[Path(f"dev/openapi/{dialect.openapi or dialect.name}.yaml")] = str(page)
     return found
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.settings import Settings
 from stemwright_server.wiring import worker as bootstrap_worker
-from stemwright_server.wiring.api import build_broker
+from stemwright_server.wiring.stores import build_broker
 from stemwright_server.wiring.worker import devices, devices_elsewhere
 from stemwright_worker.errors import Unavailable
 

@@ -17,7 +17,7 @@ from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.blobs.s3 import S3Blobs
 from stemwright_server.adapters.blobs.s3_client import S3Options
 from stemwright_server.adapters.blobs.s3_service import S3Service
-from stemwright_server.http.common import add_error_handlers
+from stemwright_server.http.errors import add_error_handlers
 from stemwright_server.ports.blobs import BlobStore
 from stemwright_server.routes.blobs.router import blobs_router
 from stemwright_worker.errors import Conflict, Forbidden, NotFound, StorageFull, TooLarge

@@ -30,15 +30,18 @@ SECONDS = 60.0  # for what comes by way of another process; one that waits for n
 class World:
     """A broker, and what its workers hear."""
 
-    def __init__(self, broker: InProcessBroker, part: Redis | RabbitMQ | None = None) -> None:
+    def __init__(
+        self, broker: InProcessBroker, wakeups: InProcessWakeUps, part: Redis | RabbitMQ | None = None
+    ) -> None:
         self.broker = broker
+        self._wakeups = wakeups
         self.part = part
 
     def wakes(self, act: Callable[[], None], seconds: float = SECONDS) -> bool:
         """Whether ``act`` wakes a worker that waits at the API."""
 
         async def waits() -> bool:
-            with self.broker.listen() as listener:
+            with self._wakeups.listen() as listener:
                 began = time.monotonic()
                 await asyncio.to_thread(act)
                 await listener.wait(seconds)
@@ -70,16 +73,18 @@ class World:
 @pytest.fixture(params=["embedded", "embedded over PostgreSQL", "Celery over Redis", "Celery over RabbitMQ"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     if request.param == "embedded":
-        yield World(InProcessBroker(InProcessWakeUps()))
+        wakeups = InProcessWakeUps()
+        yield World(InProcessBroker(wakeups), wakeups)
     elif request.param == "embedded over PostgreSQL":
         postgres: Postgres = request.getfixturevalue("postgres")
         wakeups = PostgresWakeUps(postgres_engine(make_url(postgres.database()), pool=3))
-        yield World(InProcessBroker(wakeups))
+        yield World(InProcessBroker(wakeups), wakeups)
         wakeups.close()
     else:
         part: Redis | RabbitMQ = request.getfixturevalue(request.param.split()[-1].lower())
-        broker = CeleryBroker(InProcessWakeUps(), part.url, job_seconds=60.0, stop_seconds=1.0)
-        yield World(broker, part)
+        wakeups = InProcessWakeUps()
+        broker = CeleryBroker(wakeups, part.url, job_seconds=60.0, stop_seconds=1.0)
+        yield World(broker, wakeups, part)
         broker.close()
 
 

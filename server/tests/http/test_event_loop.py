@@ -13,16 +13,16 @@ from starlette.testclient import TestClient
 from track_tree import TOKEN, signed
 from world import CALLER, make_world
 
-from stemwright_server.adapters.broker.in_process import InProcessBroker
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
-from stemwright_server.adapters.wakeups.notifier import InProcessNotifier
 from stemwright_server.dialects.split.router import SplitConfig, split_router
 from stemwright_server.dialects.studio.router import studio_router
-from stemwright_server.http.common import Callers, RequestContext, add_error_handlers
+from stemwright_server.http.callers import Callers
+from stemwright_server.http.errors import add_error_handlers
+from stemwright_server.http.middleware.request_context import RequestContext
 from stemwright_server.ports.auth import Principal
 from stemwright_server.routes.workers.router import workers_router
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.workers import WorkerRegistry
+from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_worker.contract.codec import dump_report
 from stemwright_worker.contract.service import Progress
 from stemwright_worker.contract.signing import Verifier, sign
@@ -54,13 +54,14 @@ def test_the_clock_of_the_job_store_is_never_read_on_the_event_loop(tmp_path: Pa
             on_loop.append(True)
         return world.clock[0]
 
-    deps, registry, callers = replace(world.deps, clock=clock), WorkerRegistry(), Callers(Everybody(), None)
+    workers = WorkerRegistry(world.deps.repository, clock)
+    deps, callers = replace(world.deps, clock=clock, workers=workers), Callers(Everybody(), None)
     app = FastAPI()
     add_error_handlers(app)
     app.add_middleware(RequestContext)
-    app.include_router(workers_router(deps, InProcessBroker(wakeups), Verifier([SECRET]), registry))
-    app.include_router(split_router(deps, SplitConfig(secrets=[TOKEN], webhooks=()), NOTHING, callers, registry))
-    app.include_router(studio_router(deps, callers, InProcessNotifier(wakeups), registry))
+    app.include_router(workers_router(deps, wakeups, Verifier([SECRET])))
+    app.include_router(split_router(deps, SplitConfig(secrets=[TOKEN], webhooks=()), NOTHING, callers))
+    app.include_router(studio_router(deps, callers, wakeups))
     client = TestClient(app)
 
     def ran_in_a_thread() -> bool:

@@ -13,7 +13,8 @@ from redis_server import redis_server
 from service import until
 from starlette.testclient import TestClient
 
-from stemwright_server.http.common import RequestContext, add_error_handlers
+from stemwright_server.http.errors import add_error_handlers
+from stemwright_server.http.middleware.request_context import RequestContext
 from stemwright_server.http.rates import Rates
 from stemwright_server.ports.auth import ANONYMOUS, Principal
 from stemwright_worker.errors import Unavailable

@@ -83,11 +83,12 @@ def subscribe(*looks: Job | Callable[[SocketEvents], Job], then: Sequence[Job] =
     async def all_of_it() -> None:
         events: SocketEvents
         given = [lambda each=each: each if isinstance(each, Job) else each(events) for each in looks]
-        events = SocketEvents(cast(Any, EventSource(*given)))
+        source = cast(Any, EventSource(*given))
+        events = SocketEvents([source])
         events.__dict__["_server"] = server
         events.attach()
         server.room.add("first")
-        assert await events._subscribe("second", {"job_id": JOB.id}) == {"ok": True}
+        assert await events._subscribe(source, "second", {"job_id": JOB.id}) == {"ok": True}
         for job in then:
             events.tell(job)
         await quiet(events)

@@ -17,6 +17,7 @@ from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.deps import Deps, Limits
 from stemwright_server.usecases.submit import submit
 from stemwright_server.usecases.upload import announce
+from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_worker.contract.service import OutputSpec, ServiceModel
 from stemwright_worker.contract.tasks import ClaimRequest, Completed, Task, UploadedFile
 
@@ -94,11 +95,13 @@ def make_world(root: Path) -> World:
     clock = [1000.0]
     blobs = LocalBlobs(root / "blobs", root / "parts", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0])
     world = World(deps=None, root=root / "blobs", clock=clock)  # type: ignore[arg-type]
+    repository = MemoryJobRepository()
     world.deps = Deps(
-        repository=MemoryJobRepository(),
+        repository=repository,
         blobs=blobs,
         broker=world,
         notifier=world,
+        workers=WorkerRegistry(repository, lambda: clock[0]),
         catalogue=Offers(),
         probe=None,
         policy=Policy(lease_seconds=60.0, max_attempts=2, retry_seconds=10.0),

@@ -52,6 +52,7 @@ class World:
             blobs=blobs,
             broker=cast(Any, None),
             notifier=cast(Any, None),
+            workers=cast(Any, None),
             catalogue=cast(Any, None),
             probe=None,
             policy=Policy(),

@@ -6,38 +6,21 @@ import time
 from typing import Any, cast
 
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
-from stemwright_server.domain.lifecycle import Policy
-from stemwright_server.usecases.deps import Deps, Limits
-from stemwright_server.usecases.workers import WorkerRegistry
-
-
-def deps() -> Deps:
-    nothing = cast(Any, None)
-    return Deps(
-        repository=MemoryJobRepository(),
-        blobs=nothing,
-        broker=nothing,
-        notifier=nothing,
-        catalogue=nothing,
-        probe=None,
-        policy=Policy(),
-        limits=Limits(max_bytes=1, max_seconds=None),
-        clock=time.time,
-    )
+from stemwright_server.usecases.worker_registry import WorkerRegistry
 
 
 def test_all_whose_ids_begin_so_are_gone_with_the_one_who_started_them() -> None:
-    registry, world = WorkerRegistry(), deps()
+    registry = WorkerRegistry(MemoryJobRepository(), time.time)
     for worker in ("host-a-cpu-1", "host-a-cpu-2", "host-b-cpu-1"):
-        registry.note(world, worker, device="cpu", services=("m",))
-    registry.forget(world, "host-a-")
+        registry.note(worker, device="cpu", services=("m",))
+    registry.forget("host-a-")
     assert [registry.is_gone(worker) for worker in ("host-a-cpu-1", "host-a-cpu-9", "host-b-cpu-1")] == [
         True,
         True,
         False,
     ]
-    registry.note(world, "host-a-cpu-1", device="cpu", services=("m",))  # a request that was under way
-    assert [seen.worker for seen in registry.workers(world)] == ["host-b-cpu-1"]
+    registry.note("host-a-cpu-1", device="cpu", services=("m",))  # a request that was under way
+    assert [seen.worker for seen in registry.present()] == ["host-b-cpu-1"]
 
 
 def test_no_id_of_a_celery_child_is_the_beginning_of_another() -> None:

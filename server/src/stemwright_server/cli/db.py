@@ -34,7 +34,7 @@ def _with_engine(args: argparse.Namespace) -> int:
     from sqlalchemy.exc import DBAPIError
 
     from stemwright_server.adapters.jobs.schema import place
-    from stemwright_server.wiring.api import job_engine
+    from stemwright_server.wiring.stores import job_engine
     from stemwright_worker.errors import ServiceError
     from stemwright_worker.telemetry import configure_logging
 

@@ -35,7 +35,7 @@ def add_webhooks(subparsers: Subparsers) -> None:
 def _with_jobs(args: argparse.Namespace) -> int:
     """Open the job store that the service uses; it may be running."""
     from stemwright_server.settings.reading import read_settings
-    from stemwright_server.wiring.api import open_jobs
+    from stemwright_server.wiring.stores import open_jobs
     from stemwright_worker.errors import ServiceError
 
     settings = read_settings(data_dir=args.data_dir)

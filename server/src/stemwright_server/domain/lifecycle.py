@@ -34,6 +34,10 @@ class Policy:
         """Seconds to wait after so many failures."""
         return min(self.retry_cap_seconds, self.retry_seconds * 2.0 ** (failures - 1))
 
+    def heard_at(self, job: Job) -> float | None:
+        """When the worker of a running job was heard last: every report of it renews the lease."""
+        return None if job.lease_until is None else job.lease_until - self.lease_seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claimed:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from fastapi import Request
 
-from stemwright_server.http.common import add_headers
+from stemwright_server.http.middleware.request_context import add_headers
 from stemwright_server.ports.auth import ANONYMOUS, Principal
 from stemwright_worker.errors import TooManyRequests, Unavailable
 

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -66,17 +66,25 @@ class EventSource(Protocol):
 
 
 class SocketEvents:
-    """Implements ports.broker.Notifier, and is the ASGI app of Socket.IO."""
+    """Implements ports.notifier.Notifier, and is the ASGI app of Socket.IO."""
 
-    def __init__(self, events_of: EventSource, *, origins: Collection[str] = (), redis_url: str | None = None) -> None:
-        """``origins``: of pages that may connect beside our own."""
-        self._speech = events_of
+    def __init__(
+        self, sources: Sequence[EventSource], *, origins: Collection[str] = (), redis_url: str | None = None
+    ) -> None:
+        """``sources``: each has a namespace of its own. ``origins``: of pages that may connect beside our own."""
+        self._sources = tuple(sources)
         self._origins = frozenset(origins)
         self._redis_url = redis_url
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed: asyncio.Queue[Job] = asyncio.Queue()
+        self._changed: asyncio.Queue[tuple[EventSource, Job]] = asyncio.Queue()
         self._telling: asyncio.Task[None] | None = None
-        self._told: OrderedDict[str, tuple[int, Hashable, float]] = OrderedDict()  # revision, mark, when
+        # What was told last, by namespace and job: revision, mark, when.
+        self._told: OrderedDict[tuple[str, str], tuple[int, Hashable, float]] = OrderedDict()
+
+    @property
+    def namespaces(self) -> list[str]:
+        """Those that can be connected to; none: there are no live events."""
+        return [source.namespace for source in self._sources]
 
     def attach(self) -> None:
         """Work in the running loop from now on; again, it changes nothing."""
@@ -85,10 +93,12 @@ class SocketEvents:
             self._telling = self._loop.create_task(self._tell())
 
     def tell(self, job: Job) -> None:
-        # Every report comes by a request, so that there is a loop before there is news.
-        if self._loop is not None and self._speech.concerns(job):
-            with suppress(RuntimeError):  # the loop is closed: we are on our way out
-                self._loop.call_soon_threadsafe(self._changed.put_nowait, job)
+        if self._loop is None:
+            return  # every report comes by a request, so that there is a loop before there is news
+        for source in self._sources:
+            if source.concerns(job):
+                with suppress(RuntimeError):  # the loop is closed: we are on our way out
+                    self._loop.call_soon_threadsafe(self._changed.put_nowait, (source, job))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.to_thread(importlib.import_module, "socketio")
@@ -96,34 +106,34 @@ class SocketEvents:
 
     async def _tell(self) -> None:
         while True:
-            job = await self._changed.get()
-            if (self._redis_url is None and "_server" not in self.__dict__) or not self._is_news(job):
+            source, job = await self._changed.get()
+            if (self._redis_url is None and "_server" not in self.__dict__) or not self._is_news(source, job):
                 continue  # nobody was ever connected here
             try:
-                await self._emit(job, to=job.id)
+                await self._emit(source, job, to=job.id)
             except Exception:  # a subscriber may be missed, the next event may not
                 _log.exception("event_not_told", job_id=job.id)
 
-    def _is_news(self, job: Job) -> bool:
-        now, mark = time.monotonic(), self._speech.mark(job)
-        if (last := self._told.get(job.id)) is not None:
+    def _is_news(self, source: EventSource, job: Job) -> bool:
+        now, mark, key = time.monotonic(), source.mark(job), (source.namespace, job.id)
+        if (last := self._told.get(key)) is not None:
             revision, told, when = last
             if job.revision <= revision or (mark == told and now - when < _AGAIN):
                 return False
-        self._told[job.id] = (job.revision, mark, now)
-        self._told.move_to_end(job.id)
+        self._told[key] = (job.revision, mark, now)
+        self._told.move_to_end(key)
         if len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         return True
 
-    def _revision_told(self, job_id: str) -> int:
+    def _revision_told(self, source: EventSource, job_id: str) -> int:
         """The latest revision that the room of the job was told of here; -1: none."""
-        last = self._told.get(job_id)
+        last = self._told.get((source.namespace, job_id))
         return -1 if last is None else last[0]
 
-    async def _emit(self, job: Job, *, to: str) -> None:
-        for name, data in self._speech.events(job):
-            await self._server.emit(name, data, to=to, namespace=self._speech.namespace)
+    async def _emit(self, source: EventSource, job: Job, *, to: str) -> None:
+        for name, data in source.events(job):
+            await self._server.emit(name, data, to=to, namespace=source.namespace)
 
     @cached_property
     def _app(self) -> ASGIApp:
@@ -139,65 +149,54 @@ class SocketEvents:
         manager = None
         if self._redis_url is not None:
             manager = socketio.AsyncRedisManager(self._redis_url, channel="stemwright-live")
-        namespace = self._speech.namespace
         server = socketio.AsyncServer(
             async_mode="asgi",
             client_manager=manager,
-            namespaces=[namespace],
+            namespaces=self.namespaces,
             cors_allowed_origins=self._may_connect,
             max_http_buffer_size=1 << 16,
         )
-        server.on("connect", self._connect, namespace=namespace)
-        server.on("subscribe", self._subscribe, namespace=namespace)
+        for source in self._sources:
+            server.on("connect", partial(self._connect, source), namespace=source.namespace)
+            server.on("subscribe", partial(self._subscribe, source), namespace=source.namespace)
         return server
 
     def _may_connect(self, origin: str, environ: Mapping[str, Any]) -> bool:
         same = urlsplit(origin).netloc == environ.get("HTTP_HOST")
         return same or origin in self._origins or "*" in self._origins
 
-    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
+    async def _connect(self, source: EventSource, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
         token = auth.get("token") if isinstance(auth, Mapping) else None
         authorization = f"Bearer {token}" if isinstance(token, str) else environ.get("HTTP_AUTHORIZATION")
         try:
-            self._speech.caller(authorization)
+            source.caller(authorization)
         except ServiceError as error:
             from socketio import exceptions  # its own refusal, not Python's: the words of this one reach the client
 
             raise exceptions.ConnectionRefusedError(str(error)) from error
-        await self._server.save_session(sid, {"authorization": authorization}, namespace=self._speech.namespace)
+        await self._server.save_session(sid, {"authorization": authorization}, namespace=source.namespace)
 
-    async def _subscribe(self, sid: str, data: Any = None) -> Mapping[str, Any]:
-        namespace, revision = self._speech.namespace, -1
+    async def _subscribe(self, source: EventSource, sid: str, data: Any = None) -> Mapping[str, Any]:
+        namespace, revision = source.namespace, -1
         session = await self._server.get_session(sid, namespace=namespace)
         try:
             if len(self._server.rooms(sid, namespace=namespace)) > _MAX_ROOMS:
                 raise InvalidRequest(f"At most {_MAX_ROOMS} jobs can be followed by one connection.")
-            caller = self._speech.caller(session["authorization"])  # a token may have ended meanwhile
-            job = await asyncio.to_thread(self._speech.job, caller, data)
+            caller = source.caller(session["authorization"])  # a token may have ended meanwhile
+            job = await asyncio.to_thread(source.job, caller, data)
             await self._server.enter_room(sid, job.id, namespace=namespace)
-            before = self._revision_told(job.id)
+            told_on_entry = self._revision_told(source, job.id)
             while job.revision != revision:  # what changed while it was told is told again: the last word is right
                 revision = job.revision
-                if not before < self._revision_told(job.id) >= revision:  # else the room heard of it, and we with it
+                told = self._revision_told(source, job.id)
+                room_heard_since = told > told_on_entry and told >= revision  # and this subscriber with it
+                if not room_heard_since:
                     # Said to all who follow, it is news no more: it does not come to this one again.
-                    to_all = self._redis_url is None and self._is_news(job)
-                    await self._emit(job, to=job.id if to_all else sid)
-                job = await asyncio.to_thread(self._speech.job, caller, data)
+                    to_all = self._redis_url is None and self._is_news(source, job)
+                    await self._emit(source, job, to=job.id if to_all else sid)
+                job = await asyncio.to_thread(source.job, caller, data)
         except ServiceError as error:
-            name, said = self._speech.refusal(data, error)
+            name, said = source.refusal(data, error)
             await self._server.emit(name, said, to=sid, namespace=namespace)
             return {"ok": False, "error": str(error)}
         return {"ok": True}
-
-
-class SocketMiddleware:
-    """ASGI middleware: lets Socket.IO answer on its path."""
-
-    def __init__(self, app: ASGIApp, *, events: SocketEvents) -> None:
-        self._app = app
-        self._events = events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._events.attach()
-        ours = scope["type"] in ("http", "websocket") and scope["path"].startswith(PATH)
-        await (self._events if ours else self._app)(scope, receive, send)

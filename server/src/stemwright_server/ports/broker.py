@@ -1,11 +1,10 @@
-"""The broker: a bell that wakes workers up. What rings may be lost; the repository is the truth."""
+"""The broker: it wakes workers. A wake-up may be lost; the job store is the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from stemwright_server.domain.job import Job
 from stemwright_server.ports.jobs import Waiting
 
 
@@ -21,13 +20,5 @@ class Broker(Protocol):
         ...
 
     def close(self) -> None:
-        """Ring no more."""
-        ...
-
-
-class Notifier(Protocol):
-    """Wakes those up who watch a track."""
-
-    def tell(self, job: Job) -> None:
-        """This job has changed."""
+        """Wake nobody any more."""
         ...

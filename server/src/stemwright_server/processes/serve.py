@@ -24,7 +24,8 @@ import uvloop
 from stemwright_server.settings import Settings
 from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.workers import worker_left, worker_lost
-from stemwright_server.wiring.api import LOOPBACK_HOSTS, Api, build_api, incoming_folders
+from stemwright_server.wiring.api import LOOPBACK_HOSTS, Api, build_api
+from stemwright_server.wiring.stores import incoming_folders
 from stemwright_server.wiring.worker import local_devices, worker_config
 from stemwright_worker.errors import InvalidRequest, ServiceError, Unavailable
 from stemwright_worker.process.instance import instance, reap_dead
@@ -68,7 +69,7 @@ def _reap(settings: Settings, api: Api, dead: str) -> None:
     """Workers die with their service, and nobody goes on with what it was taking in."""
     prefix = f"{LOCAL_WORKER}{dead}-"
     worker_lost(api.deps, prefix)
-    api.registry.forget(api.deps, prefix)
+    api.deps.workers.forget(prefix)
     for left in (settings.data_dir / "work").glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
     _remove_incoming(settings, dead)
@@ -84,7 +85,7 @@ def _metrics(settings: Settings, api: Api, host: str) -> AbstractContextManager[
         return nullcontext()
     from stemwright_server.routes.metrics.port import metrics_port
 
-    return metrics_port(api.app.state.metrics, host, settings.prometheus_port)
+    return metrics_port(api.metrics, host, settings.prometheus_port)
 
 
 def _resolve(host: str, port: int) -> list[Any]:
@@ -217,7 +218,7 @@ class _Service:
     def _gone(self, prefix: str) -> None:
         """Workers whose ids begin so get nothing more, and what they held is for others."""
         try:
-            self._api.registry.forget(self._api.deps, prefix)
+            self._api.deps.workers.forget(prefix)
             (worker_left if self._stop.is_set() else worker_lost)(self._api.deps, prefix)
         except ServiceError as error:  # the job store is away: then the lease has to end first
             _log.warning("leave_failed", worker=prefix, error=str(error))

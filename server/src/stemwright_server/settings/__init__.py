@@ -1,48 +1,27 @@
-"""Every setting: name, default, meaning. Read by bootstrap and the command line only; documented in docs/settings.md.
+"""Every setting: name, default, meaning. Read by the wiring and the command line only; documented in docs/settings.md.
 
-One section a file; ``Settings`` is all of them.
+One section a file: those of the service here, that of each dialect in its folder. ``Settings`` is all of them.
 """
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from stemwright_server.dialects import DIALECTS
 from stemwright_server.settings.core import CoreSettings
 from stemwright_server.settings.observability import ObservabilitySettings
 from stemwright_server.settings.queue import QueueSettings
-from stemwright_server.settings.section import Section
 from stemwright_server.settings.sources import SourceSettings
-from stemwright_server.settings.split import SplitSettings
-from stemwright_server.settings.stemify import StemifySettings
 from stemwright_server.settings.storage import StorageSettings
 from stemwright_server.settings.webhooks import WebhookSettings
-from stemwright_server.settings.webserver import WebserverSettings
-
-SECTIONS: tuple[type[Section], ...] = (  # in the order of the page
-    CoreSettings,
-    StorageSettings,
-    QueueSettings,
-    SourceSettings,
-    SplitSettings,
-    WebhookSettings,
-    WebserverSettings,
-    StemifySettings,
-    ObservabilitySettings,
-)
+from stemwright_server.settings_section import Section
 
 
-class Settings(
-    CoreSettings,
-    StorageSettings,
-    QueueSettings,
-    SourceSettings,
-    SplitSettings,
-    WebhookSettings,
-    WebserverSettings,
-    StemifySettings,
-    ObservabilitySettings,
+class ServiceSettings(
+    CoreSettings, StorageSettings, QueueSettings, SourceSettings, WebhookSettings, ObservabilitySettings
 ):
-    """All sections."""
+    """The sections of the service, in the order of the page."""
 
     @property
     def log_threshold(self) -> str:
@@ -63,14 +42,17 @@ class Settings(
         return self.broker_url.get_secret_value() if self.broker_url else self.redis_address
 
     @property
-    def signs_webhooks(self) -> bool:
-        """Whether there is a key to sign webhooks with."""
-        return any((self.webhook_secret, self.webhook_secret_previous, self.demucssvc_token))
-
-    @property
     def worker_device(self) -> str:
         """STEMWRIGHT_DEVICE, unless DEMUCS_GPU_ENABLED forbids it."""
         return self.device if self.demucs_gpu_enabled else "cpu"
+
+
+_OF_DIALECTS: tuple[type[Section], ...] = tuple(each.settings for each in DIALECTS if each.settings is not None)
+SECTIONS: tuple[Any, ...] = (*ServiceSettings.__bases__, *_OF_DIALECTS)
+
+
+class Settings(ServiceSettings, *_OF_DIALECTS):  # type: ignore[misc]  # which dialects there are is known at run time
+    """All sections."""
 
 
 def environment_name(field: str) -> str:

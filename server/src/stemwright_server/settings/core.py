@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from stemwright_server.settings.section import Names, Section, long_enough
+from stemwright_server.settings_section import Names, Section, long_enough
 
 
 class CoreSettings(Section):
@@ -27,6 +27,7 @@ class CoreSettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias="LOG_LEVEL", description="Least severe log line that is written."
     )
+    debug: bool = Field(False, validation_alias="DEBUG", description="The same as LOG_LEVEL=DEBUG.")
     public_url: str | None = Field(
         None, description="Address under which clients reach the API, if a proxy stands before it; else as requested."
     )
@@ -39,6 +40,9 @@ class CoreSettings(Section):
         None,
         validation_alias="REDIS_URL",
         description="A Redis that several API processes share: counts of rate limits, live events.",
+    )
+    redis_db: int = Field(
+        0, ge=0, validation_alias="REDIS_DB", description="The database in REDIS_URL, where that names none."
     )
     allowed_hosts: Names = Field(
         (),
@@ -88,6 +92,9 @@ class CoreSettings(Section):
         "Unset: one for each GPU, or one on the CPU.",
     )
     device: str = Field("auto", description="Device of a single worker: auto, cpu, cuda, cuda:1 ...")
+    demucs_gpu_enabled: bool = Field(
+        True, validation_alias="DEMUCS_GPU_ENABLED", description="false: workers compute on the CPU, whatever there is."
+    )
     lease_seconds: float = Field(60.0, gt=0, description="Silence after which a worker is taken for dead.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="Longest time between two reports of a worker.")
     job_seconds: float = Field(3600.0, gt=0, le=80000.0, description="How long an attempt may take.")

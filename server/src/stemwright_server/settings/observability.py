@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from stemwright_server.settings.section import Section
+from stemwright_server.settings_section import Section
 
 
 class ObservabilitySettings(Section):
@@ -28,3 +28,8 @@ class ObservabilitySettings(Section):
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
         description="Where a collector takes OTLP over HTTP.",
     )
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """Where traces go; None: nobody traces."""
+        return self.otlp_endpoint if self.enable_tracing else None

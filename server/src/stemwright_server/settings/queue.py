@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
-from stemwright_server.settings.section import Section
+from stemwright_server.settings_section import Section
 
 _BROKERS = ("amqp://", "amqps://", "redis://", "rediss://")
 _DATABASES = ("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite:///")

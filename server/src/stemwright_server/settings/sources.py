@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from stemwright_server.settings.section import Names, Section
+from stemwright_server.settings_section import Names, Section
 
 
 class SourceSettings(Section):

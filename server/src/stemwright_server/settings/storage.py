@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr
 
-from stemwright_server.settings.section import Section
+from stemwright_server.settings_section import Section
 
 if TYPE_CHECKING:
     from stemwright_server.adapters.blobs.s3_client import S3Options

@@ -7,7 +7,7 @@ import binascii
 
 from pydantic import Field, SecretStr, field_validator
 
-from stemwright_server.settings.section import Names, Section
+from stemwright_server.settings_section import Names, Section
 
 WHSEC = "whsec_"  # what a secret of Standard Webhooks begins with; base64 of 24 to 64 bytes follows
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from stemwright_server.domain.lifecycle import Policy
 from stemwright_server.ports.blobs import BlobStore
-from stemwright_server.ports.broker import Broker, Notifier
+from stemwright_server.ports.broker import Broker
 from stemwright_server.ports.catalogue import Catalogue
 from stemwright_server.ports.jobs import JobRepository
+from stemwright_server.ports.notifier import Notifier
+from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_worker.ports.probe import Probe
 from stemwright_worker.ports.tracing import NO_TRACER, Tracer
 
@@ -31,12 +33,13 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Deps:
-    """The ports and rules, wired once by bootstrap."""
+    """The ports and rules, wired once in ``wiring``."""
 
     repository: JobRepository
     blobs: BlobStore
     broker: Broker
     notifier: Notifier
+    workers: WorkerRegistry
     catalogue: Catalogue
     probe: Probe | None
     policy: Policy

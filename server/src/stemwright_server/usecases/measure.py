@@ -10,7 +10,6 @@ from stemwright_server.domain.delivery import DeliveryState
 from stemwright_server.domain.job import JobState
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_server.usecases.deps import Deps
-from stemwright_server.usecases.workers import WorkerRegistry
 from stemwright_worker.contract.tasks import GpuMemory
 
 
@@ -19,7 +18,7 @@ class Measures:
     """What is so now, and what was so far."""
 
     jobs: Mapping[JobState, int]
-    counters: Mapping[tuple[str, Labels], float]  # see domain.tally
+    counters: Mapping[tuple[str, Labels], float]  # see domain.counters
     workers: Sequence[SeenWorker]
     deliveries: Mapping[DeliveryState, int]  # webhooks
     gpus: Sequence[GpuMemory]  # as workers told this process
@@ -34,12 +33,12 @@ def ended_jobs(deps: Deps) -> Mapping[JobState, int]:
     return {state: round(amount) for state, amount in found.items()}
 
 
-def measure(deps: Deps, registry: WorkerRegistry) -> Measures:
+def measure(deps: Deps) -> Measures:
     """Some questions to the store, none of them long."""
     return Measures(
         jobs=deps.repository.counts(),
         counters=deps.repository.counters(),
-        workers=registry.workers(deps),
+        workers=deps.workers.present(),
         deliveries=deps.repository.count_deliveries(),
-        gpus=registry.gpus(deps),
+        gpus=deps.workers.gpus(),
     )

@@ -1,40 +1,93 @@
-"""The wiring of the API: which adapter stands behind which port. No container, no globals, nothing connected at import."""
+"""The wiring of the API: which adapter stands behind which port, and the app over them. No container, no globals."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import Any
 
-import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from stemwright_server.adapters.blobs.local import LocalBlobs
+from stemwright_server.adapters.jobs.sql import SqlJobRepository
+from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
+from stemwright_server.adapters.wakeups.several_notifiers import SeveralNotifiers
+from stemwright_server.adapters.wakeups.track_notifier import TrackNotifier
+from stemwright_server.adapters.webhooks.http import HttpWebhooks
+from stemwright_server.dialects import DIALECTS
+from stemwright_server.dialects.dialect import Context, Dialect
+from stemwright_server.domain.delivery import Backoff
+from stemwright_server.domain.lifecycle import Policy
+from stemwright_server.http.callers import Callers
+from stemwright_server.http.errors import ErrorShapes, add_error_handlers
+from stemwright_server.http.ids import REQUEST_ID
+from stemwright_server.http.middleware.body_limit import MAX_JSON_BYTES, BodyLimit
+from stemwright_server.http.middleware.count_requests import CountRequests
+from stemwright_server.http.middleware.request_context import RequestContext
+from stemwright_server.http.middleware.socket import SocketMiddleware
+from stemwright_server.http.middleware.trace_requests import TraceRequests
+from stemwright_server.http.rates import Rates
+from stemwright_server.http.socketio import SocketEvents
+from stemwright_server.ports.auth import Authenticator
+from stemwright_server.ports.blobs import BlobStore
+from stemwright_server.ports.catalogue import Catalogue
+from stemwright_server.ports.jobs import JobRepository
+from stemwright_server.ports.wakeups import WakeUps
+from stemwright_server.routes.blobs.router import blobs_router
+from stemwright_server.routes.metrics.router import Metrics, metrics_router
+from stemwright_server.routes.page.router import page_router
+from stemwright_server.routes.workers.router import workers_router
 from stemwright_server.settings import Settings
-from stemwright_server.wiring.observability import add_metrics, traces_endpoint
-from stemwright_server.wiring.stemify import add_stemify
+from stemwright_server.settings.webhooks import webhook_key
+from stemwright_server.usecases.deps import Deps, Limits
+from stemwright_server.usecases.measure import measure
+from stemwright_server.usecases.outbox import Outbox, WebhookKeys
+from stemwright_server.usecases.upload import receive
+from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
+from stemwright_server.usecases.worker_registry import WorkerRegistry
+from stemwright_server.wiring.stores import build_broker, open_blobs, open_jobs
+from stemwright_worker.contract.signing import Verifier
+from stemwright_worker.installed import InstalledProbe, InstalledServices
+from stemwright_worker.ports.sources import SourceFetcher
+from stemwright_worker.ports.tracing import NO_TRACER, Tracer
+from stemwright_worker.sources.http import HttpSources
+from stemwright_worker.sources.youtube import youtube_source
 from stemwright_worker.tracing.build import build_tracer
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from sqlalchemy import Engine
+Dialects = Sequence[Dialect[Any]]
 
-    from stemwright_server.adapters.broker.in_process import InProcessBroker
-    from stemwright_server.adapters.jobs.sql import SqlJobRepository
-    from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
-    from stemwright_server.http.socketio import SocketEvents
-    from stemwright_server.ports.blobs import BlobStore
-    from stemwright_server.ports.catalogue import Catalogue
-    from stemwright_server.ports.jobs import JobRepository
-    from stemwright_server.usecases.deps import Deps
-    from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
-    from stemwright_server.usecases.workers import WorkerRegistry
-    from stemwright_worker.ports.tracing import Tracer
-
-_log = structlog.get_logger(__name__)
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
+_UNCOMPRESSED = (
+    *DEFAULT_EXCLUDED_CONTENT_TYPES,
+    "application/octet-stream",
+)  # blobs are audio, whatever they are called
+_CORS: Mapping[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+    "allow_headers": [
+        "Authorization",
+        "Content-Type",
+        "Content-Digest",
+        "Idempotency-Key",
+        "If-Range",
+        "Range",
+        REQUEST_ID,
+    ],
+    "expose_headers": [
+        REQUEST_ID,
+        "Content-Disposition",
+        "Content-Range",
+        "ETag",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+    ],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +96,20 @@ class Api:
 
     app: FastAPI
     deps: Deps
-    registry: WorkerRegistry
     wakeups: InProcessWakeUps
     repository: SqlJobRepository
     dispatcher: WebhookDispatcher
+    metrics: Metrics
 
 
 def build_api(
-    settings: Settings, *, me: str, worker_secret: str, hosts: Sequence[str] = (), closed: bool = False
+    settings: Settings,
+    *,
+    me: str,
+    worker_secret: str,
+    hosts: Sequence[str] = (),
+    closed: bool = False,
+    dialects: Dialects = DIALECTS,
 ) -> Api:
     """The API over the job store and the blobs of the settings; ``settings.data_dir`` exists.
 
@@ -58,128 +117,109 @@ def build_api(
     starts. ``hosts``: the names it may be addressed by; none means any. ``closed``: without JWT_SECRET nobody is let in,
     instead of everybody, where a token is asked for.
     """
-    from stemwright_server.adapters.wakeups.several import SeveralNotifiers
-    from stemwright_server.usecases.workers import WorkerRegistry
-    from stemwright_server.wiring.split import build_dispatcher
-    from stemwright_server.wiring.webserver import build_live
-    from stemwright_worker.installed import InstalledServices
-
-    tracer = build_tracer(traces_endpoint(settings), service="stemwright-api")
+    tracer = build_tracer(settings.traces_endpoint, service="stemwright-api")
     repository, wakeups, clock = open_jobs(settings)
-    blobs = open_blobs(settings, me)
-    registry = WorkerRegistry()
-    deps = build_deps(
-        settings, repository, blobs, wakeups, InstalledServices.find(settings.models), clock=clock, tracer=tracer
+    services = InstalledServices.find(settings.models)
+    deps = build_deps(settings, repository, open_blobs(settings, me), wakeups, services, clock=clock, tracer=tracer)
+    authenticator = _authenticator(settings, closed=closed)
+    on = [dialect for dialect in dialects if dialect.is_on(settings)]
+    live = SocketEvents(
+        [dialect.live(deps, authenticator) for dialect in on if dialect.live is not None],
+        origins=settings.api_cors_origins,
+        redis_url=settings.redis_address,
     )
-    dispatcher = build_dispatcher(settings, deps)
-    live = build_live(settings, deps, _authenticator(settings, closed=closed))
+    dispatcher = _dispatcher(settings, deps, dialects)
     deps = replace(deps, notifier=SeveralNotifiers(deps.notifier, dispatcher, live))
+    metrics = Metrics(lambda: measure(deps), data_dir=settings.data_dir)
+    outside = [each.get_secret_value() for each in (settings.worker_secret, settings.worker_secret_previous) if each]
     app = build_app(
-        settings, deps, blobs, wakeups, registry, live, worker_secret=worker_secret, hosts=hosts, closed=closed
-    )
-    return Api(app=app, deps=deps, registry=registry, wakeups=wakeups, repository=repository, dispatcher=dispatcher)
-
-
-def incoming_folders(settings: Settings, process: str) -> tuple[Path, Path]:
-    """Where a process keeps files on their way into a bucket, and into the data folder; they go with it."""
-    data = settings.data_dir
-    return data / "fetched" / process, data / "blobs" / ".parts" / process  # no key of a blob begins with a dot
-
-
-def open_blobs(settings: Settings, me: str) -> BlobStore:
-    """The blobs that the settings name. Raises Unavailable if they name a bucket that refuses us or is not there."""
-    fetched, deps = incoming_folders(settings, me)
-    if (options := settings.s3_options()) is not None:
-        from stemwright_server.adapters.blobs.s3 import open_bucket
-
-        public = settings.s3_public_endpoint or None
-        return open_bucket(options, fetched, public_endpoint=public, part_bytes=settings.part_bytes)
-    from stemwright_server.adapters.blobs.local import LocalBlobs
-
-    return LocalBlobs(
-        settings.data_dir / "blobs",
+        settings,
         deps,
-        secret=_kept_secret(settings.data_dir / "url.key"),
-        min_free_bytes=settings.min_free_bytes,
+        wakeups,
+        authenticator,
+        Verifier([worker_secret, *outside]),
+        metrics,
+        live,
+        hosts=hosts,
+        dialects=dialects,
     )
+    return Api(app=app, deps=deps, wakeups=wakeups, repository=repository, dispatcher=dispatcher, metrics=metrics)
 
 
-def job_engine(settings: Settings) -> Engine:
-    """The engine of the job store that the settings name; nothing is opened or made. Raises Unavailable without a driver."""
-    url = settings.database_url.get_secret_value() if settings.database_url else ""
-    if settings.on_postgres:
-        from sqlalchemy import make_url
-
-        from stemwright_server.adapters.jobs.postgres import postgres_engine
-
-        return postgres_engine(make_url(url.replace("postgres://", "postgresql://", 1)), pool=settings.database_pool)
-    from stemwright_server.adapters.jobs.sqlite import sqlite_engine
-
-    return sqlite_engine(Path(url.removeprefix("sqlite:///")) if url else settings.data_dir / "stemwright.db")
-
-
-def open_jobs(settings: Settings) -> tuple[SqlJobRepository, InProcessWakeUps, Callable[[], float]]:
-    """The job store that the settings name, brought forward, its wake-ups and its clock. Raises Unavailable."""
-    from stemwright_server.adapters.jobs.sql import SqlJobRepository
-
-    engine = job_engine(settings)
-    repository = SqlJobRepository(engine)
-    if settings.on_postgres:
-        from stemwright_server.adapters.jobs.postgres import DatabaseClock
-        from stemwright_server.adapters.wakeups.postgres import (
-            PostgresWakeUps,  # needs the driver, as the engine has said
-        )
-
-        return repository, PostgresWakeUps(engine), DatabaseClock(repository.time)
-    from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
-
-    return repository, InProcessWakeUps(), time.time
-
-
-def build_broker(settings: Settings, wakeups: InProcessWakeUps) -> InProcessBroker:
-    """The broker that the settings name; whichever it is, workers that ask the API themselves are woken as well."""
-    from importlib.util import find_spec
-
-    from stemwright_server.adapters.broker.in_process import InProcessBroker
-    from stemwright_worker.errors import Unavailable
-
-    address = settings.broker_address or ""
-    extras = ["celery", "redis"] if address.startswith("redis") else ["celery"]
-    missing = [extra for extra in extras if find_spec(extra) is None]
-    if not address or (settings.broker_url is None and missing):
-        return InProcessBroker(wakeups)
-    if missing:
-        raise Unavailable(
-            f"BROKER_URL needs what is not here: pip install 'stemwright-server[{','.join(extras)}]'.",
-            code="extra_missing",
-        )
-    from stemwright_server.adapters.broker.celery_broker import CeleryBroker
-
-    return CeleryBroker(wakeups, address, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds)
+def build_app(
+    settings: Settings,
+    deps: Deps,
+    wakeups: WakeUps,
+    authenticator: Authenticator,
+    verifier: Verifier,
+    metrics: Metrics,
+    live: SocketEvents,
+    *,
+    hosts: Sequence[str] = (),
+    dialects: Dialects = DIALECTS,
+) -> FastAPI:
+    """The HTTP app: every dialect that is on, and the routes that belong to none, over the same use cases."""
+    on = [dialect for dialect in dialects if dialect.is_on(settings)]
+    off = [dialect for dialect in dialects if dialect not in on]
+    shapes = ErrorShapes([shape for dialect in on for shape in dialect.error_shapes])
+    uncapped = ("/blobs/", *(path for dialect in on for path in dialect.uncapped))
+    origins, blobs = list(settings.api_cors_origins), deps.blobs
+    middleware = [  # the first one is the outermost: the first to see a request, the last to see its answer
+        Middleware(CountRequests, counts=metrics.requests),  # what the others refuse is counted as well
+        Middleware(RequestContext, shapes=shapes),  # from here on there is a request id, and no error without a shape
+        Middleware(TraceRequests, tracer=deps.tracer),
+        *([Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)] if hosts else []),
+        *([Middleware(CORSMiddleware, allow_origins=origins, **_CORS)] if origins else []),
+        Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6, exclude_content_types=_UNCOMPRESSED),
+        Middleware(BodyLimit, max_bytes=MAX_JSON_BYTES, exempt=uncapped, shapes=shapes),
+        *([Middleware(SocketMiddleware, events=live)] if live.namespaces else []),
+    ]
+    app = FastAPI(
+        title="Stemwright",
+        version=version("stemwright-server"),
+        description="Takes a mix apart into stems.",
+        middleware=middleware,
+    )
+    add_error_handlers(app, shapes)
+    context = Context(
+        deps=deps,
+        callers=Callers(authenticator, settings.public_url),
+        rates=Rates(settings.redis_address),
+        wakeups=wakeups,
+        sources=_sources(settings),
+        webhooks=frozenset(settings.api_webhook_url_allowlist) if _webhook_keys(settings).standard else None,
+    )
+    for dialect in on:
+        app.include_router(dialect.routes(context, settings))
+    for dialect in off:
+        if dialect.routes_when_off is not None:
+            app.include_router(dialect.routes_when_off())
+    app.include_router(page_router(connect=[origin] if (origin := blobs.origin()) else []))
+    app.include_router(workers_router(deps, wakeups, verifier), include_in_schema=False)
+    if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
+        app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(deps, track_id, sha256=sha256)))
+    if settings.metrics:
+        app.include_router(metrics_router(metrics))
+    return app
 
 
 def build_deps(
     settings: Settings,
     repository: JobRepository,
     blobs: BlobStore,
-    wakeups: InProcessWakeUps,
+    wakeups: WakeUps,
     catalogue: Catalogue,
     *,
     clock: Callable[[], float] = time.time,
-    tracer: Tracer | None = None,
+    tracer: Tracer = NO_TRACER,
 ) -> Deps:
     """The ports and rules that every use case works with."""
-    from stemwright_server.adapters.wakeups.notifier import InProcessNotifier
-    from stemwright_server.domain.lifecycle import Policy
-    from stemwright_server.usecases.deps import Deps, Limits
-    from stemwright_worker.installed import InstalledProbe
-    from stemwright_worker.ports.tracing import NO_TRACER
-
     return Deps(
         repository=repository,
         blobs=blobs,
         broker=build_broker(settings, wakeups),
-        notifier=InProcessNotifier(wakeups),
+        notifier=TrackNotifier(wakeups),
+        workers=WorkerRegistry(repository, clock),
         catalogue=catalogue,
         probe=InstalledProbe.find(name=settings.probe, max_seconds=settings.max_duration),
         policy=Policy(
@@ -197,103 +237,11 @@ def build_deps(
             output_retention=settings.output_retention,
         ),
         clock=clock,
-        tracer=tracer or NO_TRACER,
+        tracer=tracer,
     )
 
 
-def build_app(
-    settings: Settings,
-    deps: Deps,
-    blobs: BlobStore,
-    wakeups: InProcessWakeUps,
-    registry: WorkerRegistry,
-    live: SocketEvents | None = None,
-    *,
-    worker_secret: str,
-    hosts: Sequence[str] = (),
-    closed: bool = False,
-) -> FastAPI:
-    """The HTTP app: every dialect over the same parts."""
-    from importlib.metadata import version
-
-    from fastapi import FastAPI
-    from starlette.middleware.cors import CORSMiddleware
-    from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-
-    from stemwright_server.adapters.blobs.local import LocalBlobs
-    from stemwright_server.adapters.broker.in_process import InProcessBroker
-    from stemwright_server.adapters.wakeups.notifier import InProcessNotifier
-    from stemwright_server.dialects.stemify.router import SUBMIT
-    from stemwright_server.dialects.studio.router import studio_router
-    from stemwright_server.http import common
-    from stemwright_server.http.rates import Rates
-    from stemwright_server.http.tracing import TraceRequests
-    from stemwright_server.routes.blobs.router import blobs_router
-    from stemwright_server.routes.page.router import page_router
-    from stemwright_server.routes.workers.router import workers_router
-    from stemwright_server.usecases.upload import receive
-    from stemwright_server.wiring.split import include_split
-    from stemwright_server.wiring.webserver import add_webserver
-    from stemwright_worker.contract.signing import Verifier
-
-    outside = [settings.worker_secret, settings.worker_secret_previous]
-    verifier = Verifier([worker_secret, *(each.get_secret_value() for each in outside if each)])
-    rates = Rates(settings.redis_address)
-    callers = common.Callers(_authenticator(settings, closed=closed), settings.public_url)
-    app = FastAPI(
-        title="Stemwright",
-        version=version("stemwright-server"),
-        description="Takes a mix apart into stems.",
-    )
-    common.add_error_handlers(app)
-    app.include_router(studio_router(deps, callers, InProcessNotifier(wakeups), registry))
-    app.include_router(page_router(connect=[origin] if (origin := blobs.origin()) else []))
-    include_split(app, settings, deps, callers, registry)
-    if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
-        app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(deps, track_id, sha256=sha256)))
-    app.include_router(workers_router(deps, InProcessBroker(wakeups), verifier, registry), include_in_schema=False)
-    add_stemify(app, settings, deps, callers, registry, rates)
-    uploads = ["/blobs/", SUBMIT]  # whose routes say themselves how much they take
-    if settings.webserver:
-        uploads += add_webserver(app, settings, deps, callers, rates, live)
-    app.add_middleware(common.BodyLimit, max_bytes=common.MAX_JSON_BYTES, exempt=tuple(uploads))
-    # Blobs are audio, whatever they are called.
-    uncompressed = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream")
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=6, exclude_content_types=uncompressed)
-    if settings.api_cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.api_cors_origins),
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Content-Digest",
-                "Idempotency-Key",
-                "If-Range",
-                "Range",
-                "X-Request-ID",
-            ],
-            expose_headers=[
-                common.REQUEST_ID,
-                "Content-Disposition",
-                "Content-Range",
-                "ETag",
-                "RateLimit",
-                "RateLimit-Policy",
-                "Retry-After",
-            ],
-        )
-    if hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    app.add_middleware(TraceRequests, tracer=deps.tracer)
-    app.add_middleware(common.RequestContext)
-    add_metrics(app, settings, deps, registry)  # the middleware that is added last is the first to see a request
-    return app
-
-
-def _authenticator(settings: Settings, *, closed: bool) -> Any:
+def _authenticator(settings: Settings, *, closed: bool) -> Authenticator:
     if settings.jwt_secret is None and closed:
         from stemwright_server.adapters.auth.closed import ClosedAuthenticator
 
@@ -312,17 +260,31 @@ def _authenticator(settings: Settings, *, closed: bool) -> Any:
     )
 
 
-def _kept_secret(path: Path) -> bytes:
-    """The key that signs our own URLs: made once and kept, so that URLs outlive a restart."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        secret = path.read_bytes()
-        if len(secret) >= 32:
-            return secret
-        path.unlink()  # a crash cut it short before anything was signed with it
-        return _kept_secret(path)
-    with os.fdopen(descriptor, "wb") as file:
-        secret = secrets.token_bytes(32)
-        file.write(secret)
-    return secret
+def _sources(settings: Settings) -> Mapping[str, SourceFetcher]:
+    """What looks at callers' links before their jobs are queued, by the name under which a worker has the same."""
+    found: dict[str, SourceFetcher] = {"http": HttpSources(settings.source_origin_allowlist)}
+    if (youtube := settings.youtube_options) is not None:
+        found["youtube"] = youtube_source(**youtube)
+    return found
+
+
+def _dispatcher(settings: Settings, deps: Deps, dialects: Dialects) -> WebhookDispatcher:
+    """What sends the webhooks of ended jobs: those of dialects that are off now as well."""
+    allowed = frozenset(settings.api_webhook_url_allowlist)
+    outbox = Outbox(
+        deps=deps,
+        sender=HttpWebhooks(allowed, seconds=settings.webhook_seconds),
+        bodies={each.name: each.webhook_body(deps) for each in dialects if each.webhook_body is not None},
+        keys=_webhook_keys(settings),
+        allowed=allowed,
+        backoff=Backoff(tries=settings.webhook_tries, first=settings.webhook_retry_seconds),
+        send_seconds=settings.webhook_seconds,
+    )
+    return WebhookDispatcher(outbox, hands=settings.webhook_senders)
+
+
+def _webhook_keys(settings: Settings) -> WebhookKeys:
+    tokens = settings.split_tokens
+    both = (settings.webhook_secret, settings.webhook_secret_previous)
+    standard = [webhook_key(each.get_secret_value()) for each in both if each is not None]
+    return WebhookKeys(token=tokens[0] if tokens else None, standard=standard or [each.encode() for each in tokens])

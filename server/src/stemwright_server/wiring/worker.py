@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from stemwright_server.settings import Settings
-from stemwright_server.wiring.observability import traces_endpoint
-from stemwright_server.wiring.stemify import youtube_config
 
 _GPUS = Path("/proc/driver/nvidia/gpus")  # counted here without torch, which is the workers' alone
 
@@ -32,10 +30,10 @@ def worker_config(
             "services": settings.models,
             "probe": settings.probe,
             "source_origins": settings.source_origin_allowlist,
-            "youtube": youtube_config(settings),
+            "youtube": settings.youtube_options,
             "work_bytes": settings.work_bytes,
             "least_priority": settings.worker_least_priority,
-            "traces": traces_endpoint(settings),
+            "traces": settings.traces_endpoint,
             "nice": settings.worker_nice,
             "log_level": settings.log_threshold,
         }

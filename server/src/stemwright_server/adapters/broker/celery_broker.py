@@ -16,8 +16,8 @@ import structlog
 
 from stemwright_server.adapters.broker.in_process import InProcessBroker
 from stemwright_server.adapters.broker.queue_names import queue_of
-from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.ports.jobs import Waiting
+from stemwright_server.ports.wakeups import WakeUps
 
 _MOST = 1000  # rings that wait to be sent; what is dropped is made up for by the next sweep
 _PAUSE = 2.0  # seconds after an error
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 class CeleryBroker(InProcessBroker):
     """Implements ports.broker.Broker. Workers that ask the API itself hear it as well."""
 
-    def __init__(self, wakeups: InProcessWakeUps, broker_url: str, *, job_seconds: float, stop_seconds: float) -> None:
+    def __init__(self, wakeups: WakeUps, broker_url: str, *, job_seconds: float, stop_seconds: float) -> None:
         super().__init__(wakeups)
         self._url = broker_url
         self._job_seconds = job_seconds

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
-from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps, Listener
 from stemwright_server.ports.jobs import Waiting
+from stemwright_server.ports.wakeups import WakeUps
 
 
 class InProcessBroker:
     """Implements ports.broker.Broker."""
 
-    def __init__(self, wakeups: InProcessWakeUps) -> None:
+    def __init__(self, wakeups: WakeUps) -> None:
         self._wakeups = wakeups
 
     def wake(self, waiting: Waiting) -> None:
@@ -24,7 +23,3 @@ class InProcessBroker:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def listen(self) -> AbstractContextManager[Listener]:
-        """Listen for work."""
-        return self._wakeups.listen()

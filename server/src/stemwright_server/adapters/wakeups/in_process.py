@@ -1,4 +1,4 @@
-"""A bell that any thread can ring and coroutines wait for. In process only."""
+"""Wake-ups within this process: any thread wakes, coroutines wait."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 
+from stemwright_server.ports.wakeups import WORK
+
 
 class Listener:
-    """One who waits. Begin to listen, look whether there is work, then wait: no ring is missed in between."""
+    """Implements ports.wakeups.Listener."""
 
     def __init__(self, wakeups: InProcessWakeUps) -> None:
         self._wakeups = wakeups
@@ -24,11 +26,9 @@ class Listener:
 
     @property
     def closed(self) -> bool:
-        """Whether the bell will never ring again and the listener should go."""
         return self._wakeups.closed
 
     async def wait(self, seconds: float) -> None:
-        """Return after a ring since the last wait, after ``seconds``, or once the bell is closed."""
         if not self._wakeups.closed:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._event.wait(), seconds)
@@ -36,15 +36,14 @@ class Listener:
 
 
 class InProcessWakeUps:
-    """Rings by name."""
+    """Implements ports.wakeups.WakeUps."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self.closed = False
 
-    def wake(self, name: str = "") -> None:
-        """Wake all who listen for ``name``."""
+    def wake(self, name: str = WORK) -> None:
         with self._lock:
             listeners = list(self._listeners.get(name, ()))
         for listener in listeners:
@@ -59,8 +58,7 @@ class InProcessWakeUps:
             listener.wake()
 
     @contextmanager
-    def listen(self, name: str = "") -> Iterator[Listener]:
-        """Listen for ``name`` within a running event loop."""
+    def listen(self, name: str = WORK) -> Iterator[Listener]:
         listener = Listener(self)
         with self._lock:
             self._listeners[name].add(listener)

@@ -1,4 +1,4 @@
-"""A bell that is heard by every API process over one PostgreSQL, by NOTIFY. A ring may still be lost; nobody relies on it."""
+"""Wake-ups for every API process over one PostgreSQL, by NOTIFY. One may still be lost; nobody relies on it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
+from stemwright_server.ports.wakeups import WORK
 
 _CHANNEL = "stemwright"
 _LISTEN_SECONDS = 1.0  # how long the end may take
@@ -31,7 +32,7 @@ class PostgresWakeUps(InProcessWakeUps):
         for thread in self._threads:
             thread.start()
 
-    def wake(self, name: str = "") -> None:
+    def wake(self, name: str = WORK) -> None:
         """Wake all who listen for ``name``, here and in the other processes."""
         super().wake(name)
         with self._changed:

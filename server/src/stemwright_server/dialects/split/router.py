@@ -20,13 +20,14 @@ from stemwright_server.dialects.split.wire import (
     SplitResponse,
 )
 from stemwright_server.domain.job import Job, JobState
-from stemwright_server.http.common import Callers, Problem, request_id
+from stemwright_server.http.callers import Callers
+from stemwright_server.http.errors import Problem
+from stemwright_server.http.ids import request_id
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.measure import ended_jobs
 from stemwright_server.usecases.submit import submit_link
-from stemwright_server.usecases.workers import WorkerRegistry
 from stemwright_worker.contract.signing import SEEN_SECONDS, check_signature
 from stemwright_worker.errors import InvalidRequest, Unsigned
 from stemwright_worker.ports.sources import SourceFetcher
@@ -72,9 +73,7 @@ def healthz_router() -> APIRouter:
     return router
 
 
-def split_router(
-    deps: Deps, config: SplitConfig, source: SourceFetcher, callers: Callers, registry: WorkerRegistry
-) -> APIRouter:
+def split_router(deps: Deps, config: SplitConfig, source: SourceFetcher, callers: Callers) -> APIRouter:
     """The signed routes."""
     router = APIRouter(tags=["split"])
 
@@ -157,7 +156,7 @@ def split_router(
         ended = ended_jobs(deps)
         return QueueStatusResponse(
             queue_depth=deps.repository.counts()[JobState.QUEUED],
-            active_workers=len(registry.workers(deps)),
+            active_workers=len(deps.workers.present()),
             completed_jobs=ended[JobState.COMPLETED],
             failed_jobs=ended[JobState.FAILED],
         )

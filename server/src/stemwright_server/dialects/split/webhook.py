@@ -7,7 +7,7 @@ from typing import Any
 
 from stemwright_server.dialects.split.request import BASE_URL, VERSION_ID
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.http.common import absolute_to
+from stemwright_server.http.callers import absolute_to
 from stemwright_server.usecases.deps import Deps
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stemwright_server.dialects.stemify.wire import FILENAME
 from stemwright_server.domain.job import Extras, Job, JobState
-from stemwright_server.http.common import request_id
+from stemwright_server.http.ids import request_id
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
 from stemwright_server.ports.jobs import Submission
@@ -17,7 +17,6 @@ from stemwright_server.usecases.estimate import Estimate, estimate
 from stemwright_server.usecases.separation import separation_model
 from stemwright_server.usecases.submit import check_work, submit, submit_link
 from stemwright_server.usecases.upload import take
-from stemwright_server.usecases.workers import WorkerRegistry
 from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.ports.sources import SourceFetcher
 
@@ -66,12 +65,9 @@ class Asked:
 class Intake:
     """Makes jobs of what is asked."""
 
-    def __init__(
-        self, deps: Deps, registry: WorkerRegistry, limits: StemifyLimits, *, links: SourceFetcher | None
-    ) -> None:
+    def __init__(self, deps: Deps, limits: StemifyLimits, *, links: SourceFetcher | None) -> None:
         """``links`` looks at a ``youtube_url`` before its job is queued; None: there are no links."""
         self.deps = deps
-        self._registry = registry
         self._limits = limits
         self._links = links
 
@@ -127,7 +123,7 @@ class Intake:
         if job.state is JobState.COMPLETED:
             return Estimate(seconds=0.0)
         track = self.deps.repository.track(job.track_id)
-        workers = [worker for worker in self._registry.workers(self.deps) if job.service in worker.services]
+        workers = [worker for worker in self.deps.workers.present() if job.service in worker.services]
         return estimate(
             self.deps,
             service=job.service,

@@ -16,8 +16,8 @@ from stemwright_server.dialects.stemify.wire import (
     StemifyResponse,
 )
 from stemwright_server.domain.job import Artifact, JobState
-from stemwright_server.http.common import Callers
-from stemwright_server.http.job_ids import read_id
+from stemwright_server.http.callers import Callers
+from stemwright_server.http.ids import read_id
 from stemwright_server.http.multipart import Sink, read_form
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
@@ -25,11 +25,8 @@ from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.remove import remove
 from stemwright_server.usecases.separation import separation_models
 from stemwright_server.usecases.status import download_url
-from stemwright_server.usecases.workers import WorkerRegistry
 from stemwright_worker.errors import InvalidRequest, TooLarge
 
-PREFIX = "/api/v1"
-SUBMIT = "/api/v1/stemify"
 _FORM_SLACK = 1 << 16  # bytes of a form beside its file
 _FORM = {
     "required": True,
@@ -54,14 +51,12 @@ _FORM = {
 }
 
 
-def stemify_router(
-    deps: Deps, callers: Callers, registry: WorkerRegistry, intake: Intake, *, rate: Callable[[Request], None]
-) -> APIRouter:
+def stemify_router(deps: Deps, callers: Callers, intake: Intake, *, rate: Callable[[Request], None]) -> APIRouter:
     """All routes of the dialect. ``rate`` counts a call of POST /stemify and may raise."""
-    router = APIRouter(prefix=PREFIX, tags=["stemify"])
+    router = APIRouter(prefix="/api/v1", tags=["stemify"])
     router.include_router(_submitting(intake, callers, rate))
     router.include_router(_jobs(deps, callers))
-    router.include_router(_facts(deps, registry))
+    router.include_router(_facts(deps))
     return router
 
 
@@ -122,9 +117,8 @@ def _jobs(deps: Deps, callers: Callers) -> APIRouter:
         def link(artifact: Artifact) -> str:
             return absolute(download_url(deps, artifact))
 
-        # Every report of the worker renews the lease.
-        heard = None if job.lease_until is None else job.lease_until - deps.policy.lease_seconds
-        return JobResponse.of(job, deps.repository.track(job.track_id), heard_at=heard, link=link)
+        track = deps.repository.track(job.track_id)
+        return JobResponse.of(job, track, heard_at=deps.policy.heard_at(job), link=link)
 
     @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
     def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
@@ -135,7 +129,7 @@ def _jobs(deps: Deps, callers: Callers) -> APIRouter:
     return router
 
 
-def _facts(deps: Deps, registry: WorkerRegistry) -> APIRouter:
+def _facts(deps: Deps) -> APIRouter:
     router = APIRouter()
     release = version("stemwright-server")
 
@@ -143,7 +137,7 @@ def _facts(deps: Deps, registry: WorkerRegistry) -> APIRouter:
     def health() -> HealthResponse:
         """Whether the service can do its work."""
         counts = deps.repository.counts()
-        workers = registry.workers(deps)
+        workers = deps.workers.present()
         return HealthResponse(
             status="healthy" if workers else "degraded",
             version=release,

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stemwright_server.domain.counters import processing_seconds
 from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.domain.track import Track
-from stemwright_server.http.job_ids import shown_id
-from stemwright_server.http.moment import Moment
+from stemwright_server.http.ids import shown_id
+from stemwright_server.http.times import Moment
 from stemwright_server.usecases.estimate import Estimate
 from stemwright_worker.timestamp import timestamp
 
@@ -146,8 +147,6 @@ class HealthResponse(BaseModel):
 
 
 def _result(job: Job, track: Track | None, link: Callable[[Artifact], str]) -> ResultView:
-    spent = (job.finished_at or 0.0) - (job.started_at or 0.0)
-    seconds = sum(job.report.get("stage_seconds", {}).values()) or spent
     return ResultView(
         stems={
             each.name: StemView(
@@ -165,7 +164,7 @@ def _result(job: Job, track: Track | None, link: Callable[[Artifact], str]) -> R
             format=job.artifacts[0].key.rpartition(".")[2] if job.artifacts else "",
             model=job.model,
         ),
-        processing_time=round(seconds, 3),
+        processing_time=round(processing_seconds(job), 3),
     )
 
 

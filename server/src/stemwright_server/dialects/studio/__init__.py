@@ -1,1 +1,20 @@
-"""The orchestrator's API: upload, process, status, events."""
+"""The orchestrator's API: upload, process, status, events. See README.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stemwright_server.dialects.dialect import Context, Dialect
+from stemwright_server.settings_section import Section
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+
+def _routes(context: Context, settings: Section) -> APIRouter:
+    from stemwright_server.dialects.studio.router import studio_router
+
+    return studio_router(context.deps, context.callers, context.wakeups)
+
+
+DIALECT = Dialect(name="studio", routes=_routes, openapi="orchestrator", openapi_tags=("blobs",))

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from stemwright_server.adapters.wakeups.notifier import InProcessNotifier
 from stemwright_server.dialects.studio.wire import (
     CancelResponse,
     HealthResponse,
@@ -23,17 +22,19 @@ from stemwright_server.dialects.studio.wire import (
     UploadResponse,
 )
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.http.common import Callers, Problem, request_id
+from stemwright_server.http.callers import Callers
+from stemwright_server.http.errors import Problem
+from stemwright_server.http.ids import request_id
 from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.wakeups import WakeUps, of_track
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.status import download_url, track_status
 from stemwright_server.usecases.submit import submit
 from stemwright_server.usecases.upload import announce
-from stemwright_server.usecases.workers import WorkerRegistry
 from stemwright_worker.timestamp import timestamp
 
-_LOOK_AGAIN = 10.0  # seconds; a ring can be lost, this cannot
+_LOOK_AGAIN = 10.0  # seconds; a wake-up can be lost, this cannot
 _EVENT = {JobState.QUEUED: "progress", JobState.RUNNING: "progress"}  # the final states are their own names
 
 
@@ -41,12 +42,12 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in (401, 422, *statuses)}
 
 
-def studio_router(deps: Deps, callers: Callers, notifier: InProcessNotifier, registry: WorkerRegistry) -> APIRouter:
+def studio_router(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
     """All routes of the dialect."""
     router = APIRouter(tags=["studio"])
     router.include_router(_intake(deps, callers))
-    router.include_router(_watching(deps, callers, notifier))
-    router.include_router(_facts(deps, registry))
+    router.include_router(_watching(deps, callers, wakeups))
+    router.include_router(_facts(deps))
     return router
 
 
@@ -109,7 +110,7 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
     return router
 
 
-def _watching(deps: Deps, callers: Callers, notifier: InProcessNotifier) -> APIRouter:
+def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
     router = APIRouter()
     caller_of = Depends(callers.caller)
 
@@ -138,13 +139,13 @@ def _watching(deps: Deps, callers: Callers, notifier: InProcessNotifier) -> APIR
             changed = [job for job in track_status(deps, caller, file_id).jobs if sent.get(job.id) != job.revision]
             return [(job, JobView.of(job, link(request))) for job in changed]
 
-        with notifier.listen(file_id) as wakeups:
-            while not wakeups.closed:
+        with wakeups.listen(of_track(file_id)) as listener:
+            while not listener.closed:
                 for job, view in await run_in_threadpool(news):
                     sent[job.id] = job.revision
                     event = _EVENT.get(job.state, job.state.value)
                     yield ServerSentEvent(event=event, id=f"{job.id}:{job.revision}", data=view)
-                await wakeups.wait(_LOOK_AGAIN)
+                await listener.wait(_LOOK_AGAIN)
 
     return router
 
@@ -158,7 +159,7 @@ def _must_exist(deps: Deps, callers: Callers) -> Callable[[str, Request], None]:
     return look
 
 
-def _facts(deps: Deps, registry: WorkerRegistry) -> APIRouter:
+def _facts(deps: Deps) -> APIRouter:
     router = APIRouter()
     release = version("stemwright-server")
 
@@ -171,7 +172,7 @@ def _facts(deps: Deps, registry: WorkerRegistry) -> APIRouter:
     def health() -> HealthResponse:
         """Whether the service can do its work."""
         counts = deps.repository.counts()
-        workers = registry.workers(deps)
+        workers = deps.workers.present()
         return HealthResponse(
             status="ok" if workers else "no_workers",
             version=release,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from stemwright_server.domain.job import Artifact, Job, JobError, JobState
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.http.moment import Moment
+from stemwright_server.http.times import Moment
 from stemwright_worker.contract.service import Offer, Progress, ServiceModel
 from stemwright_worker.timestamp import timestamp
 

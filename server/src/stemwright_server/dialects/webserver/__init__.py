@@ -1,1 +1,66 @@
 """The upload API: a song in one request, its stems as a zip. See README.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stemwright_server.dialects.dialect import Context, Dialect
+from stemwright_server.dialects.webserver.settings import WebserverSettings
+from stemwright_server.dialects.webserver.wire import error_body
+from stemwright_server.http.error_shape import ErrorShape
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from stemwright_server.http.socketio import EventSource
+    from stemwright_server.ports.auth import Authenticator
+    from stemwright_server.ports.deliveries import WebhookBody
+    from stemwright_server.usecases.deps import Deps
+
+_PATHS = ("upload", "batch", "status", "jobs", "cancel", "download", "peaks", "models")  # below /api/
+_STATUSES = {422: 400}  # the document knows one status for what is wrong with a request
+
+
+def _routes(context: Context, settings: WebserverSettings) -> APIRouter:
+    from stemwright_server.dialects.webserver.intake import Gates, Intake, WebserverRules
+    from stemwright_server.dialects.webserver.router import WebserverRoutes
+
+    rules = WebserverRules(
+        default_model=settings.webserver_model,
+        default_format=settings.webserver_format,
+        max_bytes=settings.webserver_max_file_size,
+        keep_seconds=settings.webserver_keep_seconds,
+        keep_after_download=settings.webserver_keep_after_download,
+    )
+    gates = Gates(webhooks=context.webhooks, source=context.sources["http"].check)
+    return WebserverRoutes(
+        Intake(context.deps, rules, gates),
+        context.callers,
+        context.rates,
+        upload_rate=settings.webserver_upload_rate,
+        rate=settings.webserver_rate,
+    ).router()
+
+
+def _webhook_body(deps: Deps) -> WebhookBody:
+    from stemwright_server.dialects.webserver.webhook import WebserverWebhook
+
+    return WebserverWebhook(deps)
+
+
+def _live(deps: Deps, authenticator: Authenticator) -> EventSource:
+    from stemwright_server.dialects.webserver.live import ProgressEvents
+
+    return ProgressEvents(deps, authenticator)
+
+
+DIALECT = Dialect(
+    name="webserver",
+    routes=_routes,
+    settings=WebserverSettings,
+    is_on=lambda settings: settings.webserver,
+    error_shapes=tuple(ErrorShape(prefix=f"/api/{path}", body=error_body, statuses=_STATUSES) for path in _PATHS),
+    uncapped=("/api/upload", "/api/batch"),
+    webhook_body=_webhook_body,
+    live=_live,
+)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stemwright_server.domain.job import Extras, Job, Webhook
-from stemwright_server.http.common import request_id
+from stemwright_server.http.ids import request_id
 from stemwright_server.http.multipart import plain_filename
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part

@@ -8,8 +8,8 @@ from typing import Any
 from stemwright_server.dialects.webserver.intake import BASE_URL, DIALECT
 from stemwright_server.dialects.webserver.wire import message, percent, status
 from stemwright_server.domain.job import Job, JobState
-from stemwright_server.http.common import absolute_to
-from stemwright_server.http.job_ids import read_id, shown_id
+from stemwright_server.http.callers import absolute_to
+from stemwright_server.http.ids import read_id, shown_id
 from stemwright_server.ports.auth import Authenticator, Principal
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.deps import Deps
@@ -19,7 +19,7 @@ Event = tuple[str, Mapping[str, Any]]
 
 
 class ProgressEvents:
-    """Implements adapters.notify.socketio.Speech."""
+    """Implements http.socketio.EventSource."""
 
     namespace = "/progress"
 

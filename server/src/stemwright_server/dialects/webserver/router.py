@@ -29,8 +29,8 @@ from stemwright_server.dialects.webserver.wire import (
 )
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.domain.lifecycle import Expire
-from stemwright_server.http.common import Callers
-from stemwright_server.http.job_ids import read_id, shown_id
+from stemwright_server.http.callers import Callers
+from stemwright_server.http.ids import read_id, shown_id
 from stemwright_server.http.rates import Rates
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
@@ -43,10 +43,6 @@ from stemwright_server.usecases.separation import separation_offers
 from stemwright_server.usecases.status import download_url
 from stemwright_worker.contract.service import PEAKS
 from stemwright_worker.errors import InvalidRequest, NotFound, ServiceError
-
-PATHS = ("upload", "batch", "status", "jobs", "cancel", "download", "peaks", "models")  # below /api/
-UPLOADS = ("/api/upload", "/api/batch")  # whose bodies this dialect caps itself
-STATUSES = {422: 400}  # the document knows one status for what is wrong with a request
 
 _BATCH_FILES = 50
 _PROPERTIES = {
@@ -105,11 +101,9 @@ class WebserverRoutes:
 
     def view(self, job: Job, links: Links) -> StatusResponse:
         """The job as it is now."""
-        # Every report of the worker renews the lease.
-        heard = None if job.lease_until is None else job.lease_until - self.deps.policy.lease_seconds
         queued = job.state is JobState.QUEUED
         position = self.deps.repository.ahead(job) + 1 if queued else None
-        return status_response(job, links, heard_at=heard, queue_position=position)
+        return status_response(job, links, heard_at=self.deps.policy.heard_at(job), queue_position=position)
 
     def links(self, request: Request) -> Links:
         """URLs as the caller of this request has to see them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stemwright_server.dialects.webserver.intake import BASE_URL
 from stemwright_server.dialects.webserver.wire import Links, status_response
 from stemwright_server.domain.job import Artifact, Job
-from stemwright_server.http.common import absolute_to
+from stemwright_server.http.callers import absolute_to
 from stemwright_server.usecases.deps import Deps
 
 

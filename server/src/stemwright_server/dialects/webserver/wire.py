@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from stemwright_server.domain.job import Artifact, Job, JobState
-from stemwright_server.http.job_ids import shown_id
-from stemwright_server.http.moment import Moment
+from stemwright_server.http.ids import shown_id
+from stemwright_server.http.times import Moment
 from stemwright_worker.contract.service import PEAKS, ServiceModel
 from stemwright_worker.timestamp import timestamp
 

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 
 from stemwright_server.domain import counters
 from stemwright_server.domain.job import JobState
-from stemwright_server.routes.metrics.requests import BUCKETS as REQUEST_BUCKETS
-from stemwright_server.routes.metrics.requests import RequestCounts
+from stemwright_server.http.request_counts import BUCKETS as REQUEST_BUCKETS
+from stemwright_server.http.request_counts import RequestCounts
 from stemwright_server.usecases.measure import Measures
 
 Sums = Mapping[tuple[str, counters.Labels], float]

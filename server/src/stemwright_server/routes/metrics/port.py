@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import structlog
 
+from stemwright_server.routes.metrics.router import Metrics
 from stemwright_worker.errors import Unavailable
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
 
 _log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def metrics_port(registry: Callable[[], CollectorRegistry], host: str, port: int) -> Iterator[None]:
+def metrics_port(metrics: Metrics, host: str, port: int) -> Iterator[None]:
     """Answer there, in threads of this process. Raises Unavailable if the port cannot be had."""
     from prometheus_client import start_http_server
 
     try:
-        server, thread = start_http_server(port, addr=host, registry=registry())
+        server, thread = start_http_server(port, addr=host, registry=metrics.registry)
     except OSError as error:
         raise Unavailable(
             f"Cannot listen on {host} port {port} (OBSERVABILITY_PROMETHEUS_PORT): {error.strerror}.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from stemwright_server.routes.metrics.requests import RequestCounts
+from stemwright_server.http.request_counts import RequestCounts
 from stemwright_server.usecases.measure import Measures
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 
-def metrics_registry(
-    measure: Callable[[], Measures], requests: RequestCounts, *, data_dir: Path
-) -> Callable[[], CollectorRegistry]:
-    """The registry, made when it is first asked for: the service is up sooner."""
+class Metrics:
+    """What this process knows in numbers. The registry is made when it is first asked for: the service is up sooner."""
 
-    @cache
-    def registry() -> CollectorRegistry:
+    def __init__(self, measure: Callable[[], Measures], *, data_dir: Path) -> None:
+        self.requests = RequestCounts()
+        self._measure = measure
+        self._data_dir = data_dir
+
+    @cached_property
+    def registry(self) -> CollectorRegistry:
+        """Of Prometheus."""
         from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
         from stemwright_server.routes.metrics.exposition import ServiceCollector
@@ -33,13 +37,11 @@ def metrics_registry(
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=found)
         release = version("stemwright-server")
-        found.register(ServiceCollector(measure, requests, data_dir=data_dir, release=release))
+        found.register(ServiceCollector(self._measure, self.requests, data_dir=self._data_dir, release=release))
         return found
 
-    return registry
 
-
-def metrics_router(registry: Callable[[], CollectorRegistry]) -> APIRouter:
+def metrics_router(known: Metrics) -> APIRouter:
     """The one route."""
     router = APIRouter(tags=["metrics"])
 
@@ -48,6 +50,6 @@ def metrics_router(registry: Callable[[], CollectorRegistry]) -> APIRouter:
         """What Prometheus scrapes, in its text format."""
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(known.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

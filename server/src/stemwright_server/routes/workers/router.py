@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from stemwright_server.adapters.broker.in_process import InProcessBroker
-from stemwright_server.http.common import Problem, absolute_to
+from stemwright_server.http.callers import absolute_to
+from stemwright_server.http.errors import Problem
+from stemwright_server.ports.wakeups import WakeUps
 from stemwright_server.usecases.claim import begin_multipart, claim
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.workers import WorkerRegistry, worker_left, worker_lost
+from stemwright_server.usecases.workers import worker_left, worker_lost
 from stemwright_worker.contract.codec import (
     dump_answer,
     dump_multipart_plan,
@@ -29,13 +30,13 @@ from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.contract.tasks import ClaimRequest, Progressed, Report, ReportAnswer, Task
 
 MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
-_LOOK_AGAIN = 5.0  # a ring can be lost; this cannot
+_LOOK_AGAIN = 5.0  # a wake-up can be lost; this cannot
 _JSON = "application/json"
 _REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": Problem}, 422: {"model": Problem}}
 _log = structlog.get_logger(__name__)
 
 
-def workers_router(deps: Deps, broker: InProcessBroker, verifier: Verifier, registry: WorkerRegistry) -> APIRouter:
+def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRouter:
     """The routes of a worker."""
     router = APIRouter(prefix="/worker", tags=["workers"])
 
@@ -51,17 +52,17 @@ def workers_router(deps: Deps, broker: InProcessBroker, verifier: Verifier, regi
         return Response(dump_task(_absolute(task, absolute_to(str(request.base_url)))), media_type=_JSON)
 
     def noted_claim(asked: ClaimRequest) -> Task | None:
-        registry.note(deps, asked.worker, device=asked.device, services=asked.services)
+        deps.workers.note(asked.worker, device=asked.device, services=asked.services)
         task = claim(deps, asked) if asked.take else None
-        if task is not None and registry.is_gone(asked.worker):  # it was told to go while it asked
+        if task is not None and deps.workers.is_gone(asked.worker):  # it was told to go while it asked
             worker_left(deps, asked.worker)
             return None
         return task
 
     async def _wait_for_task(request: Request, asked: ClaimRequest) -> Task | None:
         deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
-        with broker.listen() as wakeups:
-            while not (wakeups.closed or registry.is_gone(asked.worker) or await request.is_disconnected()):
+        with wakeups.listen() as listener:
+            while not (listener.closed or deps.workers.is_gone(asked.worker) or await request.is_disconnected()):
                 task = await run_in_threadpool(noted_claim, asked)
                 if task is not None:
                     ids = {"request_id": task.request_id, "correlation_id": task.correlation_id}  # of who asked for it
@@ -70,7 +71,7 @@ def workers_router(deps: Deps, broker: InProcessBroker, verifier: Verifier, regi
                 left = deadline - time.monotonic()
                 if left <= 0 or not asked.take:
                     return None
-                await wakeups.wait(min(left, _LOOK_AGAIN))
+                await listener.wait(min(left, _LOOK_AGAIN))
         return None
 
     @router.post("/report", responses=_REFUSED)
@@ -88,7 +89,7 @@ def workers_router(deps: Deps, broker: InProcessBroker, verifier: Verifier, regi
 
     def noted_report(report: Report) -> ReportAnswer:
         if isinstance(report, Progressed):
-            registry.note_gpus(deps, report.gpus)
+            deps.workers.note_gpus(report.gpus)
         return record(deps, report)
 
     @router.post("/parts", responses=_REFUSED)
@@ -105,7 +106,7 @@ def workers_router(deps: Deps, broker: InProcessBroker, verifier: Verifier, regi
         body = await request.body()
         verifier.verify(body, request.headers)
         leave = load_leave(body)
-        await run_in_threadpool(registry.forget, deps, leave.worker)
+        await run_in_threadpool(deps.workers.forget, leave.worker)
         await run_in_threadpool(worker_lost if leave.lost else worker_left, deps, leave.worker)
         return Response(status_code=204)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from stemwright_server.domain.job import Job
-from stemwright_server.ports.broker import Notifier
+from stemwright_server.ports.notifier import Notifier
 
 
 class SeveralNotifiers:
-    """Implements ports.broker.Notifier."""
+    """Implements ports.notifier.Notifier."""
 
     def __init__(self, *notifiers: Notifier) -> None:
         self._notifiers = notifiers

@@ -1,16 +1,11 @@
-"""Counting requests: ASGI middleware, and the counts it keeps in this process."""
+"""How many requests this process answered, and how long they took."""
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from stemwright_server.http.route import route_of
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -54,28 +49,3 @@ class RequestCounts:
         """By route."""
         with self._lock:
             return {route: Duration(list(each.counts), each.total) for route, each in self._durations.items()}
-
-
-class CountRequests:
-    """ASGI middleware. The outermost one, so that refusals of the others are counted as well."""
-
-    def __init__(self, app: ASGIApp, *, counts: RequestCounts) -> None:
-        self._app = app
-        self._counts = counts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.monotonic(), 0
-
-        async def send_and_see(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_see)
-        finally:
-            self._counts.add(scope["method"], route_of(scope), status, time.monotonic() - began)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, field_validator
 
-from stemwright_server.settings.section import Section, long_enough
+from stemwright_server.settings_section import Section, long_enough
 
 
 class SplitSettings(Section):
@@ -32,3 +32,9 @@ class SplitSettings(Section):
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         return long_enough(value)
+
+    @property
+    def split_tokens(self) -> list[str]:
+        """Those that hold now, the current one first; none if there is no current one."""
+        both = (self.demucssvc_token, self.demucssvc_token_previous)
+        return [each.get_secret_value() for each in both if each is not None] if self.demucssvc_token else []

@@ -4,5 +4,5 @@ from typing import Annotated
 
 from pydantic import WithJsonSchema
 
-# What domain.timestamp.timestamp writes. A str, so that nothing on the way to the wire writes it another way.
+# What stemwright_worker.timestamp writes. A str, so that nothing on the way to the wire writes it another way.
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
-from stemwright_server.settings.section import Names, Section
+from stemwright_server.settings_section import Names, Section
 
 YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 
@@ -14,7 +15,6 @@ YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 class StemifySettings(Section):
     """The stemify dialect."""
 
-    debug: bool = Field(False, validation_alias="DEBUG", description="The same as LOG_LEVEL=DEBUG.")
     demucs_models_path: Path | None = Field(
         None, validation_alias="DEMUCS_MODELS_PATH", description="Folder of models of your own, in Demucs's formats."
     )
@@ -26,9 +26,6 @@ class StemifySettings(Section):
         validation_alias="DEMUCS_WEIGHTS_LICENCE_ACCEPTED",
         description="`true`: you have read the licence of the weights and may use them. Where ENVIRONMENT is `production`, "
         "as in the compose file, models whose weights are for research (htdemucs for one) run only then.",
-    )
-    demucs_gpu_enabled: bool = Field(
-        True, validation_alias="DEMUCS_GPU_ENABLED", description="false: workers compute on the CPU, whatever there is."
     )
     demucs_max_file_size: int = Field(
         50 << 20,
@@ -66,11 +63,19 @@ class StemifySettings(Section):
         3600, gt=0, validation_alias="API_RATE_LIMIT_PERIOD", description="The period of API_RATE_LIMIT, seconds."
     )
 
-    redis_db: int = Field(
-        0, ge=0, validation_alias="REDIS_DB", description="The database in REDIS_URL, where that names none."
-    )
-
     @property
     def stemify_rate(self) -> str:
         """API_RATE_LIMIT and its period as one rate; empty: no limit."""
         return f"{self.api_rate_limit}/{self.api_rate_limit_period} second" if self.api_rate_limit else ""
+
+    @property
+    def youtube_options(self) -> dict[str, Any] | None:
+        """What a worker has to know of links to videos, as JSON values; None: they are off."""
+        if not self.youtube_hosts:
+            return None
+        return {
+            "max_seconds": self.youtube_max_duration,
+            "total_seconds": self.youtube_seconds,
+            "hosts": self.youtube_hosts,
+            "folder": str(self.youtube_download_dir) if self.youtube_download_dir else None,
+        }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from stemwright_server.settings.section import Rate, Section
+from stemwright_server.settings_section import Rate, Section
 
 
 class WebserverSettings(Section):

@@ -1,0 +1,42 @@
+"""A cap on the bodies of requests."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stemwright_server.http.errors import ErrorShapes
+
+MAX_JSON_BYTES = 1 << 20  # of any body but an upload
+
+
+class BodyLimit:
+    """ASGI middleware: caps request bodies, but on paths whose routes say themselves how much they take."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, exempt: tuple[str, ...], shapes: ErrorShapes) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._exempt = exempt
+        self._shapes = shapes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(self._exempt):
+            await self._app(scope, receive, send)
+            return
+        message = f"The body is over the {self._max_bytes} bytes allowed."
+        length = Headers(scope=scope).get("Content-Length", "")
+        if length.isdigit() and int(length[:20]) > self._max_bytes:
+            await self._shapes.refusal(scope["path"], 413, "too_large", message)(scope, receive, send)
+            return
+        size = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal size
+            received = await receive()
+            size += len(received.get("body", b""))
+            if size > self._max_bytes:  # the one kind of error that the framework's reader of bodies lets pass
+                raise HTTPException(413, message)
+            return received
+
+        await self._app(scope, receive_within_limit, send)
