@@ -104,7 +104,7 @@ def test_every_route_of_a_dialect_is_in_its_readme_and_the_other_way_round(writt
 
 def test_every_code_that_is_raised_is_in_the_readme() -> None:
     readme = (PACKAGE / "dialects" / "studio" / "README.md").read_text()
-    readme += (SERVER.parent / "docs" / "web-server.md").read_text()  # of what only it raises
+    readme += (PACKAGE / "dialects" / "webserver" / "README.md").read_text()  # of what only it raises
     raised = set()
     folders = ("usecases", "adapters/blobs", "adapters/jobs", "routes/blobs", "dialects/studio", "dialects/webserver")
     for folder in folders:

@@ -1,4 +1,4 @@
-"""docs/stemify.md says of every variable and command of the original document what it is here, and it is so."""
+"""The README of the stemify dialect says of every variable and command of the original document what it is here, and it is so."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stemwright_server.dialects import stemify
 from stemwright_server.settings import Settings, environment_name
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "stemify.md"
+PAGE = Path(stemify.__file__).with_name("README.md")
 
 # The variables of the original document's .env, in its order, with the values it gives them.
 VARIABLES = {

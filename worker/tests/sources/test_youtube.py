@@ -336,7 +336,8 @@ def test_youtubes_words_are_told_apart(said: str, code: str) -> None:
 
 
 def test_every_code_is_documented() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs" / "stemify.md").read_text()
+    server = Path(__file__).resolve().parents[3] / "server" / "src" / "stemwright_server"
+    page = (server / "dialects" / "stemify" / "README.md").read_text()
     for code in (*codes(), "youtube_too_long", "unsupported_host", "youtube_not_installed"):
         assert f"`{code}`" in page, code
 
