@@ -73,16 +73,48 @@ def healthz_router() -> APIRouter:
     return router
 
 
+class Signatures:
+    """Whether requests are signed with one of the tokens."""
+
+    def __init__(self, deps: Deps, secrets: Sequence[str]) -> None:
+        self._deps = deps
+        self._secrets = secrets
+
+    def check(self, body: bytes, request: Request) -> str:
+        """The signature of the body.
+
+        Raises:
+            Unsigned: it does not hold now.
+        """
+        return check_signature(body, request.headers, secrets=self._secrets, now=self._deps.clock())
+
+    def check_once(self, body: bytes, request: Request, key: str) -> None:
+        """The same, for what may not be done twice.
+
+        Raises:
+            Unsigned: it does not hold now, or was received before (code ``replayed``).
+        """
+        now = self._deps.clock()
+        signature = check_signature(body, request.headers, secrets=self._secrets, now=now)
+        # The same bytes under the same key are the caller's own second try, and get the first one's answer.
+        if not self._deps.repository.see_signature(signature, key=key, now=now, until=now + SEEN_SECONDS):
+            raise Unsigned("This signed request was received before; sign it again.", code="replayed")
+
+
 def split_router(deps: Deps, config: SplitConfig, source: SourceFetcher, callers: Callers) -> APIRouter:
     """The signed routes."""
+    signatures = Signatures(deps, config.secrets)
     router = APIRouter(tags=["split"])
+    router.include_router(_splitting(deps, config, source, callers, signatures))
+    router.include_router(_canceling(deps, signatures))
+    router.include_router(_queue(deps, signatures))
+    return router
 
-    def check(body: bytes, request: Request, key: str) -> None:
-        now = deps.clock()
-        signature = check_signature(body, request.headers, secrets=config.secrets, now=now)
-        # The same bytes under the same key are the caller's own second try, and get the first one's answer.
-        if not deps.repository.see_signature(signature, key=key, now=now, until=now + SEEN_SECONDS):
-            raise Unsigned("This signed request was received before; sign it again.", code="replayed")
+
+def _splitting(
+    deps: Deps, config: SplitConfig, source: SourceFetcher, callers: Callers, signatures: Signatures
+) -> APIRouter:
+    router = APIRouter()
 
     @router.post(
         "/split",
@@ -99,7 +131,7 @@ def split_router(deps: Deps, config: SplitConfig, source: SourceFetcher, callers
         The same Idempotency-Key gets the same job for 24 hours; links that were signed anew are the same links.
         """
         body = await request.body()
-        await run_in_threadpool(check, body, request, idempotency_key or "")
+        await run_in_threadpool(signatures.check_once, body, request, idempotency_key or "")
         asked = SplitRequest.read(body)
         structlog.contextvars.bind_contextvars(version_id=asked.version_id, correlation_id=asked.correlation_id)
         return await run_in_threadpool(take, asked, request, idempotency_key)
@@ -131,6 +163,12 @@ def split_router(deps: Deps, config: SplitConfig, source: SourceFetcher, callers
         _log.info("split_taken", job_id=submission.job.id, created=submission.created)
         return SplitResponse(jobId=submission.job.id)
 
+    return router
+
+
+def _canceling(deps: Deps, signatures: Signatures) -> APIRouter:
+    router = APIRouter()
+
     @router.post(
         "/split/{job_id}/cancel",
         responses={status: {"model": Problem} for status in (401, 404, 409, 422)},
@@ -140,7 +178,7 @@ def split_router(deps: Deps, config: SplitConfig, source: SourceFetcher, callers
         """Call a job off; its webhook says `canceled`. The signed body names the job too; again, it changes nothing."""
 
         def checked(body: bytes) -> Job:
-            check_signature(body, request.headers, secrets=config.secrets, now=deps.clock())
+            signatures.check(body, request)
             # No path is signed: one signature would do for all jobs.
             if SplitCancelRequest.read(body).job_id != job_id:
                 raise InvalidRequest("jobId: the signed body names another job than the path.")
@@ -149,10 +187,16 @@ def split_router(deps: Deps, config: SplitConfig, source: SourceFetcher, callers
         job = await run_in_threadpool(checked, await request.body())
         return SplitCancelResponse(jobId=job.id, status=job.state)
 
+    return router
+
+
+def _queue(deps: Deps, signatures: Signatures) -> APIRouter:
+    router = APIRouter()
+
     @router.get("/queue/status", responses={401: {"model": Problem}}, openapi_extra=_SIGNED)
     def queue_status(request: Request) -> QueueStatusResponse:
         """How long the queue is. Signs the empty body; may be asked again with the same signature."""
-        check_signature(b"", request.headers, secrets=config.secrets, now=deps.clock())
+        signatures.check(b"", request)
         ended = ended_jobs(deps)
         return QueueStatusResponse(
             queue_depth=deps.repository.counts()[JobState.QUEUED],

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
@@ -40,71 +40,43 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
     """The routes of a worker."""
     router = APIRouter(prefix="/worker", tags=["workers"])
 
-    @router.post("/claim", responses={204: {"description": "Nothing to do."}, **_REFUSED})
-    async def claim_task(request: Request) -> Response:
-        """Take a task, waiting for one if need be."""
+    async def signed(request: Request) -> bytes:
+        """The body of a request whose signature holds."""
         body = await request.body()
         verifier.verify(body, request.headers)
+        return body
+
+    signed_body = Depends(signed)
+
+    @router.post("/claim", responses={204: {"description": "Nothing to do."}, **_REFUSED})
+    async def claim_task(request: Request, body: Annotated[bytes, signed_body]) -> Response:
+        """Take a task, waiting for one if need be."""
         asked = load_claim(body)
-        task = await _wait_for_task(request, asked)
+        task = await _wait_for_task(deps, wakeups, request, asked)
         if task is None:
             return Response(status_code=204)
         return Response(dump_task(_absolute(task, absolute_to(str(request.base_url)))), media_type=_JSON)
 
-    def noted_claim(asked: ClaimRequest) -> Task | None:
-        deps.workers.note(asked.worker, device=asked.device, services=asked.services)
-        task = claim(deps, asked) if asked.take else None
-        if task is not None and deps.workers.is_gone(asked.worker):  # it was told to go while it asked
-            worker_left(deps, asked.worker)
-            return None
-        return task
-
-    async def _wait_for_task(request: Request, asked: ClaimRequest) -> Task | None:
-        deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
-        with wakeups.listen() as listener:
-            while not (listener.closed or deps.workers.is_gone(asked.worker) or await request.is_disconnected()):
-                task = await run_in_threadpool(noted_claim, asked)
-                if task is not None:
-                    ids = {"request_id": task.request_id, "correlation_id": task.correlation_id}  # of who asked for it
-                    _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker, **ids)
-                    return task
-                left = deadline - time.monotonic()
-                if left <= 0 or not asked.take:
-                    return None
-                await listener.wait(min(left, _LOOK_AGAIN))
-        return None
-
     @router.post("/report", responses=_REFUSED)
-    async def take_report(request: Request) -> Response:
+    async def take_report(body: Annotated[bytes, signed_body]) -> Response:
         """Take a report; the answer may say to stop."""
-        body = await request.body()
-        verifier.verify(body, request.headers)
         report = load_report(body)
-        answer = await run_in_threadpool(noted_report, report)
+        answer = await run_in_threadpool(_recorded, deps, report)
         if not isinstance(report, Progressed) or not answer.accepted:
             _log.info(
                 "reported", kind=report.kind, job_id=report.job_id, attempt=report.attempt, accepted=answer.accepted
             )
         return Response(dump_answer(answer), media_type=_JSON)
 
-    def noted_report(report: Report) -> ReportAnswer:
-        if isinstance(report, Progressed):
-            deps.workers.note_gpus(report.gpus)
-        return record(deps, report)
-
     @router.post("/parts", responses=_REFUSED)
-    async def take_multipart_request(request: Request) -> Response:
+    async def take_multipart_request(body: Annotated[bytes, signed_body]) -> Response:
         """URLs to upload a large output in parts; they are put together when the attempt has completed."""
-        body = await request.body()
-        verifier.verify(body, request.headers)
         plan = await run_in_threadpool(begin_multipart, deps, load_multipart_request(body))
         return Response(dump_multipart_plan(plan), media_type=_JSON)
 
     @router.post("/leave", status_code=204, responses=_REFUSED)
-    async def leave(request: Request) -> Response:
+    async def leave(body: Annotated[bytes, signed_body]) -> Response:
         """A worker goes: what it holds is for others, and no attempt is charged, unless it died."""
-        body = await request.body()
-        verifier.verify(body, request.headers)
         leave = load_leave(body)
         await run_in_threadpool(deps.workers.forget, leave.worker)
         await run_in_threadpool(worker_lost if leave.lost else worker_left, deps, leave.worker)
@@ -116,3 +88,35 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
 def _absolute(task: Task, absolute: Callable[[str], str]) -> Task:
     outputs = tuple(replace(output, url=absolute(output.url)) for output in task.outputs)
     return replace(task, input_url=absolute(task.input_url), outputs=outputs)
+
+
+async def _wait_for_task(deps: Deps, wakeups: WakeUps, request: Request, asked: ClaimRequest) -> Task | None:
+    """A task for the worker, or None once it has waited long enough, hung up, or is told to go."""
+    deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
+    with wakeups.listen() as listener:
+        while not (listener.closed or deps.workers.is_gone(asked.worker) or await request.is_disconnected()):
+            task = await run_in_threadpool(_claimed, deps, asked)
+            if task is not None:
+                ids = {"request_id": task.request_id, "correlation_id": task.correlation_id}  # of who asked for it
+                _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker, **ids)
+                return task
+            left = deadline - time.monotonic()
+            if left <= 0 or not asked.take:
+                return None
+            await listener.wait(min(left, _LOOK_AGAIN))
+    return None
+
+
+def _claimed(deps: Deps, asked: ClaimRequest) -> Task | None:
+    deps.workers.note(asked.worker, device=asked.device, services=asked.services)
+    task = claim(deps, asked) if asked.take else None
+    if task is not None and deps.workers.is_gone(asked.worker):  # it was told to go while it asked
+        worker_left(deps, asked.worker)
+        return None
+    return task
+
+
+def _recorded(deps: Deps, report: Report) -> ReportAnswer:
+    if isinstance(report, Progressed):
+        deps.workers.note_gpus(report.gpus)
+    return record(deps, report)
