@@ -21,7 +21,7 @@ from stemwright_server.dialects.dialect import Dialect
 from stemwright_server.http.socketio import SocketEvents
 from stemwright_server.routes.metrics.router import Metrics
 from stemwright_server.settings import SECTIONS, Settings, environment_name
-from stemwright_server.wiring.api import build_app, build_deps
+from stemwright_server.wiring.api import build_app, build_context, build_deps
 from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.installed import InstalledServices
 
@@ -81,8 +81,9 @@ def app() -> FastAPI:
         blobs = LocalBlobs(Path(folder), Path(folder, ".parts"), secret=b"", min_free_bytes=0)
         wakeups, settings = InProcessWakeUps(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
         deps = build_deps(settings, MemoryJobRepository(), blobs, wakeups, InstalledServices[Any]([]))
+        context = build_context(settings, deps, wakeups, AnonymousAuthenticator())
         metrics = Metrics(cast(Any, None), data_dir=Path(folder))
-        return build_app(settings, deps, wakeups, AnonymousAuthenticator(), Verifier([]), metrics, SocketEvents([]))
+        return build_app(settings, context, Verifier([]), metrics, SocketEvents([]))
 
 
 def described(dialect: Dialect[Any]) -> dict[str, Any]:

@@ -134,9 +134,7 @@ def build_api(
     outside = [each.get_secret_value() for each in (settings.worker_secret, settings.worker_secret_previous) if each]
     app = build_app(
         settings,
-        deps,
-        wakeups,
-        authenticator,
+        build_context(settings, deps, wakeups, authenticator),
         Verifier([worker_secret, *outside]),
         metrics,
         live,
@@ -148,9 +146,7 @@ def build_api(
 
 def build_app(
     settings: Settings,
-    deps: Deps,
-    wakeups: WakeUps,
-    authenticator: Authenticator,
+    context: Context,
     verifier: Verifier,
     metrics: Metrics,
     live: SocketEvents,
@@ -163,7 +159,8 @@ def build_app(
     off = [dialect for dialect in dialects if dialect not in on]
     shapes = ErrorShapes([shape for dialect in on for shape in dialect.error_shapes])
     uncapped = ("/blobs/", *(path for dialect in on for path in dialect.uncapped))
-    origins, blobs = list(settings.api_cors_origins), deps.blobs
+    origins = list(settings.api_cors_origins)
+    deps, blobs = context.deps, context.deps.blobs
     middleware = [  # the first one is the outermost: the first to see a request, the last to see its answer
         Middleware(CountRequests, counts=metrics.requests),  # what the others refuse is counted as well
         Middleware(RequestContext, shapes=shapes),  # from here on there is a request id, and no error without a shape
@@ -181,7 +178,27 @@ def build_app(
         middleware=middleware,
     )
     add_error_handlers(app, shapes)
-    context = Context(
+    for dialect in on:
+        app.include_router(dialect.routes(context, settings))
+    for dialect in off:
+        if dialect.routes_when_off is not None:
+            app.include_router(dialect.routes_when_off())
+    app.include_router(page_router(connect=[origin] if (origin := blobs.origin()) else []))
+    app.include_router(workers_router(deps, context.wakeups, verifier), include_in_schema=False)
+    if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
+        app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(deps, track_id, sha256=sha256)))
+    if settings.metrics:
+        app.include_router(metrics_router(metrics))
+    return app
+
+
+def build_context(settings: Settings, deps: Deps, wakeups: WakeUps, authenticator: Authenticator) -> Context:
+    """What every dialect makes its routes of.
+
+    Raises:
+        Unavailable: REDIS_URL is set and the client of Redis is not here.
+    """
+    return Context(
         deps=deps,
         callers=Callers(authenticator, settings.public_url),
         rates=Rates(settings.redis_address),
@@ -189,18 +206,6 @@ def build_app(
         sources=_sources(settings),
         webhooks=frozenset(settings.api_webhook_url_allowlist) if _webhook_keys(settings).standard else None,
     )
-    for dialect in on:
-        app.include_router(dialect.routes(context, settings))
-    for dialect in off:
-        if dialect.routes_when_off is not None:
-            app.include_router(dialect.routes_when_off())
-    app.include_router(page_router(connect=[origin] if (origin := blobs.origin()) else []))
-    app.include_router(workers_router(deps, wakeups, verifier), include_in_schema=False)
-    if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
-        app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(deps, track_id, sha256=sha256)))
-    if settings.metrics:
-        app.include_router(metrics_router(metrics))
-    return app
 
 
 def build_deps(
