@@ -57,7 +57,7 @@ def segment(compiler: str, folder: Path, kernels: Collection[str]) -> None:
     mix = example(plain)
     expected, network = plain(mix), EagerNetwork(low, precision="bf16")
     print(f"torch's own bfloat16: {agreement_db(expected, network(mix)):.1f} dB", flush=True)
-    fused.fuse(low, tuple(names))
+    fused.fuse(low.module, tuple(names))
     print(f"with {', '.join(names)} in tiles: {agreement_db(expected, network(mix)):.1f} dB", flush=True)
 
 

@@ -282,10 +282,11 @@ def _built(device: str) -> None:
     from inputs import htdemucs, save
 
     from stemwright.backends.warm import warm
+    from stemwright.checkpoints.checkpoint import CheckpointFile
 
     file = save(htdemucs(), CHECKPOINTS, "released")
     if os.environ.get("STEMWRIGHT_BACKEND") != "eager" and device == "cpu":
-        warm(file, say=lambda line: print(f"    {line}", file=sys.stderr, flush=True))
+        warm(CheckpointFile(path=file), say=lambda line: print(f"    {line}", file=sys.stderr, flush=True))
 
 
 def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:

@@ -14,7 +14,7 @@ import torch
 from stemwright.checkpoints import find
 from stemwright.checkpoints.files import load_network
 from stemwright.machine.hashing import sha256_of
-from stemwright.models.bandnet import BandNet
+from stemwright.models.bandnet.network import BandNet
 from stemwright_training.batches import make_batch
 from stemwright_training.checkpoint import BANDNET, averaged_weights, write_model
 from stemwright_training.train import Budget, learning_rate, negative_snr, spectral_negative_snr, train
@@ -149,6 +149,6 @@ def test_a_written_model_is_loaded_by_the_engine_and_replaces_the_one_before(tmp
     info = find("small", tmp_path)
     assert info.sources == ("drums", "bass", "other", "vocals")
     assert sha256_of(file).startswith(file.stem) or file.stem in (tmp_path / "small.yaml").read_text()
-    loaded = load_network(file)
+    loaded = load_network(file).module
     mix = torch.randn(1, 2, 20000)
     torch.testing.assert_close(loaded(mix), network.eval()(mix), atol=2e-2, rtol=0)

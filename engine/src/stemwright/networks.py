@@ -9,26 +9,20 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stemwright.backends.candidate import Candidate, candidate
 from stemwright.backends.choose import Decision, decide, instead_of_damaged
 from stemwright.backends.library import load_torch
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Way, best
-from stemwright.checkpoints import Member, ModelInfo
-from stemwright.checkpoints.sources import hub
-from stemwright.checkpoints.sources.hub import OnFetch
+from stemwright.checkpoints import Member, ModelInfo, OnFetch
+from stemwright.checkpoints.checkpoint import Checkpoint
 from stemwright.errors import MissingExtraError
 from stemwright.machine.cache import Cache
 from stemwright.machine.device import choose_device, has_torch, low_precision, only_cpu
 from stemwright.models.bag import Bag
 from stemwright.models.network import Network
 from stemwright.options import Precision
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +80,20 @@ class Networks:
             return kept.network
         began = time.monotonic()
         with _torch_meanwhile():
-            found = self._candidate(index, member)
-            decision = self._decision(index, member, found, precision)
+            checkpoint = self._checkpoint(
+                index, member
+            )  # hashed while torch, which may have to tell the device, is loaded
+            found = candidate(checkpoint, self._hashes[index]) if self.device == "cpu" else None
+            decision = self._decision(index, checkpoint, found, precision)
             if kept is not None and kept.way == decision.way and not decision.settled:
                 return kept.network
-            network, decision = self._loaded(index, member, found, decision)
+            network, decision = self._loaded(index, checkpoint, found, decision)
         self._kept[index, precision] = _Kept(network=network, way=decision.way, settled=decision.settled)
         self._load_seconds += time.monotonic() - began
         return network
 
     def _loaded(
-        self, index: int, member: Member, found: Candidate | None, decision: Decision
+        self, index: int, checkpoint: Checkpoint, found: Candidate | None, decision: Decision
     ) -> tuple[Network, Decision]:
         """The network that was decided on, or plain torch when the cache does not have it, with what was decided then."""
         if found is not None and decision.way.backend != PLAIN.backend:
@@ -105,15 +102,9 @@ class Networks:
                 return network, decision
             decision = instead_of_damaged(found, decision.way, self._cache, may_start=index not in self._started)
             self._started.add(index)
-        return self._plain(index, member, decision), decision
+        return self._plain(checkpoint, decision), decision
 
-    def _candidate(self, index: int, member: Member) -> Candidate | None:
-        if self._info.origin == "package":
-            return None
-        file = self._file(index, member)  # hashed while torch, which may have to tell the device, is still being loaded
-        return candidate(file, self._hashes[index]) if self.device == "cpu" else None
-
-    def _decision(self, index: int, member: Member, found: Candidate | None, precision: Precision) -> Decision:
+    def _decision(self, index: int, checkpoint: Checkpoint, found: Candidate | None, precision: Precision) -> Decision:
         if found is not None:
             decision = decide(found, precision, self._cache, may_start=index not in self._started)
             if not decision.settled:
@@ -128,40 +119,29 @@ class Networks:
         if self.device == "cpu":  # asked for; measured when the backends are, and for other networks never
             notes = (f"{low} was asked for: how closely it agrees was not measured", *decision.notes)
             return replace(decision, way=Way(backend=PLAIN.backend, precision=low), notes=notes)
-        load = partial(self._module, index, member)
-        load()  # fetches and hashes
-        known = precisions_on(self.device, low, self._hashes[index], load, self._cache)
+        known = precisions_on(self.device, low, self._hashes[index], checkpoint, self._cache)
         way, why = best(known.measured, precision)
         return Decision(way=way, notes=(why,))
 
-    def _plain(self, index: int, member: Member, decision: Decision) -> Network:
+    def _plain(self, checkpoint: Checkpoint, decision: Decision) -> Network:
         if not has_torch():
             raise MissingExtraError(f"{self._info.name} needs torch, and it is not installed: pip install torch")
         from stemwright.backends.eager import EagerNetwork
 
-        again = partial(self._module, index, member)
         return EagerNetwork(
-            again(), device=self.device, precision=decision.way.precision, to_cpu=again, notes=decision.notes
+            checkpoint.load(),
+            device=self.device,
+            precision=decision.way.precision,
+            to_cpu=checkpoint.load,
+            notes=decision.notes,
         )
 
-    def _module(self, index: int, member: Member) -> nn.Module:
-        if self._info.origin == "package":
-            from stemwright.checkpoints.sources import package
-
-            self._hashes[index] = package.WEIGHTS_SHA256
-            return package.load()
-        from stemwright.checkpoints import files
-
-        return files.load_network(self._file(index, member))
-
-    def _file(self, index: int, member: Member) -> Path:
-        """The checkpoint on this machine, checked against its published hash."""
-        file = hub.obtain(self._info, member, self._on_fetch)
+    def _checkpoint(self, index: int, member: Member) -> Checkpoint:
+        """The weights on this machine, compared once with what was published."""
+        checkpoint = self._info.source.obtain(self._info, member, self._on_fetch)
         if index not in self._hashes:
-            actual = self._cache.hash_of(file, "sha256")
-            hub.check(member, file, actual)
-            self._hashes[index] = actual
-        return file
+            self._hashes[index] = checkpoint.checked_sha256(lambda file: self._cache.hash_of(file, "sha256"))
+        return checkpoint
 
 
 @contextlib.contextmanager

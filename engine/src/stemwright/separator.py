@@ -19,8 +19,7 @@ from numpy.typing import ArrayLike
 
 from stemwright.audio import AudioInfo, InputLimits, Resampler, open_audio, scan
 from stemwright.audio.samples import Samples
-from stemwright.checkpoints import ModelInfo, find
-from stemwright.checkpoints.sources.hub import OnFetch
+from stemwright.checkpoints import ModelInfo, OnFetch, find
 from stemwright.errors import InputError, OptionError
 from stemwright.networks import Networks
 from stemwright.options import DEFAULT_MODEL, OnProgress, OutputOptions, SeparationOptions, ShouldStop

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stemwright.backends import compiled, fused, operators
 from stemwright.backends.library import load_kernels, load_torch
+from stemwright.models.htdemucs.core import HTDemucsCore, core_inputs
 from stemwright.models.htdemucs.crosstransformer import Attention
 from stemwright.models.htdemucs.layers import DConv, Rewrite, lower
 from stemwright.models.htdemucs.network import HTDemucs
@@ -105,17 +106,18 @@ def test_a_network_in_16_bits_agrees_to_40_db_and_all_its_kernels_are_tried(monk
     peer = tiny_htdemucs(depth=2, t_layers=2, channels=16, bottom_channels=64, t_heads=1, segment=Fraction(1, 2))
     network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
     network.load_state_dict(peer.state_dict())
-    x, xt = compiled.core_inputs(network)
+    core = HTDemucsCore(network)
+    x, xt = core_inputs(network)
     expected = network.core(x, xt)
-    lower(network, BF16)
+    lower(core, BF16)
     with monkeypatch.context() as patch:
         patch.setattr(fused, "_faster", lambda one, other, given: one(*given).dtype == other(*given).dtype == BF16)
-        names = fused.that_pay(network, x, among=operators.KERNELS)
+        names = fused.that_pay(core, among=operators.KERNELS)
     assert names == operators.KERNELS
-    fused.fuse(network, names)
-    kinds = [type(module).__name__ for module in network.modules()]
+    fused.fuse(core, names)
+    kinds = [type(module).__name__ for module in core.modules()]
     assert [kinds.count(f"Fused{name}") for name in ("DConv", "Attention", "Rewrite")] == [8, 4, 4]
-    for wanted, made, again in zip(expected, network.core(x, xt), network.core(x, xt), strict=True):
+    for wanted, made, again in zip(expected, core.network.core(x, xt), core.network.core(x, xt), strict=True):
         assert snr_db(wanted, made) > 40
         assert torch.equal(made, again)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import tiles
 import torch
-from small import tiny_htdemucs
+from small import loaded, tiny_htdemucs
 
 from stemwright.backends import amx, compiled, fused
+from stemwright.models.htdemucs.architecture import HTDEMUCS
 from stemwright.models.htdemucs.network import HTDemucs
 
 COMPILER = compiled.compiler()
@@ -83,5 +84,5 @@ def test_a_network_in_16_bits_gets_kernels_only_where_amx_is(
     monkeypatch.setattr(fused, "put_in", lambda network, found, folder, **_: put_in.append(found))
     monkeypatch.setattr(torch.export, "export", export)
     with pytest.raises(ExportedError):
-        compiled.build(network, "bf16", tmp_path)
+        compiled.build(loaded(network, HTDEMUCS), "bf16", tmp_path)
     assert put_in == (["c++"] if here else [])

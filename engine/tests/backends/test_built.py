@@ -21,6 +21,7 @@ from stemwright.backends import amx, compiled, fused, library, openvino_core, wa
 from stemwright.backends.candidate import candidate
 from stemwright.backends.eager import EagerNetwork
 from stemwright.backends.ways import Measurements, Way
+from stemwright.checkpoints.checkpoint import CheckpointFile
 from stemwright.checkpoints.files import load_network
 from stemwright.cli import main
 from stemwright.machine.cache import Cache
@@ -76,7 +77,7 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     separator, mix = Separator("abc", models_path=tmp_path, device="cpu"), music(2).numpy()
     first = separator.separate(mix, 44100)
     assert first.report.backend == "eager"
-    known = warm.warm(file, say=print)
+    known = warm.warm(CheckpointFile(path=file), say=print)
     assert known is not None
     assert not known.failed
     agreements = {each.way: each.agreement_db for each in known.measured}
@@ -108,7 +109,7 @@ def test_the_background_process_measures_at_the_lowest_priority(
     monkeypatch.setattr(warm.os, "nice", nices.append)
     monkeypatch.setattr(sys, "argv", ["warm", str(file)])
     warm.main()
-    found = candidate(file, sha256_of(file))
+    found = candidate(CheckpointFile(path=file), sha256_of(file))
     assert found is not None
     assert nices == [19]
     assert Measurements.from_json(Cache().note(found.measurements_name)) is not None
@@ -150,13 +151,13 @@ def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(
     monkeypatch.setattr(compiled, "compiler", lambda: None)
     monkeypatch.setattr(openvino_core, "installed", lambda: False)
     said: list[str] = []
-    known = warm.warm(file, say=said.append)
+    known = warm.warm(CheckpointFile(path=file), say=said.append)
     assert known is not None
     assert str(known.measured[0].way) == "eager fp32"
     for way in ("compiled fp32", "compiled int16"):
         assert known.failed[way] == "there is no C++ compiler (g++ or clang++)"
     assert any("compiled fp32: not used: there is no C++ compiler" in line for line in said)
-    assert warm.warm(file, say=pytest.fail) == known  # measured once
+    assert warm.warm(CheckpointFile(path=file), say=pytest.fail) == known  # measured once
     assert [json.loads(note.read_text()) for note in Cache().root.glob("attempts-*")] == [0]  # none of them failed
 
 
@@ -179,7 +180,11 @@ np.save(sys.argv[3], np.stack(list(result.stems.values())))
 def test_openvino_agrees_to_100_db_and_runs_without_torch(tmp_path: Path) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
     network = load_network(file)
-    found, cache, way = candidate(file, sha256_of(file)), Cache(), Way(backend="openvino", precision="fp32")
+    found, cache, way = (
+        candidate(CheckpointFile(path=file), sha256_of(file)),
+        Cache(),
+        Way(backend="openvino", precision="fp32"),
+    )
     assert found is not None
     with cache.building(name := found.built_name(way)):
         cache.build(name, lambda folder: openvino_core.convert(network, folder))  # type: ignore[arg-type]

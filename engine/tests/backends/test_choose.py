@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ from stemwright.backends.choose import decide
 from stemwright.backends.eager import EagerNetwork
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
-from stemwright.checkpoints.files import load_network
+from stemwright.checkpoints.checkpoint import CheckpointFile
 from stemwright.machine.cache import Cache
 from stemwright.machine.hashing import sha256_of
+from stemwright.models.architecture import LoadedModule
 from stemwright.models.network import Computation
 
 COMPILED = Way(backend="compiled", precision="fp32")
@@ -29,7 +31,8 @@ COMPILED = Way(backend="compiled", precision="fp32")
 
 @pytest.fixture
 def found(tmp_path: Path) -> Candidate:
-    made = candidate(file := save_safetensors(tiny_htdemucs(), tmp_path, "abc"), sha256_of(file))
+    file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
+    made = candidate(CheckpointFile(path=file), sha256_of(file))
     assert made is not None
     return made
 
@@ -66,7 +69,7 @@ def test_the_first_song_runs_at_once_on_plain_torch_and_one_process_prepares_the
 def test_what_was_measured_decides_and_the_report_says_why(tmp_path: Path, started: list[list[str]]) -> None:
     file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
     separator = Separator("abc", models_path=tmp_path, device="cpu")
-    found = candidate(file, sha256_of(file))
+    found = candidate(CheckpointFile(path=file), sha256_of(file))
     assert found is not None
     remember(found, Cache(), **{"compiled fp32": "there is no C++ compiler (g++ or clang++)"})
     report = separator.separate(music(1).numpy(), 44100).report
@@ -90,7 +93,7 @@ def test_a_measurement_that_ends_with_plain_torch_is_told_by_the_same_process(
 
 def test_16_bits_are_used_where_they_were_measured_best(tmp_path: Path) -> None:
     file = save_safetensors(tiny_htdemucs(), tmp_path, "abc")
-    found = candidate(file, sha256_of(file))
+    found = candidate(CheckpointFile(path=file), sha256_of(file))
     assert found is not None
     bf16 = Way(backend="eager", precision="bf16")
     remember(found, Cache(), Measured(way=bf16, seconds=0.5, agreement_db=42))
@@ -192,15 +195,15 @@ def test_small_networks_and_other_kinds_are_computed_as_they_are(
     monkeypatch.setenv("STEMWRIGHT_WARM", "background")
     assert "the network is small" in decide(found, "auto", Cache(), may_start=True).notes[0]
     v3 = save_safetensors(tiny_hdemucs(), tmp_path, "v3")
-    assert candidate(v3, sha256_of(v3)) is None
-    assert warm.warm(v3, say=print) is None
+    assert candidate(CheckpointFile(path=v3), sha256_of(v3)) is None
+    assert warm.warm(CheckpointFile(path=v3), say=print) is None
 
 
 def test_another_machine_another_torch_or_other_weights_are_measured_anew(
     found: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = found.measurements_name
-    other_weights = Candidate(file=found.file, sha256="0" * 64, header=found.header)
+    other_weights = replace(found, sha256="0" * 64)
     assert other_weights.measurements_name != name
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert found.measurements_name != name
@@ -215,19 +218,23 @@ def test_a_device_is_measured_at_once_and_only_once(tmp_path: Path, monkeypatch:
     file, cache = save_safetensors(tiny_htdemucs(depth=3, t_layers=1), tmp_path, "abc"), Cache()
     loads: list[weakref.ref[torch.nn.Module]] = []
 
-    def load() -> torch.nn.Module:
-        loads.append(weakref.ref(made := load_network(file)))
-        return made
+    class Counted(CheckpointFile):
+        def load(self) -> LoadedModule:
+            made = super().load()
+            loads.append(weakref.ref(made.module))
+            return made
+
+    checkpoint = Counted(path=file)
 
     with monkeypatch.context() as patched:  # as when there is no memory
         patched.setattr(EagerNetwork, "computation", Computation(backend="eager", device="meta", precision="fp32"))
-        precisions_on("cpu", "bf16", "0" * 64, load, cache)
+        precisions_on("cpu", "bf16", "0" * 64, checkpoint, cache)
     assert [each() for each in loads] == [None, None], "what was tried takes memory from what is used"
 
-    known = precisions_on("cpu", "bf16", "0" * 64, load, cache)
+    known = precisions_on("cpu", "bf16", "0" * 64, checkpoint, cache)
     assert [str(each.way) for each in known.measured] == ["eager fp32", "eager bf16"]
     assert known.measured[1].agreement_db > 25  # so small a network loses more than a released one
-    assert precisions_on("cpu", "bf16", "0" * 64, load, cache) == known
+    assert precisions_on("cpu", "bf16", "0" * 64, checkpoint, cache) == known
     assert len(loads) == 4
 
 

@@ -10,12 +10,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from small import SOURCES, music, snr_db, tiny_htdemucs
+from small import SOURCES, loaded, music, snr_db, tiny_htdemucs
 
 from stemwright import DeviceError, SeparationOptions
 from stemwright.backends.eager import EagerNetwork, Placed, in_float32
 from stemwright.backends.graphs import Compute, Graphs
 from stemwright.models.bag import Bag
+from stemwright.models.htdemucs.architecture import HTDEMUCS
 from stemwright.models.htdemucs.network import HTDemucs
 from stemwright.separation.mix_stats import MixStats
 from stemwright.separation.recipe import resolve
@@ -76,7 +77,7 @@ def own(precision: str = "fp32", **kwargs: object) -> EagerNetwork:
     peer = tiny_htdemucs(**kwargs)
     network = HTDemucs(**peer._init_args_kwargs[1])
     network.load_state_dict(peer.state_dict())
-    return EagerNetwork(network.eval().requires_grad_(False), precision=precision)
+    return EagerNetwork(loaded(network.eval().requires_grad_(False), HTDEMUCS), precision=precision)
 
 
 def test_bf16_agrees_to_40_db_in_the_released_widths() -> None:
@@ -95,7 +96,7 @@ def test_statistics_and_gains_stay_in_float32() -> None:
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does_and_the_report_says_so() -> None:
     module = Copies(most=3)
-    network = EagerNetwork(module)
+    network = EagerNetwork(loaded(module))
     mix = np.random.default_rng(0).standard_normal((8, 2, 100), dtype=np.float32)
     made = network(mix)
     np.testing.assert_array_equal(made, np.repeat(mix[:, None], 4, axis=1))
@@ -106,7 +107,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does_and_the_report_says_s
 
 def test_what_fits_with_all_memory_given_back_is_not_halved() -> None:
     module = Copies(most=0)
-    network = EagerNetwork(module)
+    network = EagerNetwork(loaded(module))
     module.register_forward_pre_hook(
         lambda module, _: setattr(module, "most", len(module.batches))
     )  # from the second on
@@ -117,7 +118,7 @@ def test_what_fits_with_all_memory_given_back_is_not_halved() -> None:
 
 def test_a_device_without_memory_for_one_segment_gives_over_to_the_cpu_once_whoever_else_finds_it_out() -> None:
     moves: list[int] = []
-    network = EagerNetwork(Together(most=0), to_cpu=lambda: (moves.append(1), Copies(most=1))[1])
+    network = EagerNetwork(loaded(Together(most=0)), to_cpu=lambda: (moves.append(1), loaded(Copies(most=1)))[1])
     network._placed = replace(network._placed, device=torch.device("meta"))  # anything but the CPU
     mix = np.ones((1, 2, 10), dtype=np.float32)
     with ThreadPoolExecutor(2) as pool:
@@ -130,13 +131,13 @@ def test_a_device_without_memory_for_one_segment_gives_over_to_the_cpu_once_whoe
 
 def test_a_cpu_without_memory_for_one_segment_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(DeviceError, match="shorter --segment") as caught:
-        EagerNetwork(Copies(most=0))(np.zeros((1, 2, 10), dtype=np.float32))
+        EagerNetwork(loaded(Copies(most=0)))(np.zeros((1, 2, 10), dtype=np.float32))
     assert caught.value.code == "out_of_memory"
 
 
 def test_the_last_batch_is_filled_up_so_that_one_recording_serves_all() -> None:
     module, recorded = Copies(most=4), []
-    network = with_graphs(EagerNetwork(module), recorded)
+    network = with_graphs(EagerNetwork(loaded(module)), recorded)
     network._batch = 4
     for count in (4, 3, 4, 1, 4, 2):
         mix = np.random.default_rng(count).standard_normal((count, 2, 10), dtype=np.float32)
@@ -176,7 +177,7 @@ def test_a_stream_gives_the_same_in_batches() -> None:
 
 
 def test_the_report_says_why_no_graphs_are_used() -> None:
-    network = with_graphs(EagerNetwork(Copies(most=1), notes=("measured best",)), [])
+    network = with_graphs(EagerNetwork(loaded(Copies(most=1)), notes=("measured best",)), [])
     assert network.notes == ("measured best",)
     network._placed.give_memory_back()
     assert network.notes == ("measured best", "no CUDA graphs are used: memory is scarce")

@@ -8,7 +8,8 @@ import pytest
 import torch
 from small import snr_db, tiny_htdemucs
 
-from stemwright.backends import compiled, fused, operators, winograd
+from stemwright.backends import fused, operators, winograd
+from stemwright.models.htdemucs.core import HTDemucsCore, core_inputs
 from stemwright.models.htdemucs.crosstransformer import Attention
 from stemwright.models.htdemucs.layers import DConv, Rewrite
 from stemwright.models.htdemucs.network import HTDemucs
@@ -82,7 +83,7 @@ def test_a_fused_network_agrees_to_100_db_and_gives_the_same_bytes_twice() -> No
     fused.fuse(network, operators.KERNELS)
     kinds = [type(module).__name__ for module in network.modules()]
     assert [kinds.count(f"Fused{name}") for name in ("DConv", "Attention", "Rewrite")] == [12, 4, 6]
-    x, xt = compiled.core_inputs(plain)
+    x, xt = core_inputs(plain)
     expected, got, again = plain.core(x, xt), network.core(x, xt), network.core(x, xt)
     for wanted, made, repeated in zip(expected, got, again, strict=True):
         assert snr_db(wanted, made) > 100
@@ -95,7 +96,7 @@ def test_a_network_that_multiplies_integers_agrees_to_65_db() -> None:
     kinds = [type(module).__name__ for module in network.modules()]
     assert not {"Linear", "HiddenLinear", "Gate", "Transposed", "Pointwise", "FusedAttention"}.intersection(kinds)
     assert [kinds.count(each) for each in ("Strided", "ProductStrided", "ProductTransposed")] == [2, 4, 6]
-    x, xt = compiled.core_inputs(plain)
+    x, xt = core_inputs(plain)
     for wanted, made in zip(plain.core(x, xt), network.core(x, xt), strict=True):
         assert snr_db(wanted, made) > 65
 
@@ -128,22 +129,21 @@ def test_only_what_is_faster_here_is_put_in(
         "ProductLinear": "product",
     }
     monkeypatch.setattr(fused, "_faster", lambda one, other, given: kinds[type(one).__name__] in names)
-    network = own()
-    x, _ = compiled.core_inputs(network)
-    assert fused.put_in(network, "c++", tmp_path, x=x, kernels=EVERY) == names
-    assert {kinds[name] for module in network.modules() if (name := type(module).__name__) in kinds} == set(names)
+    core = HTDemucsCore(own())
+    assert fused.put_in(core, "c++", tmp_path, dtype=torch.float32, kernels=EVERY) == names
+    assert {kinds[name] for module in core.modules() if (name := type(module).__name__) in kinds} == set(names)
     assert (tmp_path / fused.LIBRARY).exists() == bool(names)
 
 
 def test_a_compiler_that_fails_leaves_the_network_as_it_is_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = own()
+    core = HTDemucsCore(own())
     with pytest.raises(RuntimeError, match="the kernels cannot be compiled"):
         fused.build("false", tmp_path)
-    assert fused.put_in(network, "false", tmp_path, x=compiled.core_inputs(network)[0]) == ()
+    assert fused.put_in(core, "false", tmp_path, dtype=torch.float32) == ()
     assert capsys.readouterr().err.startswith("no kernels are used: the kernels cannot be compiled")
-    assert not any(isinstance(module, fused.FusedDConv) for module in network.modules())
+    assert not any(isinstance(module, fused.FusedDConv) for module in core.modules())
 
 
 def test_the_kernels_keep_to_avx2_when_torch_has_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,12 +33,12 @@ def test_a_network_computes_what_demucs_computes_from_the_same_file(
     file = save(peer, tmp_path, "abc")
     mix = music(1.5)[None]
     with torch.inference_mode():
-        assert snr_db(peer(mix), load_network(file)(mix)) > 100
+        assert snr_db(peer(mix), load_network(file).module(mix)) > 100
 
 
 @both_formats
 def test_half_precision_files_are_loaded_to_float32(save: Save, tmp_path: Path) -> None:
-    network = load_network(save(tiny_htdemucs().half(), tmp_path, "abc"))
+    network = load_network(save(tiny_htdemucs().half(), tmp_path, "abc")).module
     assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
 
 
@@ -49,7 +49,7 @@ def test_quantised_weights_are_restored_as_demucs_does(save: Save, tmp_path: Pat
     peer = tiny_hdemucs()
     quantizer = DiffQuantizer(peer, min_size=0.01, group_size=8)
     state = {**quantizer.get_quantized_state(), "__quantized": True}
-    network = load_network(save(peer, tmp_path, "abc", state=state))
+    network = load_network(save(peer, tmp_path, "abc", state=state)).module
     expected = demucs.states.load_model(
         {"klass": type(peer), "args": (), "kwargs": dict(peer._init_args_kwargs[1]), "state": state}
     ).eval()

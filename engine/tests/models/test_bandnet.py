@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from stemwright.models import build
-from stemwright.models.bandnet import BANDS, BandNet
+from stemwright.models.architecture import Arguments
+from stemwright.models.bandnet.architecture import BANDNET
+from stemwright.models.bandnet.network import BANDS, BandNet
 
 SMALL = {"channels": (8, 8, 8), "hidden": 8, "decoder": 4}
 
@@ -49,7 +50,7 @@ def test_silence_stays_silent(network: BandNet) -> None:
 
 def test_a_network_built_without_memory_works_once_its_tensors_are_assigned(network: BandNet) -> None:
     with torch.device("meta"):
-        built = build("stemwright.models.bandnet.BandNet", (), SMALL)
+        built = BANDNET.build(Arguments(klass=BANDNET.klasses[0], kwargs=SMALL))
     built.load_state_dict(network.state_dict(), assign=True)
     mix = torch.randn(1, 2, 5000)
     with torch.no_grad():

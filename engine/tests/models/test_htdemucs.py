@@ -6,10 +6,12 @@ import pytest
 import torch
 from small import SOURCES, music, snr_db, tiny_htdemucs
 
-from stemwright.models import build
-from stemwright.models.htdemucs.arguments import supports
+from stemwright.models.architecture import Arguments
+from stemwright.models.htdemucs.architecture import HTDEMUCS
+from stemwright.models.htdemucs.arguments import facts
 from stemwright.models.htdemucs.network import HTDemucs
 from stemwright.models.htdemucs.stft import inverse, spectrogram
+from stemwright.models.registry import ARCHITECTURES
 
 
 @pytest.mark.parametrize(
@@ -49,14 +51,21 @@ def test_a_piece_longer_than_the_training_segment_is_refused() -> None:
 
 def test_variants_that_are_not_written_here_run_on_demucs_own_class() -> None:
     kwargs = {"sources": SOURCES, "channels": 8, "cac": False, "wiener_iters": 1, "end_iters": 1, "t_layers": 1}
-    assert not supports(kwargs)
-    assert type(build("demucs.htdemucs.HTDemucs", (), kwargs)).__module__ == "demucs.htdemucs"
-    assert type(build("demucs.htdemucs.HTDemucs", (), {"sources": SOURCES, "channels": 8})) is HTDemucs
+    variant = Arguments(klass="demucs.htdemucs.HTDemucs", kwargs=kwargs)
+    assert HTDEMUCS.unsupported(variant) == "wiener_iters=1 is not written here"
+    assert type(ARCHITECTURES.of(variant).build(variant)).__module__ == "demucs.htdemucs"
+    released = Arguments(klass="demucs.htdemucs.HTDemucs", kwargs={"sources": SOURCES, "channels": 8})
+    assert type(ARCHITECTURES.of(released).build(released)) is HTDemucs
+
+
+def test_its_arguments_say_what_the_network_says() -> None:
+    arguments = Arguments(klass="demucs.htdemucs.HTDemucs", kwargs=tiny_htdemucs()._init_args_kwargs[1])
+    assert facts(arguments) == HTDEMUCS.facts(HTDEMUCS.build(arguments))
 
 
 def test_no_other_class_is_ever_built() -> None:
     with pytest.raises(ValueError, match=r"os\.system"):
-        build("os.system", (), {})
+        ARCHITECTURES.of(Arguments(klass="os.system"))
 
 
 @pytest.mark.parametrize("samples", [1024, 44100, 66150, 5000])

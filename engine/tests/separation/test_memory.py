@@ -12,6 +12,7 @@ import resource, sys
 import numpy as np
 import torch
 from stemwright.backends.eager import EagerNetwork
+from stemwright.models.architecture import Architecture, LoadedModule
 from stemwright.models.bag import Bag
 from stemwright.options import SeparationOptions
 from stemwright.separation.mix_stats import MixStats
@@ -23,8 +24,9 @@ class Quarter(torch.nn.Module):
     def forward(self, mix):
         return (0.25 * mix)[:, None].expand(-1, 4, -1, -1)
 
+quarter = LoadedModule(module=Quarter(), architecture=Architecture(name="quarter", build=lambda _: Quarter()))
 length = int(float(sys.argv[1]) * 60 * 44100)
-bag = Bag(sources=Quarter.sources, loaders=[lambda: EagerNetwork(Quarter())])
+bag = Bag(sources=Quarter.sources, loaders=[lambda: EagerNetwork(quarter)])
 stream = Stream(resolve(bag, SeparationOptions(shifts=int(sys.argv[2]), seed=1)))
 block = np.random.default_rng(0).standard_normal((2, 65536), dtype=np.float32)
 def mix():

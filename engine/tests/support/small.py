@@ -10,6 +10,8 @@ from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from demucs.transformer import LayerScale
 
+from stemwright.models.architecture import Architecture, LoadedModule
+
 SOURCES = ["drums", "bass", "other", "vocals"]
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -46,6 +48,12 @@ def loud(network: Network) -> Network:
             scale = cast(torch.Tensor, module.scale)
             scale.data = torch.randn(scale.shape, generator=chance) * 0.2
     return network.eval()
+
+
+def loaded(module: torch.nn.Module, architecture: Architecture | None = None) -> LoadedModule:
+    """As a checkpoint is; without an architecture, of one that nothing is known of."""
+    unknown = Architecture(name="a test's own", build=lambda _arguments: module)
+    return LoadedModule(module=module, architecture=architecture or unknown)
 
 
 def music(seconds: float, seed: int = 1, sample_rate: int = 44100) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from demucs.htdemucs import HTDemucs
 from torch import nn
 
-from stemwright.models.bandnet import BandNet
+from stemwright.models.bandnet.network import BandNet
 
 from .checkpoint import BANDNET, HTDEMUCS
 from .score import SAMPLE_RATE, STEMS

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stemwright.models.bandnet import BANDS, BandNet
+from stemwright.models.bandnet.network import BANDS, BandNet
 
 from .batches import Songs, make_batch
 from .score import STEMS

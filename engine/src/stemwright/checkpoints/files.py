@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +10,40 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from stemwright.checkpoints.header import KLASSES, Header, read_header
+from stemwright.checkpoints.header import Header, read_header
 from stemwright.errors import MissingExtraError, ModelError
 from stemwright.machine.hashing import sha256_of
-from stemwright.models import build
+from stemwright.models.architecture import Architecture, Architectures, LoadedModule
+from stemwright.models.registry import ARCHITECTURES
 
 _QUANTIZERS = frozenset({"diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer"})
 
 
-def load_network(file: Path) -> nn.Module:
+def load_network(file: Path, architectures: Architectures = ARCHITECTURES) -> LoadedModule:
     """The network of a checkpoint, in float32, ready for inference on the CPU.
+
+    Args:
+        architectures: those that the file may be one of.
 
     Raises:
         ModelError: the file is damaged, its hash is not the one in its name, or it asks for what is not allowed.
         MissingExtraError: its weights are quantised and ``diffq`` is not installed.
     """
     _check_named_hash(file)
-    header = read_header(file)
-    state = _safetensors_state(file, header) if file.suffix == ".safetensors" else _th_state(file)
+    header = read_header(file, architectures)
+    state = (
+        _safetensors_state(file, header) if file.suffix == ".safetensors" else _th_state(file, architectures.klasses)
+    )
     try:
-        network = _restored(header, state) if state.get("__quantized") else _assigned(header, state)
+        architecture = architectures.of(header)
+        restore = _restored if state.get("__quantized") else _assigned
+        module = restore(architecture, header, state)
     except (RuntimeError, ValueError, TypeError, KeyError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(
             f"the checkpoint {file} does not fit its own description: {reason}", code="model_corrupt"
         ) from None
-    return network.eval().requires_grad_(False)
+    return LoadedModule(module=module.eval().requires_grad_(False), architecture=architecture)
 
 
 def _check_named_hash(file: Path) -> None:
@@ -61,11 +70,11 @@ class _NoInitialValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _assigned(header: Header, state: dict[str, Any]) -> nn.Module:
+def _assigned(architecture: Architecture, header: Header, state: dict[str, Any]) -> nn.Module:
     """Built without memory or initial values, then given the tensors of the file."""
     values = {name: value.float() for name, value in state.items()}
     with torch.device("meta"), _NoInitialValues():
-        network = build(header.klass, header.args, header.kwargs)
+        network = architecture.build(header)
     if type(network).load_state_dict is not nn.Module.load_state_dict:  # Demucs v2 renames old tensors on the way
         network = network.to_empty(device="cpu")
         network.load_state_dict(values)
@@ -74,7 +83,7 @@ def _assigned(header: Header, state: dict[str, Any]) -> nn.Module:
     return network
 
 
-def _restored(header: Header, state: dict[str, Any]) -> nn.Module:
+def _restored(architecture: Architecture, header: Header, state: dict[str, Any]) -> nn.Module:
     """Quantised weights are unpacked by the library that packed them."""
     try:
         import diffq
@@ -86,7 +95,7 @@ def _restored(header: Header, state: dict[str, Any]) -> nn.Module:
     if name not in _QUANTIZERS:
         raise ValueError(f"the weights are packed by {name}, which is not known here")
     state["meta"]["klass"] = getattr(diffq, name.rsplit(".", 1)[1])
-    network = build(header.klass, header.args, header.kwargs)
+    network = architecture.build(header)
     diffq.restore_quantized_state(network, state)
     return network.float()
 
@@ -130,9 +139,9 @@ def _unflattened(node: Any, tensors: dict[str, Tensor]) -> Any:
     raise ValueError(f"the description of the state has an unknown part {kind!r}")
 
 
-def _th_state(file: Path) -> dict[str, Any]:
+def _th_state(file: Path, klasses: Collection[str]) -> dict[str, Any]:
     """The `state` of a `.th` file, through torch's restricted unpickler."""
-    stand_ins = [(_Klass(name), name) for name in (*KLASSES, *_QUANTIZERS)]
+    stand_ins = [(_Klass(name), name) for name in (*klasses, *_QUANTIZERS)]
     from fractions import Fraction
 
     try:

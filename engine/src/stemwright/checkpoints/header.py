@@ -6,52 +6,37 @@ import io
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from stemwright.errors import ModelError
+from stemwright.models.architecture import Architectures, Arguments
+from stemwright.models.registry import ARCHITECTURES
 
-# The classes a checkpoint may name. Nothing is ever imported because a file says so.
-KLASSES = frozenset(
-    {
-        "demucs.demucs.Demucs",
-        "demucs.hdemucs.HDemucs",
-        "demucs.htdemucs.HTDemucs",
-        "stemwright.models.bandnet.BandNet",
-    }
-)
 _LARGEST_HEADER = 16 * 1024 * 1024  # bytes; a real one has some ten thousand
 
 
 @dataclass(frozen=True, kw_only=True)
-class Header:
-    """The network's class and the arguments it was made with."""
+class Header(Arguments):
+    """The network's class and the arguments it was made with, and how its state is stored."""
 
-    klass: str
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
     structure: Any = None  # how a nested (quantised) state is spread over the tensors; only in safetensors files
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The stems, in the network's order."""
-        given = self.kwargs.get("sources", self.args[0] if self.args else None)
-        if not isinstance(given, list | tuple) or not given or not all(isinstance(name, str) for name in given):
-            raise ModelError("a checkpoint does not name its stems", code="model_corrupt")
-        return tuple(given)
 
-
-def read_header(file: Path) -> Header:
+def read_header(file: Path, architectures: Architectures = ARCHITECTURES) -> Header:
     """Read the header of a `.safetensors` or `.th` file in one of Demucs's formats.
+
+    Args:
+        architectures: those that the file may be one of. Nothing is ever imported because a file says so.
 
     Raises:
         ModelError: it cannot be read (``model_corrupt``) or names a class that is not allowed (``model_forbidden``).
     """
     try:
-        header = _safetensors_header(file) if file.suffix == ".safetensors" else _th_header(file)
+        header = _safetensors_header(file) if file.suffix == ".safetensors" else _th_header(file, architectures.klasses)
     except OSError as error:
         raise ModelError(f"the checkpoint {file} cannot be read: {error.strerror}", code="model_corrupt") from None
     except pickle.UnpicklingError as error:
@@ -60,7 +45,7 @@ def read_header(file: Path) -> Header:
         raise ModelError(
             f"the checkpoint {file} is damaged or not in one of Demucs's formats: fetch it again", code="model_corrupt"
         ) from None
-    if header.klass not in KLASSES:
+    if header.klass not in architectures.klasses:
         raise ModelError(
             f"the checkpoint {file} names the class {header.klass!r}, which is not one that may be loaded",
             code="model_forbidden",
@@ -93,12 +78,12 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def _th_header(file: Path) -> Header:
+def _th_header(file: Path, klasses: Collection[str]) -> Header:
     with zipfile.ZipFile(file) as archive:
         entry = next((name for name in archive.namelist() if name.endswith("/data.pkl")), "data.pkl")
         if archive.getinfo(entry).file_size > _LARGEST_HEADER:
             raise ValueError("a header of unlikely size")
-        package = _HeaderUnpickler(io.BytesIO(archive.read(entry))).load()
+        package = _HeaderUnpickler(io.BytesIO(archive.read(entry)), klasses).load()
     klass = package["klass"]
     return Header(klass=klass.name, args=tuple(package["args"]), kwargs=dict(package["kwargs"]))
 
@@ -130,10 +115,14 @@ class _HeaderUnpickler(pickle.Unpickler):
         {"torch", "torch._utils", "torch.storage", "torch.serialization", "diffq.diffq", "diffq.uniform"}
     )
 
+    def __init__(self, stream: BinaryIO, klasses: Collection[str]) -> None:
+        super().__init__(stream)
+        self._klasses = klasses
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in self._PLAIN:
             return self._PLAIN[module, name]
-        if module in self._STAND_INS or f"{module}.{name}" in KLASSES:
+        if module in self._STAND_INS or f"{module}.{name}" in self._klasses:
             return type("Named", (_Named,), {"name": f"{module}.{name}"})
         raise pickle.UnpicklingError(f"it contains {module}.{name}, which has no place in a checkpoint")
 

@@ -61,14 +61,12 @@ def run_list(args: argparse.Namespace) -> int:
 def run_pull(args: argparse.Namespace) -> int:
     """Fetch the files of models that are not here yet, or damaged."""
     from stemwright.checkpoints import find
-    from stemwright.checkpoints.sources import hub
 
     _in_lines(args)
     for name in args.names:
         model = find(name, args.models_path)
-        files = [hub.renew(model, each, lambda line: print(line, file=sys.stderr)) for each in model.members]
-        for file in files:
-            print(file)
+        for each in [model.source.renew(model, each, _say_on_stderr) for each in model.members]:
+            print(each.path)
     return 0
 
 
@@ -76,25 +74,25 @@ def run_warm(args: argparse.Namespace) -> int:
     """Build every backend for the models' networks and measure them; the first song then needs no building."""
     from stemwright.backends.warm import warm
     from stemwright.checkpoints import find
-    from stemwright.checkpoints.sources import hub
     from stemwright.machine.cache import Busy
 
     _in_lines(args)
     for name in args.names:
         model = find(name, args.models_path)
-        if model.origin == "package":
-            print(f"{name}: nothing to build: torch computes it as it is")
-            continue
         for member in model.members:
-            file = hub.obtain(model, member, lambda line: print(line, file=sys.stderr))
+            checkpoint = model.source.obtain(model, member, _say_on_stderr)
             try:
-                made = warm(file, say=functools.partial(_say, f"{name} {member.signature}"))
+                made = warm(checkpoint, say=functools.partial(_say, f"{name} {member.signature}"))
             except Busy:
                 return fail(f"another process is preparing {name} already: wait until it is done")
             except OSError as error:
                 return fail(f"the cache cannot be written: {error}; set STEMWRIGHT_CACHE to a folder that can")
             print(f"{name} {member.signature}: {'ready' if made else 'nothing to build: torch computes it as it is'}")
     return 0
+
+
+def _say_on_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _say(about: str, line: str) -> None:
@@ -121,31 +119,19 @@ def _in_lines(args: argparse.Namespace) -> None:
 
 
 def _verify(model: ModelInfo) -> None:
-    from stemwright.checkpoints import files
-    from stemwright.checkpoints.sources import hub
-    from stemwright.machine import hashing
-
     for member in model.members:
-        file = hub.cached(model, member)
-        if file is None:
+        checkpoint = model.source.cached(model, member)
+        if checkpoint is None:
             raise ModelError(f"{model.name} is not on this machine: run `stemwright models pull {model.name}`")
-        if model.origin == "package":
-            from stemwright.checkpoints.sources import package
-
-            package.load()
-            print(f"{model.name}: {file}: ok, sha256 {package.WEIGHTS_SHA256}")
-            continue
-        actual = hashing.sha256_of(file)
-        hub.check(member, file, actual)
-        files.load_network(file)
-        against = "as published" if hub.expected_sha256(member, file) else "no published hash to compare with"
-        print(f"{model.name}: {file}: ok, sha256 {actual} ({against})")
+        actual = checkpoint.checked_sha256()
+        checkpoint.load()
+        against = "as published" if checkpoint.published_sha256 else "no published hash to compare with"
+        print(f"{model.name}: {checkpoint.path}: ok, sha256 {actual} ({against})")
 
 
 def _row(model: ModelInfo) -> dict[str, Any]:
-    from stemwright.checkpoints.sources import hub
-
-    files = [file for member in model.members if (file := hub.cached(model, member)) is not None]
+    found = [model.source.cached(model, member) for member in model.members]
+    files = [checkpoint.path for checkpoint in found if checkpoint is not None]
     here = len(files) == len(model.members)
     return {
         "name": model.name,

@@ -17,7 +17,6 @@ from small import tiny_htdemucs
 
 from stemwright import cli
 from stemwright.checkpoints import find, manifest
-from stemwright.checkpoints.sources import hub
 from stemwright.errors import ModelError
 from stemwright.separator import Separator
 
@@ -107,11 +106,11 @@ def test_a_model_is_fetched_once_checked_and_found_again(
 ) -> None:
     publish(served, checkpoint, monkeypatch)
     model, told = find("htdemucs"), []
-    file = hub.obtain(model, model.members[0], told.append)
+    file = model.source.obtain(model, model.members[0], told.append).path
     assert file.read_bytes() == checkpoint.read_bytes()
     assert "for research use" in told[0]
     assert "955717e8.safetensors" in told[1]
-    assert hub.obtain(model, model.members[0]) == file
+    assert model.source.obtain(model, model.members[0]).path == file
     assert served.fetched == [HUB_PATH]
 
 
@@ -120,7 +119,7 @@ def test_a_pull_replaces_a_file_that_was_damaged_since(
 ) -> None:
     publish(served, checkpoint, monkeypatch)
     model = find("htdemucs")
-    file = hub.obtain(model, model.members[0])
+    file = model.source.obtain(model, model.members[0]).path
     file.resolve().write_bytes(checkpoint.read_bytes()[:-1] + b"\xff")
     with pytest.raises(ModelError, match="models pull") as caught:
         Separator("htdemucs", device="cpu").load()
@@ -137,9 +136,9 @@ def test_a_file_with_another_hash_is_deleted_and_refused(
     served.files[HUB_PATH] += b"\0"
     model = find("htdemucs")
     with pytest.raises(ModelError, match="came with the sha256") as caught:
-        hub.obtain(model, model.members[0])
+        model.source.obtain(model, model.members[0])
     assert caught.value.code == "model_corrupt"
-    assert hub.cached(model, model.members[0]) is None
+    assert model.source.cached(model, model.members[0]) is None
 
 
 def test_a_file_without_a_pinned_hash_is_checked_against_the_hubs_own(served: Hub, tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ def test_a_file_without_a_pinned_hash_is_checked_against_the_hubs_own(served: Hu
     served.declared[path] = "1" * 64
     model = find("mdx_extra")
     with pytest.raises(ModelError, match="came with the sha256"):
-        hub.obtain(model, model.members[0])
+        model.source.obtain(model, model.members[0])
 
 
 def test_without_the_hub_the_older_place_is_tried_and_its_hash_checked(
@@ -159,17 +158,17 @@ def test_without_the_hub_the_older_place_is_tried_and_its_hash_checked(
     monkeypatch.setitem(manifest.LEGACY, "955717e8", f"hybrid_transformer/{file.name}")  # type: ignore[arg-type]
     served.files[f"/legacy/hybrid_transformer/{file.name}"] = file.read_bytes()
     model = find("htdemucs")
-    fetched = hub.obtain(model, model.members[0])
-    assert fetched.read_bytes() == file.read_bytes()
-    assert hub.cached(model, model.members[0]) == fetched
-    assert [each.name for each in fetched.parent.iterdir()] == [file.name]
+    fetched = model.source.obtain(model, model.members[0])
+    assert fetched.path.read_bytes() == file.read_bytes()
+    assert model.source.cached(model, model.members[0]) == fetched
+    assert [each.name for each in fetched.path.parent.iterdir()] == [file.name]
 
 
 def test_a_damaged_file_from_the_older_place_leaves_nothing_behind(served: Hub, tmp_path: Path) -> None:
     served.files[f"/legacy/{manifest.LEGACY['955717e8']}"] = b"not the weights"
     model = find("htdemucs")
     with pytest.raises(ModelError, match="sha256 that begins"):
-        hub.obtain(model, model.members[0])
+        model.source.obtain(model, model.members[0])
     assert not [each for each in (tmp_path / "torch").rglob("*") if each.is_file()]
 
 
@@ -186,7 +185,7 @@ def test_a_changed_file_in_the_cache_is_refused_when_it_is_loaded(
 ) -> None:
     publish(served, checkpoint, monkeypatch)
     model = find("htdemucs")
-    file = hub.obtain(model, model.members[0])
+    file = model.source.obtain(model, model.members[0]).path
     file.resolve().write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(ModelError, match="is not what was published"):
         Separator("htdemucs").load()

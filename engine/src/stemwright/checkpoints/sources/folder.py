@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from stemwright.checkpoints.checkpoint import Checkpoint, CheckpointFile
 from stemwright.checkpoints.header import read_header
-from stemwright.checkpoints.model_info import Member, ModelInfo, Origin
+from stemwright.checkpoints.model_info import Member, ModelInfo, OnFetch
 from stemwright.errors import ModelError
+from stemwright.models.architecture import Architectures
+from stemwright.models.registry import ARCHITECTURES
 
 SUFFIXES = (".safetensors", ".th")
 
 
 def models_folder(models_path: Path | None) -> Path | None:
-    """The folder of the user's own models, if one is set.
+    """The folder of the user's own models: ``models_path``, or the one that DEMUCS_MODELS_PATH names, if any.
 
     Raises:
         ModelError: it is set and not a folder.
@@ -28,37 +32,88 @@ def models_folder(models_path: Path | None) -> Path | None:
     return chosen
 
 
-def names_in(folder: Path | None) -> list[str]:
-    """Names that a folder offers: its yaml bags, and its single checkpoints by signature."""
-    if folder is None:
-        return []
-    bags = [file.stem for file in sorted(folder.glob("*.yaml"))]
-    singles = [_signature(file) for suffix in SUFFIXES for file in sorted(folder.glob(f"*{suffix}"))]
-    return list(dict.fromkeys(bags + singles))
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A folder, listed once. See `stemwright.checkpoints.model_info.Source`."""
 
+    path: Path
+    origin: str
+    place: str
+    licence: str  # where a bag does not say
+    single_files: bool = True  # whether a checkpoint is a model of its own, beside the bags
+    architectures: Architectures = ARCHITECTURES
 
-def from_folder(name: str, folder: Path, *, origin: Origin, licence: str) -> ModelInfo:
-    bag_file = folder / f"{name}.yaml"
-    bag: dict[str, Any] = _read_bag(bag_file) if bag_file.is_file() else {"models": [name]}
-    pins = bag.get("sha256") or {}
-    members = tuple(
-        Member(signature=sig, path=_checkpoint_of(sig, folder), sha256=pins.get(sig)) for sig in bag["models"]
-    )
-    headers = [read_header(member.path) for member in members if member.path is not None]
-    sources = headers[0].sources
-    if any(header.sources != sources for header in headers):
-        raise ModelError(f"the networks of the bag {bag_file} name different stems", code="model_corrupt")
-    weights = _checked_weights(bag.get("weights"), len(members), len(sources), bag_file)
-    return ModelInfo(
-        name=name,
-        description=str(bag.get("description") or f"{headers[0].klass.rsplit('.', 1)[-1]} from {folder.name}"),
-        sources=sources,
-        licence=str(bag.get("licence") or licence),
-        origin=origin,
-        members=members,
-        weights=weights,
-        segment=bag.get("segment"),
-    )
+    def names(self) -> list[str]:
+        """Its yaml bags, and its single checkpoints by signature."""
+        singles = [_signature(file) for file in self._checkpoints] if self.single_files else []
+        return list(dict.fromkeys([*self._bags, *singles]))
+
+    def find(self, name: str) -> ModelInfo:
+        """See `Source`."""
+        file = self._bags.get(name, self.path / f"{name}.yaml")
+        bag: dict[str, Any] = _read_bag(file) if name in self._bags else {"models": [name]}
+        pins = bag.get("sha256") or {}
+        members = tuple(
+            Member(signature=each, path=self._checkpoint_of(each), sha256=pins.get(each)) for each in bag["models"]
+        )
+        headers = [read_header(member.path, self.architectures) for member in members if member.path is not None]
+        sources = headers[0].sources
+        if any(header.sources != sources for header in headers):
+            raise ModelError(f"the networks of the bag {file} name different stems", code="model_corrupt")
+        weights = _checked_weights(bag.get("weights"), len(members), len(sources), file)
+        return ModelInfo(
+            name=name,
+            description=str(bag.get("description") or f"{headers[0].klass.rsplit('.', 1)[-1]} from {self.path.name}"),
+            sources=sources,
+            licence=str(bag.get("licence") or self.licence),
+            source=self,
+            members=members,
+            weights=weights,
+            segment=bag.get("segment"),
+        )
+
+    def cached(self, model: ModelInfo, member: Member) -> Checkpoint:
+        """See `Source`."""
+        assert member.path is not None
+        return CheckpointFile(path=member.path, published_sha256=member.sha256, architectures=self.architectures)
+
+    def obtain(self, model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Checkpoint:
+        """See `Source`."""
+        return self.cached(model, member)
+
+    def renew(self, model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Checkpoint:
+        """See `Source`."""
+        (found := self.cached(model, member)).checked_sha256()
+        return found
+
+    @functools.cached_property
+    def _files(self) -> list[Path]:
+        return sorted(self.path.iterdir())
+
+    @functools.cached_property
+    def _bags(self) -> dict[str, Path]:
+        return {file.stem: file for file in self._files if file.suffix == ".yaml"}
+
+    @functools.cached_property
+    def _checkpoints(self) -> list[Path]:
+        """Those of the format that is preferred first."""
+        return [file for suffix in SUFFIXES for file in self._files if file.suffix == suffix]
+
+    def _checkpoint_of(self, signature: str) -> Path:
+        matches = [file for file in self._checkpoints if signature in (file.stem, _signature(file))]
+        if not matches:
+            raise ModelError(
+                f"the network {signature} is not in {self.path}: "
+                f"looked for {signature}.safetensors and {signature}[-hash].th",
+                code="model_missing",
+            )
+        safetensors = [file for file in matches if file.suffix == ".safetensors"]
+        if len(safetensors) == 1:
+            return safetensors[0]
+        if len(matches) > 1:
+            names = ", ".join(file.name for file in matches)
+            raise ModelError(f"{self.path} has several files for the network {signature}: {names}; keep one")
+        return matches[0]
 
 
 def _read_bag(file: Path) -> dict[str, Any]:
@@ -101,29 +156,6 @@ def _checked_weights(given: Any, networks: int, sources: int, file: Path) -> tup
     if any(sum(column) <= 0 for column in zip(*rows, strict=True)):
         raise ModelError(f"the weights in the bag {file} leave a stem without any network", code="model_corrupt")
     return rows
-
-
-def _checkpoint_of(signature: str, folder: Path) -> Path:
-    matches = list(_checkpoints_named(signature, folder))
-    if not matches:
-        raise ModelError(
-            f"the network {signature} is not in {folder}: looked for {signature}.safetensors and {signature}[-hash].th",
-            code="model_missing",
-        )
-    safetensors = [file for file in matches if file.suffix == ".safetensors"]
-    if len(safetensors) == 1:
-        return safetensors[0]
-    if len(matches) > 1:
-        names = ", ".join(file.name for file in matches)
-        raise ModelError(f"{folder} has several files for the network {signature}: {names}; keep one")
-    return matches[0]
-
-
-def _checkpoints_named(signature: str, folder: Path) -> Iterator[Path]:
-    for suffix in SUFFIXES:
-        for file in sorted(folder.glob(f"*{suffix}")):
-            if signature in (file.stem, _signature(file)):
-                yield file
 
 
 def _signature(file: Path) -> str:

@@ -10,110 +10,99 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemwright.checkpoints import manifest
-from stemwright.checkpoints.model_info import Member, ModelInfo
-from stemwright.checkpoints.sources import package
+from stemwright.checkpoints.checkpoint import Checkpoint, CheckpointFile
+from stemwright.checkpoints.model_info import Member, ModelInfo, OnFetch
 from stemwright.errors import ModelError
 from stemwright.machine.hashing import sha256_of
+from stemwright.models.architecture import Architectures
+from stemwright.models.registry import ARCHITECTURES
 
-OnFetch = Callable[[str], None]
 _TIMEOUT = 30  # seconds without a byte
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def obtain(model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Path:
-    """The file of one network, fetched if it is not here yet. ``on_fetch`` is told in a line what is fetched from where.
+@dataclass(frozen=True, kw_only=True)
+class Hub:
+    """Demucs's released models. See `stemwright.checkpoints.model_info.Source`."""
 
-    Raises:
-        ModelError: it cannot be had (``model_unavailable``) or is not what was published (``model_corrupt``).
-        MissingExtraError: it comes with a package that is not installed.
-    """
-    if member.path is not None:
-        return member.path
-    if (here := cached(model, member)) is not None:
-        return here
-    if model.origin == "package":
-        raise package.not_installed()
-    if model.repository is None:
-        raise ModelError(f"the model {model.name} has no file and no place to fetch it from", code="model_unavailable")
-    tell = on_fetch or (lambda _line: None)
-    tell(f"{model.name}: {model.licence}")
-    failures = []
-    for fetch in (_from_hub, _from_legacy):
-        try:
-            return fetch(model.repository, member.signature, tell)
-        except ModelError:
-            raise
-        except Exception as error:  # the hub's client raises dozens of kinds; all of them mean: not from there
-            failures.append(f"{fetch.__name__.removeprefix('_from_')}: {_first_line(error)}")
-    raise ModelError(
-        f"the model {model.name} is not on this machine and cannot be fetched ({'; '.join(failures)}): connect it to the "
-        f"network and run `stemwright models pull {model.name}`, or put its files into a folder and name it with "
-        "--models-path; `--model pocket` needs no network",
-        code="model_unavailable",
-    )
+    origin: str = "hub"
+    place: str = "among Demucs's own"
+    architectures: Architectures = ARCHITECTURES
 
+    def names(self) -> list[str]:
+        """See `Source`."""
+        return list(manifest.KNOWN)
 
-def renew(model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Path:
-    """As `obtain`; a file that was fetched once, and is not what was published any more, is fetched again.
-
-    Raises:
-        ModelError: as `obtain`; a file in a folder of the caller's own is checked, and left as it is.
-        MissingExtraError: as `obtain`.
-    """
-    file = obtain(model, member, on_fetch)
-    try:
-        check(member, file, sha256_of(file))
-    except ModelError:
-        if member.path is not None:
-            raise
-        if on_fetch is not None:
-            on_fetch(f"{model.name}: {file} is damaged, and is fetched again")
-        _delete(file)
-        return obtain(model, member, on_fetch)
-    return file
-
-
-def cached(model: ModelInfo, member: Member) -> Path | None:
-    """The file of one network if it is on this machine already."""
-    if member.path is not None:
-        return member.path
-    if model.repository is None:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(model.repository, f"{member.signature}.safetensors")
-    if isinstance(found, str):
-        return Path(found)
-    legacy = _legacy_cache() / Path(manifest.LEGACY[member.signature]).name
-    return legacy if legacy.is_file() else None
-
-
-def expected_sha256(member: Member, file: Path) -> str | None:
-    """The hash that a file must have, or how it must begin; None where nothing was published."""
-    if member.path is not None:
-        return member.sha256
-    if file.suffix == ".th":
-        return file.stem.rsplit("-", 1)[1]
-    return manifest.SAFETENSORS_SHA256.get(member.signature)
-
-
-def check(member: Member, file: Path, actual: str) -> None:
-    """Compare a file's sha256 with what was published.
-
-    Raises:
-        ModelError: they differ.
-    """
-    expected = expected_sha256(member, file)
-    if expected is not None and not actual.startswith(expected):
-        raise ModelError(
-            f"the checkpoint {file} is not what was published: its sha256 is {actual}, not {expected}; "
-            "`stemwright models pull` with the model's name fetches it again, unless it lies in a folder of your own",
-            code="model_corrupt",
+    def find(self, name: str) -> ModelInfo:
+        """See `Source`."""
+        known = manifest.KNOWN[name]
+        return ModelInfo(
+            name=name,
+            description=known.description,
+            sources=known.sources,
+            licence=manifest.LICENCE,
+            source=self,
+            members=tuple(Member(signature=sig, path=None) for sig in known.signatures),
+            weights=known.weights,
+            segment=known.segment,
+            repository=f"{manifest.HUB_NAMESPACE}/{known.repository}",
+            restricted=True,
         )
+
+    def cached(self, model: ModelInfo, member: Member) -> Checkpoint | None:
+        """See `Source`: the caches that Demucs itself fills."""
+        from huggingface_hub import try_to_load_from_cache
+
+        assert model.repository is not None
+        found = try_to_load_from_cache(model.repository, f"{member.signature}.safetensors")
+        if isinstance(found, str):
+            return self._checkpoint(member, Path(found))
+        legacy = _legacy_cache() / Path(manifest.LEGACY[member.signature]).name
+        return self._checkpoint(member, legacy) if legacy.is_file() else None
+
+    def obtain(self, model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Checkpoint:
+        """See `Source`."""
+        if (here := self.cached(model, member)) is not None:
+            return here
+        assert model.repository is not None
+        tell = on_fetch or (lambda _line: None)
+        tell(f"{model.name}: {model.licence}")
+        failures = []
+        for fetch in (_from_hub, _from_legacy):
+            try:
+                return self._checkpoint(member, fetch(model.repository, member.signature, tell))
+            except ModelError:
+                raise
+            except Exception as error:  # the hub's client raises dozens of kinds; all of them mean: not from there
+                failures.append(f"{fetch.__name__.removeprefix('_from_')}: {_first_line(error)}")
+        raise ModelError(
+            f"the model {model.name} is not on this machine and cannot be fetched ({'; '.join(failures)}): connect it to "
+            f"the network and run `stemwright models pull {model.name}`, or put its files into a folder and name it with "
+            "--models-path; `--model pocket` needs no network",
+            code="model_unavailable",
+        )
+
+    def renew(self, model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Checkpoint:
+        """See `Source`."""
+        found = self.obtain(model, member, on_fetch)
+        try:
+            found.checked_sha256()
+        except ModelError:
+            if on_fetch is not None:
+                on_fetch(f"{model.name}: {found.path} is damaged, and is fetched again")
+            _delete(found.path)
+            return self.obtain(model, member, on_fetch)
+        return found
+
+    def _checkpoint(self, member: Member, file: Path) -> CheckpointFile:
+        """A `.th` file's name ends in how its hash begins; of some safetensors files none was published."""
+        by_name = file.stem.rsplit("-", 1)[1] if file.suffix == ".th" else None
+        published = by_name or manifest.SAFETENSORS_SHA256.get(member.signature)
+        return CheckpointFile(path=file, published_sha256=published, architectures=self.architectures)
 
 
 def _from_hub(repository: str, signature: str, tell: OnFetch) -> Path:

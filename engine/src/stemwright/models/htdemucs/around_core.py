@@ -7,29 +7,24 @@ them; what the network wants last is turned by the core itself, where that costs
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.machine.processor import threads
+from stemwright.models.architecture import RunCore
 from stemwright.models.network import Computation, Facts, Samples
-
-Core = Callable[[Samples, Samples], tuple[Samples, Samples]]
-"""Spectra ``[1, channels, frames, bins, 2]`` and samples ``[1, channels, n]`` of one segment, both standardised, to what
-`stemwright.backends.compiled.CoreModule` gives: ``[1, frames, sources * channels * 2, bins]`` and ``[1, sources * channels, n]``.
-"""
 
 
 class CoreNetwork:
-    """A network around a core."""
+    """A network around a core: `core.HTDemucsCore`, compiled or converted."""
 
     batch = 1  # on a CPU one segment at a time is best
     streams = 1
 
     def __init__(
-        self, core: Core, facts: Facts, *, nfft: int, computation: Computation, notes: tuple[str, ...] = ()
+        self, core: RunCore, facts: Facts, *, nfft: int, computation: Computation, notes: tuple[str, ...] = ()
     ) -> None:
         self.facts = facts
         self.notes = notes

@@ -2,7 +2,7 @@
 
 Takes the state dict and the constructor arguments of `demucs.htdemucs.HTDemucs` (demucs 4.1.0) as they are. Written for
 inference, and for the configurations that were released: complex spectrogram as channels, no Wiener filter, sine
-positions, norms before attention. `arguments.supports` tells which arguments those are; others run on Demucs's own class.
+positions, norms before attention. `arguments.unsupported` tells which arguments are not; those run on Demucs's own class.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stemwright.models.htdemucs.arguments import supports
+from stemwright.models.htdemucs.arguments import unsupported
 from stemwright.models.htdemucs.crosstransformer import CrossTransformer
 from stemwright.models.htdemucs.layers import DecoderLayer, EncoderLayer, Pointwise
 from stemwright.models.htdemucs.stft import inverse, spectrogram
@@ -63,8 +63,9 @@ class HTDemucs(nn.Module):
         **fixed: Any,
     ) -> None:
         super().__init__()
-        if not supports({**fixed, "depth": depth, "stride": stride, "nfft": nfft, "kernel_size": kernel_size}):
-            raise ValueError("these arguments ask for a variant of HTDemucs that is not written here")
+        asked = {**fixed, "depth": depth, "stride": stride, "nfft": nfft, "kernel_size": kernel_size}
+        if (reason := unsupported(asked)) is not None:
+            raise ValueError(reason)
         self.sources, self.audio_channels, self.samplerate = list(sources), audio_channels, samplerate
         self.segment, self.nfft, self.freq_emb_scale = segment, nfft, freq_emb
         branch = {"compress": dconv_comp, "depth": dconv_depth, "init": dconv_init}

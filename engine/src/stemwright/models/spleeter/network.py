@@ -59,9 +59,6 @@ class SpleeterUNet(nn.Module):
 class Spleeter(nn.Module):
     """Separates ``[B, 2, T]`` into ``[B, 2, 2, T]``: vocals and accompaniment, which sum to the mix."""
 
-    normalises = False
-    """The networks were trained on amplitudes as they are, full scale being 1."""
-
     def __init__(self) -> None:
         super().__init__()
         self.sources = ["vocals", "accompaniment"]

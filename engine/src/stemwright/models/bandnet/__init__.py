@@ -1,0 +1,1 @@
+"""The small network of the `pocket` model."""

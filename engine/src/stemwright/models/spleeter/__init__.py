@@ -1,0 +1,1 @@
+"""Spleeter's two-stem network."""
