@@ -59,7 +59,7 @@ class Separator:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | ModelInfo = DEFAULT_MODEL,
         *,
         models_path: str | Path | None = None,
         device: str = "auto",
@@ -68,7 +68,7 @@ class Separator:
         """Find the model; nothing is loaded yet.
 
         Args:
-            model: A name that ``stemwright models`` lists.
+            model: A name that ``stemwright models`` lists, or what `find` or `catalogue` gave.
             models_path: A folder of models in Demucs's formats; None: the one that DEMUCS_MODELS_PATH names, if any.
             device: ``auto``, or a name of torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
             on_fetch: Told in a line what is fetched when a model is not on this machine yet.
@@ -77,7 +77,8 @@ class Separator:
             ModelError: There is no such model.
             DeviceError: There is no such device.
         """
-        self.info: ModelInfo = find(model, Path(models_path) if models_path is not None else None)
+        folder = Path(models_path) if models_path is not None else None
+        self.info = model if isinstance(model, ModelInfo) else find(model, folder)
         self._networks = Networks(self.info, device=device, on_fetch=on_fetch)
 
     @property

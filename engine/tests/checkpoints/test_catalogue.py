@@ -9,6 +9,7 @@ from packed import save_bag, save_safetensors, save_th
 from small import SOURCES, tiny_htdemucs
 
 from stemwright.checkpoints import catalogue, find
+from stemwright.checkpoints.catalogue import sources_of
 from stemwright.checkpoints.manifest import KNOWN, LEGACY
 from stemwright.errors import ModelError
 
@@ -100,6 +101,27 @@ def test_a_bag_that_makes_no_sense_is_refused_with_the_reason(bag: str, message:
     with pytest.raises(ModelError, match=message):
         find("mine", folder)
     assert "mine" not in {model.name for model in catalogue(folder)}
+
+
+def test_a_broken_bag_with_the_name_of_a_released_model_is_left_out_and_hides_no_other(folder: Path) -> None:
+    (folder / "htdemucs.yaml").write_text("models: []")
+    listed = {model.name for model in catalogue(folder)}
+    assert "htdemucs" not in listed
+    assert {"pocket", "htdemucs_ft"} <= listed
+
+
+def test_every_source_names_its_models_once_and_finds_each() -> None:
+    for source in sources_of(None):
+        assert (names := source.names())
+        assert len(set(names)) == len(names)
+        assert {(source.find(name).name, source.find(name).origin) for name in names} == {
+            (name, source.origin) for name in names
+        }
+
+
+def test_weights_that_are_not_free_for_every_use_are_marked() -> None:
+    assert {model.origin for model in catalogue() if model.restricted} == {"hub", "package"}
+    assert not find("pocket").restricted
 
 
 def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class _Residual(nn.Module):
         self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, T, K]`` to the same shape."""
         y = self.first(x)
         y = y + torch.einsum("bctk,jk->bctj", y, self.mix.weight) + self.mix.bias
         return torch.relu(x + self.second(y))

@@ -45,13 +45,13 @@ class CoreNetwork:
         length = mix.shape[-1]
         mix = np.pad(mix, ((0, 0), (0, self.valid_length(length) - length)))
         spectra = np.stack(list(self._pool.map(lambda wave: spectrogram(wave, self._nfft), mix)))
-        x, x_scale = _standardised(spectra.view(np.float32))
-        xt, xt_scale = _standardised(mix)
+        x, mean, std = standardised(spectra.view(np.float32))
+        xt, mean_t, std_t = standardised(mix)
         y, yt = self._core(x.reshape(1, *spectra.shape, 2), xt[None])
 
         def separated(index: int) -> Samples:
-            wave = inverse(_complex(y[0, :, 2 * index : 2 * index + 2], *x_scale), mix.shape[-1])
-            wave += yt[0, index] * xt_scale[1] + xt_scale[0]
+            wave = inverse(_complex(y[0, :, 2 * index : 2 * index + 2], mean, std), mix.shape[-1])
+            wave += yt[0, index] * std_t + mean_t
             return wave[:length]
 
         waves = np.stack(list(self._pool.map(separated, range(yt.shape[1]))))
@@ -96,10 +96,10 @@ def _complex(planes: Samples, mean: np.float32, std: np.float32) -> NDArray[np.c
     return made
 
 
-def _standardised(x: Samples) -> tuple[Samples, tuple[np.float32, np.float32]]:
-    """``x`` with mean 0 and deviation 1, and both."""
+def standardised(x: Samples) -> tuple[Samples, np.float32, np.float32]:
+    """``x`` with mean 0 and deviation 1, and both. Sums are in float64; torch's are not: see `network.standardised`."""
     mean = np.float32(x.mean(dtype=np.float64))
     made: Samples = x - mean
     std = np.float32((np.square(made).sum(dtype=np.float64) / (x.size - 1)) ** 0.5)
     made /= np.float32(1e-5) + std
-    return made, (mean, std)
+    return made, mean, std

@@ -27,7 +27,7 @@ class Attention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
 
     def forward(self, query: Tensor, memory: Tensor | None = None) -> Tensor:
-        """Attend from ``query`` to ``memory``, or to itself."""
+        """Attend from ``query`` ``[B, tokens, dim]`` to ``memory`` ``[B, others, dim]``, or to itself: ``[B, tokens, dim]``."""
         dim = query.shape[-1]
         query = query.to(self.in_proj_weight.dtype)
         if memory is None:
@@ -62,6 +62,7 @@ class Layer(nn.Module):
         self.norm_out = GroupNorm(dim, leading=1)
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        """``[B, tokens, dim]`` to the same; ``other``: the tokens of the other branch, which only a cross layer looks at."""
         if self.cross and other is not None:
             x = x + self.gamma_1(self.cross_attn(self.norm1(x), self.norm2(other)))
             inner = self.norm3(x)
@@ -86,6 +87,7 @@ class CrossTransformer(nn.Module):
         self._positions: dict[tuple[int, int, torch.device], Tensor] = {}
 
     def forward(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, rows, time, dim]`` and ``[B, 1, time', dim]`` to the same shapes, in float32."""
         rows, time, dim = x.shape[1:]
         # Attention does not care about the order of tokens, so they stay as they lie in memory: row after row.
         tokens = self.norm_in(x.float().flatten(1, 2)) + self._cached(rows, time, x)

@@ -29,20 +29,20 @@ class Conv(nn.Module):
         return self.weight if self.weight.dim() == 4 else self.weight[:, :, None, :]
 
     def pointwise(self, x: Tensor) -> Tensor:
-        """A kernel of one sample is a linear layer on the last dimension."""
+        """A kernel of one sample is a linear layer on the last dimension: ``[.., in]`` to ``[.., out]``."""
         return F.linear(x.to(self.weight.dtype), self.weight.flatten(1), self.bias)
 
     def conv(
         self, x: Tensor, *, stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0), dilation: int = 1
     ) -> Tensor:
-        """Convolve ``[B, rows, time, channels]``."""
+        """Convolve ``[B, rows, time, in]`` to ``[B, rows', time', out]``."""
         y = F.conv2d(
             x.to(self.weight.dtype).permute(0, 3, 1, 2), self.planar(), self.bias, stride, padding, (1, dilation)
         )
         return y.permute(0, 2, 3, 1)
 
     def transposed(self, x: Tensor, *, stride: tuple[int, int]) -> Tensor:
-        """Convolve transposed, without any padding."""
+        """Convolve transposed, without padding: ``[B, rows, time, N]``, N the weight's first size, to its second."""
         y = F.conv_transpose2d(x.to(self.weight.dtype).permute(0, 3, 1, 2), self.planar(), self.bias, stride)
         return y.permute(0, 2, 3, 1)
 
@@ -51,6 +51,7 @@ class Pointwise(Conv):
     """A convolution that changes the number of channels."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[.., in]`` to ``[.., out]``."""
         return self.pointwise(x)
 
 
@@ -58,6 +59,7 @@ class Linear(nn.Linear):
     """A linear layer that takes its input in any type and multiplies in that of its weights."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[.., in]`` to ``[.., out]``."""
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
@@ -65,6 +67,7 @@ class HiddenLinear(Linear):
     """A linear layer that is activated."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[.., in]`` to ``[.., out]``."""
         return F.gelu(super().forward(x))
 
 
@@ -81,7 +84,7 @@ class GroupNorm(nn.Module):
         self._leading = leading
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float32, whatever ``x`` is."""
+        """``[.., channels]`` to the same shape, in float32 whatever ``x`` is."""
         x = x.float()
         if self.in_two_steps:
             centred = x - x.mean(-1, keepdim=True).mean(-2, keepdim=True)
@@ -99,6 +102,7 @@ class LayerScale(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), init))
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[.., channels]`` to the same shape."""
         return self.scale * x
 
 
@@ -123,6 +127,7 @@ class DConv(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[B, rows, time, channels]`` to the same shape and type."""
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, nn.ModuleDict)
             dilation = 2**index
@@ -140,6 +145,7 @@ class Strided(Conv):
         self.spectral, self.kernel, self.stride = spectral, kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[B, rows, time, inputs]`` to ``[B, rows / stride, time, channels]``, or ``[B, 1, ceil(time / stride), channels]``."""
         pad = self.kernel // 4
         if self.spectral:
             return F.gelu(self.conv(x, stride=(self.stride, 1), padding=(pad, 0)))
@@ -151,6 +157,7 @@ class Gate(Conv):
     """The gate of `EncoderLayer`, which sees no neighbours."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[.., channels]`` to the same shape."""
         return F.glu(self.pointwise(x), dim=-1)
 
 
@@ -167,6 +174,7 @@ class EncoderLayer(nn.Module):
         self.dconv = DConv(channels, **dconv) if dconv is not None else None  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[B, rows, time, inputs]`` to ``[B, rows / stride, time, channels]``, or ``[B, 1, ceil(time / stride), channels]``."""
         y = self.conv(x)
         if self.dconv is not None:
             y = self.dconv(y)
@@ -192,7 +200,11 @@ class Transposed(Conv):
         self.spectral, self.kernel, self.stride, self.activated = spectral, kernel, stride, activated
 
     def forward(self, x: Tensor, length: int) -> Tensor:
-        """``length``: the time samples that are wanted."""
+        """``[B, rows, time, channels]`` to ``[B, rows * stride, time, outputs]``, or ``[B, 1, length, outputs]``.
+
+        Args:
+            length: the time samples that are wanted.
+        """
         pad = self.kernel // 4
         if self.spectral:
             y = self.transposed(x, stride=(self.stride, 1))[:, pad:-pad]
@@ -225,7 +237,12 @@ class DecoderLayer(nn.Module):
         self.dconv = DConv(channels, **dconv) if dconv is not None else None  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
-        """``skip``: the encoder's output at this depth; ``length``: the time samples that the encoder layer saw."""
+        """``[B, rows, time, channels]`` to ``[B, rows * stride, time, outputs]``, or ``[B, 1, length, outputs]``.
+
+        Args:
+            skip: the encoder's output at this depth, of the shape of ``x``.
+            length: the time samples that the encoder layer saw.
+        """
         y = self.rewrite(x, skip)
         if self.dconv is not None:
             y = self.dconv(y)

@@ -131,7 +131,11 @@ class HTDemucs(nn.Module):
         return training
 
     def forward(self, mix: Tensor) -> Tensor:
-        """``[B, audio_channels, samples]`` to ``[B, sources, audio_channels, samples]``."""
+        """``[B, audio_channels, samples]`` to ``[B, sources, audio_channels, samples]``.
+
+        Raises:
+            ValueError: it is longer than the training segment.
+        """
         length = mix.shape[-1]
         mix = F.pad(mix, (0, self.valid_length(length) - length))
         return around(self.core, mix, sources=len(self.sources), nfft=self.nfft)[..., :length]
@@ -172,8 +176,8 @@ def around(core: Core, mix: Tensor, *, sources: int, nfft: int) -> Tensor:
 
     ``[B, channels, samples]`` to ``[B, sources, channels, samples]``; ``core`` as `HTDemucs.core`.
     """
-    x, mean, std = _standardised(torch.view_as_real(spectrogram(mix, nfft)).flatten(3))
-    xt, mean_t, std_t = _standardised(mix.transpose(1, 2)[:, None])
+    x, mean, std = standardised(torch.view_as_real(spectrogram(mix, nfft)).flatten(3))
+    xt, mean_t, std_t = standardised(mix.transpose(1, 2)[:, None])
     y, yt = core(x, xt)
     y, yt = torch.addcmul(mean, y.float(), std), torch.addcmul(mean_t, yt.float(), std_t)
     return _joined(y, yt, sources, mix.shape[-1])
@@ -189,8 +193,8 @@ def _joined(y: Tensor, yt: Tensor, sources: int, length: int) -> Tensor:
     return wave + direct
 
 
-def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``x`` with mean 0 and deviation 1 per batch entry, and both."""
+def standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``x`` with mean 0 and deviation 1 per batch entry, and both. Of one array: `around_core.standardised`."""
     dims = tuple(range(1, x.dim()))
     std, mean = torch.std_mean(x, dim=dims, keepdim=True)
     return (x - mean).div_(1e-5 + std), mean, std

@@ -44,6 +44,7 @@ class SpleeterUNet(nn.Module):
         self.mask = nn.Conv2d(1, 2, 4, dilation=2, padding=3)
 
     def forward(self, magnitudes: Tensor) -> Tensor:
+        """``[B, 2, frames, bins]`` to the same shape."""
         skips, x = [], magnitudes
         for down, norm in zip(self.downs, self.down_norms, strict=True):
             skips.append(down(F.pad(x, (1, 2, 1, 2))))  # TensorFlow's "same" padding for an even length
@@ -74,7 +75,7 @@ class Spleeter(nn.Module):
         return (-(-frames // _FRAMES_STEP) * _FRAMES_STEP - 1) * HOP
 
     def forward(self, mix: Tensor) -> Tensor:
-        """``mix`` must have a valid length."""
+        """``[B, 2, samples]``, of a valid length, to ``[B, 2, 2, samples]``."""
         batch, channels, length = mix.shape
         window = torch.hann_window(WINDOW, dtype=mix.dtype, device=mix.device)
         flat = mix.reshape(-1, length)
