@@ -60,7 +60,7 @@ def candidate(checkpoint: Checkpoint, sha256: str) -> Candidate | None:
     """The checkpoint as something to build for, or None when networks of its kind have no core.
 
     Raises:
-        ModelError: it cannot be read, or names a class that is not allowed.
+        ModelError: It cannot be read, or names a class that is not allowed.
     """
     header, core = checkpoint.header, checkpoint.architecture.core
     if core is None or header is None or header.args or header.structure is not None:

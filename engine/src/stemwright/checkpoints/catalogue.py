@@ -18,7 +18,7 @@ def sources_of(models_path: Path | None, architectures: Architectures = ARCHITEC
     """The places that models come from, one line for each, in the order in which they are looked at.
 
     Raises:
-        ModelError: the folder of the user's own models is not one (``models_path_missing``).
+        ModelError: The folder of the user's own models is not one (``models_path_missing``).
     """
     own = models_folder(models_path)
     return (
@@ -35,7 +35,7 @@ def catalogue(models_path: Path | None = None) -> list[ModelInfo]:
     Files that cannot be read are left out here; `find` says what is wrong with them.
 
     Raises:
-        ModelError: the folder of the user's own models is not one (``models_path_missing``).
+        ModelError: The folder of the user's own models is not one (``models_path_missing``).
     """
     found: dict[str, ModelInfo | None] = {}
     for source in sources_of(models_path):
@@ -48,14 +48,15 @@ def catalogue(models_path: Path | None = None) -> list[ModelInfo]:
 def find(name: str, models_path: Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> ModelInfo:
     """The model of this name.
 
-    Looked for in ``models_path`` (or the folder that DEMUCS_MODELS_PATH names), then among the bundled models, then
-    among Demucs's released ones, then in an installed package.
+    Looked for in the places of `sources_of`, in their order.
 
     Args:
-        architectures: those that its networks may be of.
+        name: As `catalogue` lists it.
+        models_path: A folder of the user's own models; None: the one that DEMUCS_MODELS_PATH names, if any.
+        architectures: Those that its networks may be of.
 
     Raises:
-        ModelError: there is none (``model_unknown``), or its files are not what they should be (``model_corrupt``).
+        ModelError: There is none (``model_unknown``), or its files are not what they should be (``model_corrupt``).
     """
     sources = sources_of(models_path, architectures)
     for source in sources:

@@ -34,7 +34,7 @@ class Checkpoint(Protocol):
         """What the file says of the network; None where it has no such description.
 
         Raises:
-            ModelError: it cannot be read, or names a class that is not allowed.
+            ModelError: It cannot be read, or names a class that is not allowed.
         """
 
     @property
@@ -42,22 +42,22 @@ class Checkpoint(Protocol):
         """The kind of network.
 
         Raises:
-            ModelError: it cannot be read, or names a class that is not allowed.
+            ModelError: It cannot be read, or names a class that is not allowed.
         """
 
     def checked_sha256(self, hash_of: HashOf = sha256_of) -> str:
         """The hash that names these weights, after comparing it with what was published.
 
         Raises:
-            ModelError: they differ (``model_corrupt``).
+            ModelError: They differ (``model_corrupt``).
         """
 
     def load(self) -> LoadedModule:
         """The network, in float32, ready for inference on the CPU.
 
         Raises:
-            ModelError: a file is damaged, or asks for what is not allowed.
-            MissingExtraError: what unpacks its weights is not installed.
+            ModelError: A file is damaged, or asks for what is not allowed.
+            MissingExtraError: What unpacks its weights is not installed.
         """
 
 

@@ -23,11 +23,12 @@ def load_network(file: Path, architectures: Architectures = ARCHITECTURES) -> Lo
     """The network of a checkpoint, in float32, ready for inference on the CPU.
 
     Args:
-        architectures: those that the file may be one of.
+        file: A `.safetensors` or `.th` file.
+        architectures: Those that the file may be one of.
 
     Raises:
-        ModelError: the file is damaged, its hash is not the one in its name, or it asks for what is not allowed.
-        MissingExtraError: its weights are quantised and ``diffq`` is not installed.
+        ModelError: The file is damaged, its hash is not the one in its name, or it asks for what is not allowed.
+        MissingExtraError: Its weights are quantised and ``diffq`` is not installed.
     """
     _check_named_hash(file)
     header = read_header(file, architectures)

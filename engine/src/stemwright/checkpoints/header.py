@@ -30,10 +30,11 @@ def read_header(file: Path, architectures: Architectures = ARCHITECTURES) -> Hea
     """Read the header of a `.safetensors` or `.th` file in one of Demucs's formats.
 
     Args:
-        architectures: those that the file may be one of. Nothing is ever imported because a file says so.
+        file: A `.safetensors` or `.th` file.
+        architectures: Those that the file may be one of. Nothing is ever imported because a file says so.
 
     Raises:
-        ModelError: it cannot be read (``model_corrupt``) or names a class that is not allowed (``model_forbidden``).
+        ModelError: It cannot be read (``model_corrupt``) or names a class that is not allowed (``model_forbidden``).
     """
     try:
         header = _safetensors_header(file) if file.suffix == ".safetensors" else _th_header(file, architectures.klasses)

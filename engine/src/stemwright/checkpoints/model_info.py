@@ -62,7 +62,7 @@ class Source(Protocol):
         """One of ``names``.
 
         Raises:
-            ModelError: its files are not what they should be.
+            ModelError: Its files are not what they should be.
         """
 
     def cached(self, model: ModelInfo, member: Member) -> Checkpoint | None:
@@ -72,14 +72,14 @@ class Source(Protocol):
         """The weights of one network, fetched if they are not here yet.
 
         Raises:
-            ModelError: they cannot be had (``model_unavailable``) or are not what was published (``model_corrupt``).
-            MissingExtraError: they come with a package that is not installed.
+            ModelError: They cannot be had (``model_unavailable``) or are not what was published (``model_corrupt``).
+            MissingExtraError: They come with a package that is not installed.
         """
 
     def renew(self, model: ModelInfo, member: Member, on_fetch: OnFetch | None = None) -> Checkpoint:
         """As `obtain`, and checked; what was fetched once and is damaged now is fetched again.
 
         Raises:
-            ModelError: as `obtain`; a file in a folder of the caller's own is checked, and left as it is.
-            MissingExtraError: as `obtain`.
+            ModelError: As `obtain`; a file in a folder of the caller's own is checked, and left as it is.
+            MissingExtraError: As `obtain`.
         """

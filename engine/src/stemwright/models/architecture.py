@@ -36,7 +36,7 @@ class Arguments:
         """The stems, in the network's order.
 
         Raises:
-            ModelError: they are not named (``model_corrupt``).
+            ModelError: They are not named (``model_corrupt``).
         """
         given = self.kwargs.get("sources", self.args[0] if self.args else None)
         if not isinstance(given, list | tuple) or not given or not all(isinstance(name, str) for name in given):
@@ -133,7 +133,7 @@ class Architectures:
         """The kind of network that these arguments ask for.
 
         Raises:
-            ValueError: there is none, with the reasons.
+            ValueError: There is none, with the reasons.
         """
         reasons = []
         for each in self._architectures:

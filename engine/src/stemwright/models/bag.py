@@ -38,7 +38,7 @@ class Bag:
         """Network ``index`` as it is computed best by now.
 
         Raises:
-            ModelError: its sources are not those of the bag, or its checkpoint cannot be loaded.
+            ModelError: Its sources are not those of the bag, or its checkpoint cannot be loaded.
         """
         network = self._loaders[index]()
         if network.facts.sources != self.sources:

@@ -60,5 +60,5 @@ class Network(Protocol):
         """Separate ``[B, channels, T]`` into ``[B, sources, channels, T']``; T' may differ a little from T.
 
         Raises:
-            DeviceError: there is not enough memory even for one segment.
+            DeviceError: There is not enough memory even for one segment.
         """

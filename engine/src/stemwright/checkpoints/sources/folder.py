@@ -24,7 +24,7 @@ def models_folder(models_path: Path | None) -> Path | None:
     """The folder of the user's own models: ``models_path``, or the one that DEMUCS_MODELS_PATH names, if any.
 
     Raises:
-        ModelError: it is set and not a folder.
+        ModelError: It is set and not a folder.
     """
     chosen = models_path or (Path(env) if (env := os.environ.get("DEMUCS_MODELS_PATH")) else None)
     if chosen is not None and not chosen.is_dir():

@@ -120,7 +120,7 @@ def read_arrays(data: bytes, origin: Path) -> dict[str, Tensor]:
     """The arrays of a checkpoint by name, as tensors; runs no code from it.
 
     Raises:
-        ModelError: it holds anything but arrays (``model_forbidden``), or is damaged (``model_corrupt``).
+        ModelError: It holds anything but arrays (``model_forbidden``), or is damaged (``model_corrupt``).
     """
     import numpy as np
     import torch

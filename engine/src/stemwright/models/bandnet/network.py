@@ -48,11 +48,7 @@ class _Residual(nn.Module):
 
 
 class BandNet(nn.Module):
-    """Separates a stereo mix [B, 2, T] into sources [B, S, 2, T], with masks from 64 bands.
-
-    `channels` are the widths of the three levels of the U-Net, `hidden` that of the dilated convolutions over time at
-    its bottom, `depth` the residual blocks at each level, `decoder` the width of the masks' hidden layer, and `segment`
-    the length in seconds that the engine gives it at once."""
+    """Separates a stereo mix ``[B, 2, T]`` into sources ``[B, S, 2, T]``, with masks from 64 bands."""
 
     def __init__(
         self,
@@ -64,6 +60,17 @@ class BandNet(nn.Module):
         depth: Sequence[int] = (1, 1, 1),
         decoder: int = 96,
     ) -> None:
+        """Make it, with random weights.
+
+        Args:
+            sources: The stems, in order.
+            samplerate: In Hz.
+            segment: Seconds that the engine gives it at once.
+            channels: The widths of the three levels of the U-Net.
+            hidden: The width of the dilated convolutions over time at the bottom of the U-Net.
+            depth: The residual blocks at each level.
+            decoder: The width of the hidden layer of the masks.
+        """
         super().__init__()
         self.sources = list(sources)
         self.samplerate = samplerate
@@ -108,7 +115,7 @@ class BandNet(nn.Module):
         return length
 
     def forward(self, mix: Tensor) -> Tensor:
-        """Separates a mix [B, 2, T], normalised by its mean and deviation, into [B, S, 2, T]; the sources sum to it."""
+        """``[B, 2, T]``, normalised by its mean and deviation, to ``[B, S, 2, T]``; the sources sum to the mix."""
         batch, _, length = mix.shape
         spectrum = self.spectrum(mix)
         whole = [
@@ -123,9 +130,13 @@ class BandNet(nn.Module):
         return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
 
     def spectrum(self, wave: Tensor, first: int = 0, every: int = 1) -> Tensor:
-        """The spectrograms of mid and side of [B, 2, T], as complex [B, 2, F, frames]; frames are a multiple of four.
+        """The spectrograms of mid and side: ``[B, 2, T]`` to complex ``[B, 2, F, frames]``; frames are a multiple of four.
 
-        In training fewer will do: of every `every` frames, the one numbered `first`."""
+        Args:
+            wave: The mix, or a source.
+            first: In training fewer frames will do: the number of this one among each ``every``.
+            every: Of so many frames, one is computed.
+        """
         batch, _, length = wave.shape
         frames = -(-length // self.hop) + 3  # one frame more at each end, so that four windows cover every sample
         frames += -frames % 4
@@ -142,9 +153,15 @@ class BandNet(nn.Module):
         return spectra.view(batch, 2, -1, frames // every)
 
     def masks(self, spectrum: Tensor, first: int = 0, every: int = 1) -> list[Tensor]:
-        """For a mix's spectrogram, the masks of each group of BANDS: real [B, S, 2, 2, bins / shared, frames], where
-        [:, s, 0, 1] is what mid of source s takes from side of the mix; for the frames that `spectrum` gives for the same
-        `first` and `every`."""
+        """The masks of each group of `BANDS`, real ``[B, S, 2, 2, bins / shared, frames]``.
+
+        Of them ``[:, s, 0, 1]`` is what mid of source ``s`` takes from side of the mix.
+
+        Args:
+            spectrum: Of the mix, ``[B, 2, F, T]``: all frames of it.
+            first: As in `spectrum`, for whose frames the masks are.
+            every: As in `spectrum`.
+        """
         batch = spectrum.shape[0]
         columns = self._unet(self._encode(spectrum)).permute(0, 3, 1, 2)[..., first::every]  # [B, K, C, T]
         frames = columns.shape[3]
@@ -161,7 +178,7 @@ class BandNet(nn.Module):
         return torch.hann_window(self.size, dtype=like.dtype, device=like.device)
 
     def _wave(self, spectra: Tensor) -> Tensor:
-        """The inverse of the spectrogram, [N, F, T] to [N, samples], by shifted sums: faster than torch.istft."""
+        """The inverse of the spectrogram, ``[N, F, T]`` to ``[N, samples]``, by shifted sums: faster than torch.istft."""
         hop, shifts = self.hop, self.size // self.hop
         blocks = torch.fft.irfft(spectra.transpose(1, 2), self.size)
         blocks = blocks * self._window(blocks)
@@ -174,8 +191,10 @@ class BandNet(nn.Module):
         return (total / 1.5)[:, shifts // 2 + 1 : count + shifts // 2].flatten(1)
 
     def _encode(self, spectrum: Tensor) -> Tensor:
-        """Complex mid and side [B, 2, F, T] to features [B, C, T, K]: of each view of the mix, compressed magnitudes, and the
-        spectrum compressed with its phase."""
+        """Complex mid and side ``[B, 2, F, T]`` to features ``[B, C, T, K]``.
+
+        They are made of compressed magnitudes of each view of the mix, and its spectrum compressed with its phase.
+        """
         spectrum = spectrum[:, :, :-1]  # the Nyquist bin goes to no band
         parts = torch.view_as_real(torch.cat([_rotate(spectrum, 1), spectrum], 1)) / self.size**0.5
         power = (parts[..., 0].square() + parts[..., 1].square()).unsqueeze(-1)
@@ -191,7 +210,7 @@ class BandNet(nn.Module):
         return torch.relu(features).contiguous(memory_format=torch.channels_last)
 
     def _unet(self, x: Tensor) -> Tensor:
-        """[B, C, T, K] to the same shape."""
+        """``[B, C, T, K]`` to the same shape."""
         x = self.enter(x)
         y = self.level1(self.down1(x))
         z = self.level2(self.down2(y))

@@ -38,8 +38,10 @@ class HTDemucsCore(CoreModule):
         return x.view(*x.shape[:3], -1, 2).permute(0, 3, 2, 1, 4).contiguous(), xt[:, 0].transpose(1, 2).contiguous()
 
     def layers(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-        """See `CoreModule`: the outermost residual branch and gate, and of the transformer's first layer the attention
-        and the linear layer after it."""
+        """See `CoreModule`.
+
+        They are the outermost residual branch and gate, and the attention and hidden layer of the transformer's first layer.
+        """
         network = self.network
         outer, first = network.encoder[0], network.crosstransformer.layers[0]  # type: ignore[index]
         gate = network.decoder[-1].rewrite  # type: ignore[index,union-attr]
@@ -66,8 +68,10 @@ class HTDemucsCore(CoreModule):
 
 
 def core_inputs(network: HTDemucs) -> tuple[Tensor, Tensor]:
-    """Noise as inputs of `HTDemucs.core`, in the shapes of one segment: ``[1, bins, frames, 2 * channels]`` and
-    ``[1, 1, samples, channels]``."""
+    """Noise as inputs of `HTDemucs.core`, in the shapes of one segment.
+
+    They are ``[1, bins, frames, 2 * channels]`` and ``[1, 1, samples, channels]``.
+    """
     length = int(network.segment * network.samplerate)
     frames = -(-length // (network.nfft // 4))
     chance = torch.Generator().manual_seed(0)

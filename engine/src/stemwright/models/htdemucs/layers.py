@@ -200,11 +200,7 @@ class Transposed(Conv):
         self.spectral, self.kernel, self.stride, self.activated = spectral, kernel, stride, activated
 
     def forward(self, x: Tensor, length: int) -> Tensor:
-        """``[B, rows, time, channels]`` to ``[B, rows * stride, time, outputs]``, or ``[B, 1, length, outputs]``.
-
-        Args:
-            length: the time samples that are wanted.
-        """
+        """``[B, rows, time, channels]`` to ``[B, rows * stride, time, outputs]``, or ``[B, 1, length, outputs]``."""
         pad = self.kernel // 4
         if self.spectral:
             y = self.transposed(x, stride=(self.stride, 1))[:, pad:-pad]
@@ -240,8 +236,9 @@ class DecoderLayer(nn.Module):
         """``[B, rows, time, channels]`` to ``[B, rows * stride, time, outputs]``, or ``[B, 1, length, outputs]``.
 
         Args:
-            skip: the encoder's output at this depth, of the shape of ``x``.
-            length: the time samples that the encoder layer saw.
+            x: The output of the decoder layer before.
+            skip: The encoder's output at this depth, of the shape of ``x``.
+            length: The time samples that the encoder layer saw.
         """
         y = self.rewrite(x, skip)
         if self.dconv is not None:

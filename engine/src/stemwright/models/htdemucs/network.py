@@ -134,7 +134,7 @@ class HTDemucs(nn.Module):
         """``[B, audio_channels, samples]`` to ``[B, sources, audio_channels, samples]``.
 
         Raises:
-            ValueError: it is longer than the training segment.
+            ValueError: It is longer than the training segment.
         """
         length = mix.shape[-1]
         mix = F.pad(mix, (0, self.valid_length(length) - length))
