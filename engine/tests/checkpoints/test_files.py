@@ -14,7 +14,7 @@ import demucs.states
 import pytest
 import torch
 from packed import save_safetensors, save_th
-from small import music, snr_db, tiny_hdemucs, tiny_htdemucs
+from small import arguments_of, music, snr_db, tiny_hdemucs, tiny_htdemucs
 
 from stemwright.checkpoints.files import load_network
 from stemwright.checkpoints.header import read_header
@@ -50,8 +50,8 @@ def test_quantised_weights_are_restored_as_demucs_does(save: Save, tmp_path: Pat
     quantizer = DiffQuantizer(peer, min_size=0.01, group_size=8)
     state = {**quantizer.get_quantized_state(), "__quantized": True}
     network = load_network(save(peer, tmp_path, "abc", state=state)).module
-    expected = demucs.states.load_model(
-        {"klass": type(peer), "args": (), "kwargs": dict(peer._init_args_kwargs[1]), "state": state}
+    expected = demucs.states.load_model(  # type: ignore[no-untyped-call]
+        {"klass": type(peer), "args": (), "kwargs": arguments_of(peer), "state": state}
     ).eval()
     mix = music(1.5)[None]
     with torch.inference_mode():
@@ -147,7 +147,7 @@ def test_a_zip_without_a_checkpoint_is_said_to_be_damaged(tmp_path: Path) -> Non
 
 def test_tensors_that_do_not_fit_the_arguments_are_a_clear_error(tmp_path: Path) -> None:
     peer = tiny_htdemucs()
-    peer._init_args_kwargs[1]["channels"] = 16
+    arguments_of(peer)["channels"] = 16
     file = save_safetensors(peer, tmp_path, "abc")
     with pytest.raises(ModelError, match="does not fit its own description"):
         load_network(file)
@@ -155,6 +155,6 @@ def test_tensors_that_do_not_fit_the_arguments_are_a_clear_error(tmp_path: Path)
 
 def test_arguments_that_ask_for_absurd_sizes_cost_no_memory(tmp_path: Path) -> None:
     peer = tiny_htdemucs()
-    peer._init_args_kwargs[1]["bottom_channels"] = 1 << 24
+    arguments_of(peer)["bottom_channels"] = 1 << 24
     with pytest.raises(ModelError, match="does not fit"):
         load_network(save_safetensors(peer, tmp_path, "abc"))

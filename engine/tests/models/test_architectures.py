@@ -31,7 +31,7 @@ class Panned(nn.Module):
         super().__init__()
         self.sources, self.samplerate, self.audio_channels, self.segment = sources, 44100, 2, 0.5
         self._init_args_kwargs = ((), {"sources": sources, "shares": shares})  # as Demucs's networks keep them
-        self.register_buffer("shares", torch.tensor(shares))
+        self.shares = nn.Parameter(torch.tensor(shares))
         self.gains = nn.Parameter(torch.tensor([1.0, 0.5]))
 
     def forward(self, mix: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """BandNet: shapes, the sum of its sources, its inverse transform, and determinism."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from stemwright.models.architecture import Arguments
 from stemwright.models.bandnet.architecture import BANDNET
 from stemwright.models.bandnet.network import BANDS, BandNet
 
-SMALL = {"channels": (8, 8, 8), "hidden": 8, "decoder": 4}
+SMALL: dict[str, Any] = {"channels": (8, 8, 8), "hidden": 8, "decoder": 4}
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from small import SOURCES, music, snr_db, tiny_htdemucs
+from small import SOURCES, arguments_of, music, snr_db, tiny_htdemucs
 
 from stemwright.models.architecture import Arguments
 from stemwright.models.htdemucs.architecture import HTDEMUCS
@@ -24,9 +26,9 @@ from stemwright.models.registry import ARCHITECTURES
     ],
     ids=["as released", "v4 defaults", "six stems", "plain and shallow"],
 )
-def test_it_agrees_with_demucs_to_100_db_on_the_same_weights(kwargs: dict[str, object]) -> None:
+def test_it_agrees_with_demucs_to_100_db_on_the_same_weights(kwargs: dict[str, Any]) -> None:
     peer = tiny_htdemucs(**kwargs)
-    own = HTDemucs(**peer._init_args_kwargs[1])
+    own = HTDemucs(**arguments_of(peer))
     own.load_state_dict(peer.state_dict())
     mix = torch.stack([music(1.5), music(1.5, seed=2)])
     with torch.inference_mode():
@@ -35,7 +37,7 @@ def test_it_agrees_with_demucs_to_100_db_on_the_same_weights(kwargs: dict[str, o
 
 def test_a_short_piece_gives_a_short_result_as_in_demucs() -> None:
     peer = tiny_htdemucs()
-    own = HTDemucs(**peer._init_args_kwargs[1])
+    own = HTDemucs(**arguments_of(peer))
     own.load_state_dict(peer.state_dict())
     with torch.inference_mode():
         expected, got = peer(music(0.4)[None]), own.eval()(music(0.4)[None])
@@ -59,7 +61,7 @@ def test_variants_that_are_not_written_here_run_on_demucs_own_class() -> None:
 
 
 def test_its_arguments_say_what_the_network_says() -> None:
-    arguments = Arguments(klass="demucs.htdemucs.HTDemucs", kwargs=tiny_htdemucs()._init_args_kwargs[1])
+    arguments = Arguments(klass="demucs.htdemucs.HTDemucs", kwargs=arguments_of(tiny_htdemucs()))
     assert facts(arguments) == HTDEMUCS.facts(HTDEMUCS.build(arguments))
 
 
@@ -73,6 +75,6 @@ def test_the_spectrogram_is_demucs_own_and_its_inverse_gives_the_wave_back(sampl
     peer = tiny_htdemucs()
     mix = music(samples / 44100)[None]
     z = spectrogram(mix, 4096)
-    expected = peer._spec(mix)
+    expected = peer._spec(mix)  # type: ignore[no-untyped-call]
     assert torch.equal(z.movedim(-1, 1), expected)
-    assert snr_db(peer._ispec(expected, samples), inverse(z, samples)) > 120
+    assert snr_db(peer._ispec(expected, samples), inverse(z, samples)) > 120  # type: ignore[no-untyped-call]

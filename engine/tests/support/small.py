@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from demucs.hdemucs import HDemucs
@@ -16,7 +16,7 @@ SOURCES = ["drums", "bass", "other", "vocals"]
 Network = TypeVar("Network", bound=torch.nn.Module)
 
 
-def tiny_htdemucs(seed: int = 0, **kwargs: object) -> HTDemucs:
+def tiny_htdemucs(seed: int = 0, **kwargs: Any) -> HTDemucs:
     """Demucs's own class in a small configuration, with branches loud enough to be seen in the output."""
     torch.manual_seed(seed)
     defaults: dict[str, object] = {
@@ -32,7 +32,7 @@ def tiny_htdemucs(seed: int = 0, **kwargs: object) -> HTDemucs:
     return loud(network)
 
 
-def tiny_hdemucs(seed: int = 0, **kwargs: object) -> HDemucs:
+def tiny_hdemucs(seed: int = 0, **kwargs: Any) -> HDemucs:
     """Demucs's v3 hybrid in a small configuration."""
     torch.manual_seed(seed)
     defaults: dict[str, object] = {"sources": SOURCES, "channels": 8, "hybrid_old": False, "segment": 3}
@@ -48,6 +48,12 @@ def loud(network: Network) -> Network:
             scale = cast(torch.Tensor, module.scale)
             scale.data = torch.randn(scale.shape, generator=chance) * 0.2
     return network.eval()
+
+
+def arguments_of(network: torch.nn.Module) -> dict[str, Any]:
+    """What a network of Demucs's was made with, as it keeps it for its checkpoint."""
+    kwargs: dict[str, Any] = network._init_args_kwargs[1]  # type: ignore[assignment, index]
+    return kwargs
 
 
 def loaded(module: torch.nn.Module, architecture: Architecture | None = None) -> LoadedModule:

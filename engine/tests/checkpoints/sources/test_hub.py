@@ -97,7 +97,7 @@ def publish(served: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> s
     """Put the small network where htdemucs would be, and pin its hash instead of the real one."""
     served.files[HUB_PATH] = checkpoint.read_bytes()
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    monkeypatch.setitem(manifest.SAFETENSORS_SHA256, "955717e8", digest)  # type: ignore[arg-type]
+    monkeypatch.setitem(manifest.SAFETENSORS_SHA256, "955717e8", digest)
     return digest
 
 
@@ -105,7 +105,8 @@ def test_a_model_is_fetched_once_checked_and_found_again(
     served: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(served, checkpoint, monkeypatch)
-    model, told = find("htdemucs"), []
+    model = find("htdemucs")
+    told: list[str] = []
     file = model.source.obtain(model, model.members[0], told.append).path
     assert file.read_bytes() == checkpoint.read_bytes()
     assert "for research use" in told[0]
@@ -155,7 +156,7 @@ def test_without_the_hub_the_older_place_is_tried_and_its_hash_checked(
 ) -> None:
     (folder := tmp_path / "published").mkdir()
     file = save_th(tiny_htdemucs(), folder, "955717e8")
-    monkeypatch.setitem(manifest.LEGACY, "955717e8", f"hybrid_transformer/{file.name}")  # type: ignore[arg-type]
+    monkeypatch.setitem(manifest.LEGACY, "955717e8", f"hybrid_transformer/{file.name}")
     served.files[f"/legacy/hybrid_transformer/{file.name}"] = file.read_bytes()
     model = find("htdemucs")
     fetched = model.source.obtain(model, model.members[0])
