@@ -77,3 +77,9 @@ class Canceled(StemwrightError):
     """The caller asked to stop."""
 
     code = "canceled"
+
+
+def first_line(error: object) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from stemwright.checkpoints.header import Header, read_header
-from stemwright.errors import MissingExtraError, ModelError
+from stemwright.errors import MissingExtraError, ModelError, first_line
 from stemwright.machine.hashing import sha256_of
 from stemwright.models.architecture import Architecture, Architectures, LoadedModule
 from stemwright.models.registry import ARCHITECTURES
@@ -149,6 +149,5 @@ def _th_state(file: Path, klasses: Collection[str]) -> dict[str, Any]:
         with torch.serialization.safe_globals([*stand_ins, Fraction]):  # type: ignore[list-item]
             package = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile pickle can provoke
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"the checkpoint {file} is refused: {reason}", code="model_forbidden") from None
+        raise ModelError(f"the checkpoint {file} is refused: {first_line(error)}", code="model_forbidden") from None
     return dict(package["state"])

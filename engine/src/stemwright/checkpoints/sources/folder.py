@@ -13,7 +13,7 @@ import yaml
 from stemwright.checkpoints.checkpoint import Checkpoint, CheckpointFile
 from stemwright.checkpoints.header import read_header
 from stemwright.checkpoints.model_info import Member, ModelInfo, OnFetch
-from stemwright.errors import ModelError
+from stemwright.errors import ModelError, first_line
 from stemwright.models.architecture import Architectures
 from stemwright.models.registry import ARCHITECTURES
 
@@ -120,7 +120,7 @@ def _read_bag(file: Path) -> dict[str, Any]:
     try:
         bag = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"the bag {file} is not valid YAML: {_first_line(error)}", code="model_corrupt") from None
+        raise ModelError(f"the bag {file} is not valid YAML: {first_line(error)}", code="model_corrupt") from None
     names = bag.get("models") if isinstance(bag, dict) else None
     if not isinstance(names, list) or not names or not all(_is_signature(item) for item in names):
         raise ModelError(f"the bag {file} does not list its networks under 'models'", code="model_corrupt")
@@ -161,7 +161,3 @@ def _checked_weights(given: Any, networks: int, sources: int, file: Path) -> tup
 def _signature(file: Path) -> str:
     """Demucs names a `.th` file `<signature>-<start of its sha256>.th`."""
     return file.stem.rsplit("-", 1)[0] if file.suffix == ".th" and "-" in file.stem else file.stem
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -16,7 +16,7 @@ from pathlib import Path
 from stemwright.checkpoints import manifest
 from stemwright.checkpoints.checkpoint import Checkpoint, CheckpointFile
 from stemwright.checkpoints.model_info import Member, ModelInfo, OnFetch
-from stemwright.errors import ModelError
+from stemwright.errors import ModelError, first_line
 from stemwright.machine.hashing import sha256_of
 from stemwright.models.architecture import Architectures
 from stemwright.models.registry import ARCHITECTURES
@@ -78,7 +78,9 @@ class Hub:
             except ModelError:
                 raise
             except Exception as error:  # the hub's client raises dozens of kinds; all of them mean: not from there
-                failures.append(f"{fetch.__name__.removeprefix('_from_')}: {_first_line(error)}")
+                failures.append(
+                    f"{fetch.__name__.removeprefix('_from_')}: {first_line(getattr(error, 'reason', None) or error)}"
+                )
         raise ModelError(
             f"the model {model.name} is not on this machine and cannot be fetched ({'; '.join(failures)}): connect it to "
             f"the network and run `stemwright models pull {model.name}`, or put its files into a folder and name it with "
@@ -162,8 +164,3 @@ def _legacy_cache() -> Path:
     """Where torch, and so Demucs, keeps what it fetches."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch"
     return Path(home) / "hub" / "checkpoints"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(getattr(error, "reason", None) or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
