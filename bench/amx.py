@@ -46,9 +46,8 @@ def segment(compiler: str, folder: Path, kernels: Collection[str]) -> None:
     from stemwright.checkpoints.files import load_network
 
     file = save(htdemucs(), folder, "released")
-    fused._instructions = lambda: tiles.OPTIONS
-    fused.build(compiler, folder)
-    right = fused.that_are_right(folder, torch.bfloat16)
+    fused.build(compiler, folder, tiles.OPTIONS)
+    right = fused.verify(folder, torch.bfloat16)
     if not (names := sorted(right.intersection(kernels or right))):
         raise SystemExit("none of these kernels is right here")
     os.environ["STEMWRIGHT_AMX_COUNTS"] = "1"  # only from here on: the trial is a process of its own
@@ -70,11 +69,12 @@ def main() -> None:
     if args.inside:
         segment(args.inside[0], Path(args.inside[1]), args.kernels)
         return
-    from stemwright.backends import compiled, operators
+    from stemwright.backends import operators
+    from stemwright.machine.machine import Machine
 
     if unknown := set(args.kernels) - set(operators.KERNELS):
         parser.error(f"no kernel: {', '.join(sorted(unknown))}; there are {', '.join(operators.KERNELS)}")
-    if (found := compiled.compiler()) is None:
+    if (found := Machine.here().compiler) is None:
         raise SystemExit("there is no C++ compiler here")
     in_its_process(found, args.kernels)
 

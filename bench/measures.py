@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,12 +282,14 @@ def _built(device: str) -> None:
     """A checkpoint of the released configuration, and every backend for it."""
     from inputs import htdemucs, save
 
-    from stemwright.backends.warm import warm
+    from stemwright.backends.prepare import prepare
     from stemwright.checkpoints.checkpoint import CheckpointFile
+    from stemwright.machine.machine import Machine
 
     file = save(htdemucs(), CHECKPOINTS, "released")
     if os.environ.get("STEMWRIGHT_BACKEND") != "eager" and device == "cpu":
-        warm(CheckpointFile(path=file), say=lambda line: print(f"    {line}", file=sys.stderr, flush=True))
+        say = partial(print, "   ", file=sys.stderr, flush=True)
+        prepare(CheckpointFile(path=file), say=say, machine=Machine.here())
 
 
 def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:

@@ -62,14 +62,16 @@ def describe_machine() -> dict[str, Any]:
     """What figures depend on."""
     import torch
 
-    from stemwright.machine.processor import cpu_name, threads, version_of
+    from stemwright.machine.machine import Machine
+    from stemwright.machine.processor import version_of
 
+    machine = Machine.here()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     kinds = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if flag in cpu_flags()]
     return {
-        "cpu": cpu_name(),
+        "cpu": machine.cpu,
         "flags": kinds,
-        "threads": threads(),
+        "threads": machine.threads,
         "gpu": gpu,
         "versions": {name: version_of(name) for name in ("torch", "demucs", "openvino")},
     }

@@ -38,11 +38,11 @@ def test_importing_the_package_imports_neither_torch_nor_a_decoder() -> None:
 def test_torch_is_asked_for_the_device_only_where_there_may_be_a_gpu() -> None:
     code = """if True:
     import sys, stemwright
-    from stemwright.machine import device
-    device.only_cpu = lambda: True
-    assert stemwright.Separator("pocket").device == "cpu"
+    from dataclasses import replace
+    machine = replace(stemwright.Machine.here(), may_have_gpu=False)
+    assert stemwright.Separator("pocket", machine=machine).device == "cpu"
     assert "torch" not in sys.modules
-    device.only_cpu = lambda: False
-    assert stemwright.Separator("pocket").device
+    machine = replace(machine, may_have_gpu=True)
+    assert stemwright.Separator("pocket", machine=machine).device
     assert "torch" in sys.modules"""
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,7 +19,6 @@ from small import SOURCES, music, snr_db, tiny_hdemucs, tiny_htdemucs
 
 from stemwright import Canceled, DeviceError, InputError, ModelError, OptionError, SeparationOptions, Separator
 from stemwright.audio import open_audio, open_writer, resampled_length
-from stemwright.machine.device import choose_device
 from stemwright.machine.hashing import sha256_of
 from stemwright.options import OutputOptions, Progress
 from stemwright.separation.buffers import blocks_of
@@ -248,7 +247,7 @@ def test_an_array_that_is_no_mix_is_refused(mix: np.ndarray, code: str, tmp_path
 
 def test_a_device_that_is_not_there_is_said_and_not_tried_again() -> None:
     with pytest.raises(DeviceError, match="no device 'cuda:99' here") as caught:
-        choose_device("cuda:99")
+        Separator("pocket", device="cuda:99")
     assert (caught.value.code, caught.value.retryable) == ("device_missing", False)
     assert DeviceError("out of memory").retryable
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         OutputError,
         StemwrightError,
     )
+    from stemwright.machine.machine import Machine
     from stemwright.options import OutputOptions, Progress, SeparationOptions
     from stemwright.separation.report import FidelityReport, StemReport
     from stemwright.separator import FileSeparation, Separation, Separator
@@ -39,6 +40,7 @@ _HOME = {
     "FileSeparation": "separator",
     "InputError": "errors",
     "InputLimits": "audio",
+    "Machine": "machine.machine",
     "MissingExtraError": "errors",
     "ModelError": "errors",
     "ModelInfo": "checkpoints",
@@ -64,6 +66,7 @@ __all__ = [
     "FileSeparation",
     "InputError",
     "InputLimits",
+    "Machine",
     "MissingExtraError",
     "ModelError",
     "ModelInfo",

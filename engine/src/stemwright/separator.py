@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from stemwright.audio import AudioInfo, InputLimits, Resampler, open_audio, scan
 from stemwright.audio.samples import Samples
 from stemwright.checkpoints import ModelInfo, OnFetch, find
 from stemwright.errors import InputError, OptionError
+from stemwright.machine.machine import BackendChoice, Machine
 from stemwright.networks import Networks
 from stemwright.options import DEFAULT_MODEL, OnProgress, OutputOptions, SeparationOptions, ShouldStop
 from stemwright.separation.buffers import blocks_of
@@ -63,6 +64,8 @@ class Separator:
         *,
         models_path: str | Path | None = None,
         device: str = "auto",
+        backend: BackendChoice | None = None,
+        machine: Machine | None = None,
         on_fetch: OnFetch | None = None,
     ) -> None:
         """Find the model; nothing is loaded yet.
@@ -71,15 +74,24 @@ class Separator:
             model: A name that ``stemwright models`` lists, or what `find` or `catalogue` gave.
             models_path: A folder of models in Demucs's formats; None: the one that DEMUCS_MODELS_PATH names, if any.
             device: ``auto``, or a name of torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+            backend: What computes HTDemucs on a CPU: ``eager``, ``compiled``, ``openvino``, or ``auto`` for the one that was
+                measured fastest; None: as the machine says. Anything else is computed by torch, and so is HTDemucs until
+                the backend was built. The report names what computed, and why.
+            machine: The processor, what is installed, and the cache; None: this one, as the environment says
+                (``STEMWRIGHT_BACKEND``, ``STEMWRIGHT_WARM``, ``STEMWRIGHT_CACHE``).
             on_fetch: Told in a line what is fetched when a model is not on this machine yet.
 
         Raises:
             ModelError: There is no such model.
             DeviceError: There is no such device.
+            OptionError: There is no such backend.
         """
         folder = Path(models_path) if models_path is not None else None
         self.info = model if isinstance(model, ModelInfo) else find(model, folder)
-        self._networks = Networks(self.info, device=device, on_fetch=on_fetch)
+        machine = machine or Machine.here()
+        if backend is not None:
+            machine = replace(machine, backend=backend, notes=())
+        self._networks = Networks(self.info, device=device, machine=machine, on_fetch=on_fetch)
 
     @property
     def device(self) -> str:

@@ -13,8 +13,10 @@ import torch
 from small import snr_db, tiny_htdemucs
 from torch import Tensor, nn
 
-from stemwright.backends import compiled, fused, operators
+from stemwright.backends import fused, operators
 from stemwright.backends.library import load_kernels, load_torch
+from stemwright.backends.timing import Timing
+from stemwright.machine.machine import Machine
 from stemwright.models.htdemucs.core import HTDemucsCore, core_inputs
 from stemwright.models.htdemucs.crosstransformer import Attention
 from stemwright.models.htdemucs.layers import DConv, Rewrite, lower
@@ -25,12 +27,10 @@ BF16 = torch.bfloat16
 
 @pytest.fixture(scope="module", autouse=True)
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = compiled.compiler()
+    compiler = Machine.here().compiler
     assert compiler is not None
     folder = tmp_path_factory.mktemp("kernels")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "_instructions", lambda: tiles.OPTIONS)
-        fused.build(compiler, folder)
+    fused.build(compiler, folder, tiles.OPTIONS)
     fused.load(folder)
     assert operators.loaded(BF16) == set(operators.KERNELS)
     return folder
@@ -102,7 +102,7 @@ def test_two_threads_compute_at_once() -> None:
             assert all(map(torch.equal, alone, together))
 
 
-def test_a_network_in_16_bits_agrees_to_40_db_and_all_its_kernels_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_in_16_bits_agrees_to_40_db_and_all_its_kernels_are_tried() -> None:
     peer = tiny_htdemucs(depth=2, t_layers=2, channels=16, bottom_channels=64, t_heads=1, segment=Fraction(1, 2))
     network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
     network.load_state_dict(peer.state_dict())
@@ -110,9 +110,8 @@ def test_a_network_in_16_bits_agrees_to_40_db_and_all_its_kernels_are_tried(monk
     x, xt = core_inputs(network)
     expected = network.core(x, xt)
     lower(core, BF16)
-    with monkeypatch.context() as patch:
-        patch.setattr(fused, "_faster", lambda one, other, given: one(*given).dtype == other(*given).dtype == BF16)
-        names = fused.that_pay(core, among=operators.KERNELS)
+    timing = Timing(is_faster=lambda one, other, given: one(*given).dtype == other(*given).dtype == BF16)
+    names = fused.select_faster(core, among=operators.KERNELS, timing=timing)
     assert names == operators.KERNELS
     fused.fuse(core, names)
     kinds = [type(module).__name__ for module in core.modules()]
@@ -169,11 +168,11 @@ def test_compiled_networks_call_the_same(kernels: Path) -> None:
     got = called(kernels, "rewrite", x.shape, *map(handle, (x, x, gate.prepared, gate.bias)))
     assert torch.equal(got, gate(x, x))
 
-    learnt = [handle(each) for each in branch.learnt]
-    count = len(learnt)
-    words = ((ctypes.c_void_p * count)(*learnt), ctypes.c_int64(count))
+    weights = [handle(each) for each in branch.weights]
+    count = len(weights)
+    words = ((ctypes.c_void_p * count)(*weights), ctypes.c_int64(count))
     assert torch.equal(called(kernels, "dconv", x.shape, handle(x), *words), branch(x))
 
 
 def test_each_is_right_in_a_process_of_its_own(kernels: Path) -> None:
-    assert fused.that_are_right(kernels, BF16) == set(operators.KERNELS)
+    assert fused.verify(kernels, BF16) == set(operators.KERNELS)

@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from stemwright.backends import compiled, fused
+from stemwright.backends import fused
+from stemwright.machine.machine import Machine
 
 
 @pytest.fixture(scope="session", params=["", "AVX2"], ids=["native", "avx2"])
 def built_kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the kernels."""
-    compiler = compiled.compiler()
-    assert compiler is not None, "there is no C++ compiler: scripts/install_test_tools.sh"
+    machine = Machine.here({"ONEDNN_MAX_CPU_ISA": request.param})
+    assert machine.compiler is not None, "there is no C++ compiler: scripts/install_test_tools.sh"
     folder = tmp_path_factory.mktemp("kernels")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONEDNN_MAX_CPU_ISA", request.param)
-        fused.build(compiler, folder)
+    fused.build(machine.compiler, folder, fused.instructions(machine))
     return folder
 
 

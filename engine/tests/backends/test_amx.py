@@ -5,18 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiles
-import torch
-from small import loaded, tiny_htdemucs
 
-from stemwright.backends import amx, compiled, fused
-from stemwright.models.htdemucs.architecture import HTDEMUCS
-from stemwright.models.htdemucs.network import HTDemucs
+from stemwright.backends import compiled, operators
+from stemwright.machine.machine import Machine
 
-COMPILER = compiled.compiler()
+COMPILER = Machine.here().compiler
 needs_amx = pytest.mark.skipif(
     not tiles.can_be_tried(), reason="this processor has no AVX-512, which the kernels for AMX use beside it"
 )
@@ -42,6 +40,9 @@ def test_the_emulator_lets_other_illegal_instructions_kill(environment: dict[str
     assert ended.returncode == -signal.SIGILL
 
 
+AMX = frozenset({"amx_tile", "amx_bf16", "avx512f", "avx512bw"})
+
+
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
@@ -53,36 +54,17 @@ def test_the_emulator_lets_other_illegal_instructions_kill(environment: dict[str
         ({"ATEN_CPU_CAPABILITY": "avx2"}, False),
     ],
 )
-def test_what_keeps_onednn_from_amx_keeps_our_kernels_from_it(
-    limits: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in limits.items():
-        monkeypatch.setenv(name, value)
-    flags = {"amx_tile", "amx_bf16", "avx512f", "avx512bw"}
-    monkeypatch.setattr(amx, "cpu_flags", lambda: frozenset(flags))
-    assert amx.here() is (expected and sys.platform == "linux")
-    monkeypatch.setattr(amx, "cpu_flags", lambda: frozenset(flags - {"amx_bf16"}))
-    assert not amx.here()
+def test_what_keeps_onednn_from_amx_keeps_our_kernels_from_it(limits: dict[str, str], expected: bool) -> None:
+    machine = replace(Machine.here(limits), flags=AMX)
+    assert machine.amx is (expected and sys.platform == "linux")
+    assert not replace(machine, flags=AMX - {"amx_bf16"}).amx
 
 
-@pytest.mark.parametrize("here", [True, False])
-def test_a_network_in_16_bits_gets_kernels_only_where_amx_is(
-    here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class ExportedError(Exception):
-        """As far as this goes."""
-
-    def export(*_: object) -> None:
-        raise ExportedError
-
-    network = HTDemucs(**tiny_htdemucs(depth=2, t_layers=1)._init_args_kwargs[1]).eval()
-    put_in: list[str] = []
-    monkeypatch.setattr(compiled, "compiler", lambda: "c++")
-    monkeypatch.setattr(amx, "here", lambda: here)
-    monkeypatch.setattr(fused, "put_in", lambda network, found, folder, **_: put_in.append(found))
-    monkeypatch.setattr(torch.export, "export", export)
-    with pytest.raises(ExportedError):
-        compiled.build(loaded(network, HTDEMUCS), "bf16", tmp_path)
-    assert put_in == (["c++"] if here else [])
+def test_a_network_in_16_bits_gets_kernels_only_where_amx_is() -> None:
+    machine = replace(Machine.here({}), compiler="c++")
+    with_amx, without = replace(machine, flags=AMX), replace(machine, flags=frozenset({"avx2"}))
+    assert compiled.kernels_for("bf16", with_amx) == (operators.KERNELS if sys.platform == "linux" else ())
+    assert compiled.kernels_for("bf16", without) == ()
+    assert compiled.kernels_for("fp32", without) == operators.KERNELS
+    assert compiled.kernels_for("int16", without) == (*operators.KERNELS, operators.PRODUCT)
+    assert compiled.kernels_for("fp32", replace(with_amx, compiler=None)) == ()

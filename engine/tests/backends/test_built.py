@@ -7,6 +7,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,24 @@ import torch
 from packed import save_safetensors
 from small import music, snr_db, tiny_htdemucs
 
-from stemwright import SeparationOptions, Separator
-from stemwright.backends import amx, compiled, fused, library, openvino_core, warm
-from stemwright.backends.candidate import candidate
+from stemwright import Machine, SeparationOptions, Separator
+from stemwright.backends import compiled, fused, library, openvino_core
+from stemwright.backends import prepare as preparation
+from stemwright.backends.candidate import find_candidate
 from stemwright.backends.eager import EagerNetwork
-from stemwright.backends.ways import Measurements, Way
+from stemwright.backends.measurements import Measurements
+from stemwright.backends.prepare import prepare
+from stemwright.backends.timing import Timing
 from stemwright.checkpoints.checkpoint import CheckpointFile
 from stemwright.checkpoints.files import load_network
 from stemwright.cli import main
-from stemwright.machine.cache import Cache
 from stemwright.machine.hashing import sha256_of
+from stemwright.models.network import Computation
 
 SMALLEST = {"depth": 3, "t_layers": 2}
 # Widths that our own kernels are written for, and few layers: compiling is what takes the time.
 FUSABLE = {"depth": 2, "t_layers": 1, "channels": 16, "bottom_channels": 64, "t_heads": 1}
-COMPILED, INTEGERS = (Way(backend="compiled", precision=each) for each in ("fp32", "int16"))
+COMPILED, INTEGERS = (Computation(backend="compiled", precision=each) for each in ("fp32", "int16"))
 
 
 def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
@@ -54,11 +58,13 @@ def finalizers_of(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -
 
 RUN_COMPILED = """
 import sys
+from dataclasses import replace
 import numpy as np
-from stemwright import SeparationOptions, Separator
-from stemwright.machine import device
-device.only_cpu = lambda: True
-result = Separator("abc", models_path=sys.argv[1]).separate(np.load(sys.argv[2]), 44100, SeparationOptions(precision="exact"))
+from stemwright import Machine, SeparationOptions, Separator
+here = Machine.here()
+machine = replace(here, may_have_gpu=False, openvino=None, flags=here.flags - {"amx_tile"})
+separator = Separator("abc", models_path=sys.argv[1], machine=machine)
+result = separator.separate(np.load(sys.argv[2]), 44100, SeparationOptions(precision="exact"))
 assert result.report.backend == "compiled", result.report
 assert "torch" not in sys.modules, "importing it takes a second or two"
 np.save(sys.argv[3], np.stack(list(result.stems.values())))
@@ -70,21 +76,21 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
 ) -> None:
     file = save_safetensors(tiny_htdemucs(**FUSABLE), tmp_path, "abc")
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where torch would unpack a package
-    monkeypatch.setattr(openvino_core, "installed", lambda: False)
-    monkeypatch.setattr(fused, "_faster", lambda one, other, given: True)  # our kernels are part of it
-    monkeypatch.setattr(warm, "_bf16_pays", lambda: False)
-    monkeypatch.setattr(amx, "here", lambda: False)  # integers are for processors without it
-    separator, mix = Separator("abc", models_path=tmp_path, device="cpu"), music(2).numpy()
+    here = Machine.here()
+    machine = replace(here, openvino=None, flags=here.flags - {"amx_tile"})  # integers are for processors without AMX
+    separator, mix = Separator("abc", models_path=tmp_path, device="cpu", machine=machine), music(2).numpy()
     first = separator.separate(mix, 44100)
     assert first.report.backend == "eager"
-    known = warm.warm(CheckpointFile(path=file), say=print)
+    with_kernels = Timing(is_faster=lambda one, other, given: True, bf16_is_faster=lambda: False)
+    known = prepare(CheckpointFile(path=file), say=print, machine=machine, timing=with_kernels)
     assert known is not None
     assert not known.failed
-    agreements = {each.way: each.agreement_db for each in known.measured}
+    agreements = {each.computation: each.agreement_db for each in known.measured}
     assert agreements[COMPILED] > 100
     assert 65 < agreements[INTEGERS] < 100
-    assert len(list(Cache().root.glob(f"compiled-*/{fused.LIBRARY}"))) == 2
-    monkeypatch.setenv("STEMWRIGHT_BACKEND", "compiled")  # so small a network may be as fast in plain torch
+    assert len(list(machine.cache_folder.glob(f"compiled-*/{fused.LIBRARY}"))) == 2
+    # So small a network may be as fast in plain torch.
+    separator = Separator("abc", models_path=tmp_path, device="cpu", backend="compiled", machine=machine)
     second = separator.separate(mix, 44100, SeparationOptions(precision="exact"))
     assert (second.report.backend, second.report.precision) == ("compiled", "fp32")
     assert "compiled fp32 was measured best" in second.report.notes[0]
@@ -94,71 +100,67 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     words = [sys.executable, "-c", RUN_COMPILED, str(tmp_path), str(tmp_path / "mix.npy"), str(tmp_path / "stems.npy")]
     subprocess.run(words, check=True)
     assert np.array_equal(np.load(tmp_path / "stems.npy"), np.stack(list(second.stems.values())))
-    (folder,) = Cache().root.glob("compiled-fp32-*/")
+    (folder,) = machine.cache_folder.glob("compiled-fp32-*/")
     finalizers = finalizers_of(lambda: library.CoreLibrary(folder), monkeypatch)
     assert [each.alive for each in finalizers] == [False], "its weights stay when a worker changes models"
 
 
-def test_the_background_process_measures_at_the_lowest_priority(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def without_backends() -> Machine:
+    return replace(Machine.here(), compiler=None, openvino=None)
+
+
+def test_the_background_process_measures_at_the_lowest_priority(tmp_path: Path) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
-    monkeypatch.setattr(compiled, "compiler", lambda: None)
-    monkeypatch.setattr(openvino_core, "installed", lambda: False)
+    machine = without_backends()
     nices: list[int] = []
-    monkeypatch.setattr(warm.os, "nice", nices.append)
-    monkeypatch.setattr(sys, "argv", ["warm", str(file)])
-    warm.main()
-    found = candidate(CheckpointFile(path=file), sha256_of(file))
+    preparation.main([str(file)], machine, nice=nices.append)
+    found = find_candidate(CheckpointFile(path=file), sha256_of(file), machine)
     assert found is not None
     assert nices == [19]
-    assert Measurements.from_json(Cache().note(found.measurements_name)) is not None
+    assert Measurements.from_json(machine.cache.note(found.measurements_name)) is not None
 
 
-def test_integers_are_built_where_there_is_no_amx_and_bfloat16_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ways(*, pays: bool, tiles: bool, converts: bool) -> list[str]:
-        monkeypatch.setattr(warm, "_bf16_pays", lambda: pays)
-        monkeypatch.setattr(amx, "here", lambda: tiles)
-        monkeypatch.setattr(openvino_core, "installed", lambda: converts)
-        return [str(way) for way in warm._ways()]
+def test_integers_are_built_where_there_is_no_amx_and_bfloat16_where_it_is_faster() -> None:
+    plain_machine = replace(Machine.here({}), flags=frozenset({"avx2"}), openvino=None)
+    with_openvino = replace(plain_machine, openvino="2026.4.1")
+    with_amx = replace(plain_machine, flags=frozenset({"amx_tile", "amx_bf16", "avx512bw"}))
+
+    def built(machine: Machine, *, bf16_is_faster: bool) -> list[str]:
+        return [str(each) for each in preparation.candidates(machine, bf16_is_faster=bf16_is_faster)]
 
     plain = ["compiled fp32", "compiled int16"]
-    assert ways(pays=False, tiles=False, converts=False) == plain
-    assert ways(pays=False, tiles=False, converts=True) == [*plain, "openvino fp32"]
-    assert ways(pays=True, tiles=False, converts=False) == [
+    assert built(plain_machine, bf16_is_faster=False) == plain
+    assert built(with_openvino, bf16_is_faster=False) == [*plain, "openvino fp32"]
+    assert built(plain_machine, bf16_is_faster=True) == [
         "eager bf16",
         "compiled fp32",
         "compiled bf16",
         "compiled int16",
     ]
-    assert ways(pays=True, tiles=True, converts=False) == ["eager bf16", "compiled fp32", "compiled bf16"]
+    assert built(with_amx, bf16_is_faster=True) == ["eager bf16", "compiled fp32", "compiled bf16"]
 
 
-def test_a_network_of_integers_is_not_built_where_their_kernel_is_of_no_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_of_integers_is_not_built_where_their_kernel_is_of_no_use(tmp_path: Path) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
-    monkeypatch.setattr(fused, "put_in", lambda *words, **named: ("dconv",))
-    monkeypatch.setattr(compiled, "compiler", lambda: "c++")
+    machine = replace(Machine.here(), compiler="false")  # no kernel comes of it
     with pytest.raises(RuntimeError, match="the kernel for integers is not right here, or not faster"):
-        compiled.build(load_network(file), "int16", tmp_path)
+        compiled.build(load_network(file), "int16", tmp_path, machine)
 
 
-def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_compiler_the_others_are_measured_and_the_reason_is_kept(tmp_path: Path) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
-    monkeypatch.setattr(compiled, "compiler", lambda: None)
-    monkeypatch.setattr(openvino_core, "installed", lambda: False)
+    machine = without_backends()
     said: list[str] = []
-    known = warm.warm(CheckpointFile(path=file), say=said.append)
+    known = prepare(CheckpointFile(path=file), say=said.append, machine=machine)
     assert known is not None
-    assert str(known.measured[0].way) == "eager fp32"
-    for way in ("compiled fp32", "compiled int16"):
-        assert known.failed[way] == "there is no C++ compiler (g++ or clang++)"
+    assert str(known.measured[0].computation) == "eager fp32"
+    assert {"compiled fp32"} <= set(known.failed)
+    assert set(known.failed.values()) == {"there is no C++ compiler (g++ or clang++)"}
     assert any("compiled fp32: not used: there is no C++ compiler" in line for line in said)
-    assert warm.warm(CheckpointFile(path=file), say=pytest.fail) == known  # measured once
-    assert [json.loads(note.read_text()) for note in Cache().root.glob("attempts-*")] == [0]  # none of them failed
+    assert prepare(CheckpointFile(path=file), say=pytest.fail, machine=machine) == known  # measured once
+    assert [json.loads(note.read_text()) for note in machine.cache_folder.glob("attempts-*")] == [
+        0
+    ]  # none of them failed
 
 
 RUN_WITHOUT_TORCH = """
@@ -179,17 +181,14 @@ np.save(sys.argv[3], np.stack(list(result.stems.values())))
 
 def test_openvino_agrees_to_100_db_and_runs_without_torch(tmp_path: Path) -> None:
     file = save_safetensors(tiny_htdemucs(**SMALLEST), tmp_path, "abc")
-    network = load_network(file)
-    found, cache, way = (
-        candidate(CheckpointFile(path=file), sha256_of(file)),
-        Cache(),
-        Way(backend="openvino", precision="fp32"),
-    )
+    network, cache = load_network(file), Machine.here().cache
+    found = find_candidate(CheckpointFile(path=file), sha256_of(file), Machine.here())
+    computation = Computation(backend="openvino", precision="fp32")
     assert found is not None
-    with cache.building(name := found.built_name(way)):
+    with cache.building(name := found.built_name(computation)):
         cache.build(name, lambda folder: openvino_core.convert(network, folder))  # type: ignore[arg-type]
     mix = music(1.2).numpy()
-    built = found.open(way, cache)
+    built = found.open(computation)
     assert built is not None
     expected = torch.from_numpy(EagerNetwork(network)(mix[None]))
     assert snr_db(expected, torch.from_numpy(built(mix[None]))) > 100

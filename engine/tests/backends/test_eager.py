@@ -61,35 +61,38 @@ class Tape:
         self.replay = compute
 
 
-def with_graphs(network: EagerNetwork, recorded: list[int]) -> EagerNetwork:
+def graphs_of(module: torch.nn.Module, recorded: list[int]) -> Graphs:
     """As on a GPU: batches are recorded, and how many segments they had is noted."""
 
     def record(compute: Compute, given: torch.Tensor) -> Tape:
         recorded.append(len(given))
         return Tape(compute)
 
-    graphs = Graphs(partial(in_float32, network._placed.module), record=record)
-    network._placed = replace(network._placed, graphs=graphs)
-    return network
+    return Graphs(partial(in_float32, module), record=record)
 
 
-def own(precision: str = "fp32", **kwargs: object) -> EagerNetwork:
+def own(**kwargs: object) -> HTDemucs:
     peer = tiny_htdemucs(**kwargs)
     network = HTDemucs(**peer._init_args_kwargs[1])
     network.load_state_dict(peer.state_dict())
-    return EagerNetwork(loaded(network.eval().requires_grad_(False), HTDEMUCS), precision=precision)
+    return network.eval().requires_grad_(False)
 
 
 def test_bf16_agrees_to_40_db_in_the_released_widths() -> None:
     released = {"channels": 48, "bottom_channels": 512, "t_layers": 5, "t_heads": 8}
     mix = music(1.5)[None].numpy()
-    network = own("bf16", **released)
+    network = EagerNetwork(loaded(own(**released), HTDEMUCS), precision="bf16")
     assert network.computation.precision == "bf16"
-    assert snr_db(torch.from_numpy(own(**released)(mix)), torch.from_numpy(network(mix))) > 40
+    assert (
+        snr_db(torch.from_numpy(EagerNetwork(loaded(own(**released), HTDEMUCS))(mix)), torch.from_numpy(network(mix)))
+        > 40
+    )
 
 
 def test_statistics_and_gains_stay_in_float32() -> None:
-    kinds = {name: parameter.dtype for name, parameter in own("bf16")._placed.module.named_parameters()}
+    module = own()
+    EagerNetwork(loaded(module, HTDEMUCS), precision="bf16")
+    kinds = {name: parameter.dtype for name, parameter in module.named_parameters()}
     assert kinds["encoder.0.conv.weight"] == kinds["crosstransformer.layers.0.linear1.weight"] == torch.bfloat16
     assert kinds["encoder.0.dconv.layers.0.1.weight"] == kinds["crosstransformer.norm_in.weight"] == torch.float32
 
@@ -118,8 +121,10 @@ def test_what_fits_with_all_memory_given_back_is_not_halved() -> None:
 
 def test_a_device_without_memory_for_one_segment_gives_over_to_the_cpu_once_whoever_else_finds_it_out() -> None:
     moves: list[int] = []
-    network = EagerNetwork(loaded(Together(most=0)), to_cpu=lambda: (moves.append(1), loaded(Copies(most=1)))[1])
-    network._placed = replace(network._placed, device=torch.device("meta"))  # anything but the CPU
+    # "meta" stands for anything but the CPU.
+    network = EagerNetwork(
+        loaded(Together(most=0)), device="meta", to_cpu=lambda: (moves.append(1), loaded(Copies(most=1)))[1]
+    )
     mix = np.ones((1, 2, 10), dtype=np.float32)
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(network, [mix, mix]))
@@ -137,8 +142,7 @@ def test_a_cpu_without_memory_for_one_segment_is_an_error_that_says_what_to_do()
 
 def test_the_last_batch_is_filled_up_so_that_one_recording_serves_all() -> None:
     module, recorded = Copies(most=4), []
-    network = with_graphs(EagerNetwork(loaded(module)), recorded)
-    network._batch = 4
+    network = EagerNetwork(loaded(module), batch=4, graphs=graphs_of(module, recorded))
     for count in (4, 3, 4, 1, 4, 2):
         mix = np.random.default_rng(count).standard_normal((count, 2, 10), dtype=np.float32)
         np.testing.assert_array_equal(network(mix), np.repeat(mix[:, None], 4, axis=1))
@@ -163,10 +167,10 @@ def test_a_stream_gives_the_same_in_batches() -> None:
     mix = music(9.3).numpy()
     results = []
     for batch in (1, 3):
-        network = own()
-        network._batch = batch
+        module = own()
+        network = EagerNetwork(loaded(module, HTDEMUCS), batch=batch)
         sizes: list[int] = []
-        network._placed.module.register_forward_pre_hook(lambda _, given, s=sizes: s.append(len(given[0])))
+        module.register_forward_pre_hook(lambda _, given, s=sizes: s.append(len(given[0])))
         bag = Bag(sources=SOURCES, loaders=[lambda n=network: n])
         stream = Stream(resolve(bag, SeparationOptions()))
         stats = MixStats(length=mix.shape[-1], mean=0.0, std=1.0)
@@ -177,7 +181,8 @@ def test_a_stream_gives_the_same_in_batches() -> None:
 
 
 def test_the_report_says_why_no_graphs_are_used() -> None:
-    network = with_graphs(EagerNetwork(loaded(Copies(most=1)), notes=("measured best",)), [])
+    graphs = graphs_of(Copies(most=1), [])
+    network = EagerNetwork(loaded(Copies(most=1)), notes=("measured best",), graphs=graphs)
     assert network.notes == ("measured best",)
-    network._placed.give_memory_back()
+    graphs.forget()
     assert network.notes == ("measured best", "no CUDA graphs are used: memory is scarce")

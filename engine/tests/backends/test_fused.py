@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from small import snr_db, tiny_htdemucs
 
 from stemwright.backends import fused, operators, winograd
+from stemwright.backends.timing import Timing
+from stemwright.machine.machine import Machine
 from stemwright.models.htdemucs.core import HTDemucsCore, core_inputs
 from stemwright.models.htdemucs.crosstransformer import Attention
 from stemwright.models.htdemucs.layers import DConv, Rewrite
@@ -114,40 +117,58 @@ def test_layers_that_the_kernels_are_not_written_for_stay_as_they_are() -> None:
 EVERY = (*operators.KERNELS, operators.PRODUCT)
 
 
+KINDS = {
+    "FusedDConv": "dconv",
+    "FusedAttention": "attention",
+    "ProductAttention": "attention",
+    "FusedRewrite": "rewrite",
+    "ProductLinear": "product",
+}
+
+
+def timing(names: tuple[str, ...]) -> Timing:
+    """As if these kernels were the faster ones."""
+    return Timing(is_faster=lambda one, other, given: KINDS[type(one).__name__] in names)
+
+
+def installed(core: HTDemucsCore) -> set[str]:
+    return {KINDS[name] for module in core.modules() if (name := type(module).__name__) in KINDS}
+
+
 @pytest.mark.parametrize("names", [(), *((name,) for name in EVERY), operators.KERNELS, EVERY])
-def test_only_what_is_faster_here_is_put_in(
-    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fused, "build", lambda _compiler, folder: (folder / fused.LIBRARY).touch())
-    monkeypatch.setattr(fused, "load", lambda folder: None)
-    monkeypatch.setattr(fused, "that_are_right", lambda folder, dtype: frozenset(EVERY))
-    kinds = {
-        "FusedDConv": "dconv",
-        "FusedAttention": "attention",
-        "ProductAttention": "attention",
-        "FusedRewrite": "rewrite",
-        "ProductLinear": "product",
-    }
-    monkeypatch.setattr(fused, "_faster", lambda one, other, given: kinds[type(one).__name__] in names)
+def test_only_what_is_faster_here_is_selected(names: tuple[str, ...]) -> None:
     core = HTDemucsCore(own())
-    assert fused.put_in(core, "c++", tmp_path, dtype=torch.float32, kernels=EVERY) == names
-    assert {kinds[name] for module in core.modules() if (name := type(module).__name__) in kinds} == set(names)
+    assert fused.select_faster(core, among=EVERY, timing=timing(names)) == names
+    assert fused.select_faster(core, among=(), timing=timing(names)) == ()
+    fused.fuse(core, names)
+    assert installed(core) == set(names)
+
+
+@pytest.mark.parametrize("names", [(), operators.KERNELS])
+def test_what_is_right_and_faster_is_installed_and_a_library_that_is_not_used_is_removed(
+    names: tuple[str, ...], built_kernels: Path, tmp_path: Path
+) -> None:
+    copies = tmp_path / "compiler"  # gives what was compiled before, to the file that the last word names
+    copies.write_text(f'#!/bin/sh\nfor file; do :; done\ncp "{built_kernels / fused.LIBRARY}" "$file"\n')
+    copies.chmod(0o700)
+    core, machine = HTDemucsCore(own()), replace(Machine.here(), compiler=str(copies))
+    assert fused.install_kernels(core, tmp_path, machine, dtype=torch.float32, timing=timing(names)) == names
+    assert installed(core) == set(names)
     assert (tmp_path / fused.LIBRARY).exists() == bool(names)
 
 
 def test_a_compiler_that_fails_leaves_the_network_as_it_is_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    core = HTDemucsCore(own())
+    core, machine = HTDemucsCore(own()), replace(Machine.here(), compiler="false")
     with pytest.raises(RuntimeError, match="the kernels cannot be compiled"):
-        fused.build("false", tmp_path)
-    assert fused.put_in(core, "false", tmp_path, dtype=torch.float32) == ()
+        fused.build("false", tmp_path, fused.instructions(machine))
+    assert fused.install_kernels(core, tmp_path, machine, dtype=torch.float32) == ()
     assert capsys.readouterr().err.startswith("no kernels are used: the kernels cannot be compiled")
     assert not any(isinstance(module, fused.FusedDConv) for module in core.modules())
 
 
-def test_the_kernels_keep_to_avx2_when_torch_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert fused._instructions() == ["-mavx2", "-mfma"]
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
-    assert fused._instructions() == ["-march=native"]
+def test_the_kernels_keep_to_avx2_when_torch_has_to() -> None:
+    assert fused.instructions(Machine.here({"ONEDNN_MAX_CPU_ISA": "AVX2"})) == ("-mavx2", "-mfma")
+    assert fused.instructions(Machine.here({"ATEN_CPU_CAPABILITY": "avx2"})) == ("-mavx2", "-mfma")
+    assert fused.instructions(Machine.here({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"})) == ("-march=native",)

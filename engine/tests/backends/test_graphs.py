@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
 import torch
 
-from stemwright.backends.graphs import Compute, Graphs
+from stemwright.backends.graphs import Compute, CudaRecording, Graphs
 
 
 class Tape:
@@ -94,43 +98,57 @@ class StandingStream:
         pass
 
 
-class FailingGraph:
-    """Stands for a graph of torch's: recording begins, and ends in an error."""
+class StandInCuda:
+    """Stands for `torch.cuda`, with a recording that fails and leaves its own stream the current one, as torch's does."""
 
-    def capture_begin(self, **settings: object) -> None:
-        assert settings["capture_error_mode"] == "thread_local"
+    CUDAGraph = object
 
-    def capture_end(self) -> None:
+    def __init__(self) -> None:
+        self.current, self.made = "caller's", []
+
+    def empty_cache(self) -> None:
+        pass
+
+    def current_stream(self, device: torch.device) -> StandingStream:
+        return StandingStream(self.current)
+
+    def Stream(self, device: torch.device) -> StandingStream:  # noqa: N802 (torch's name)
+        self.made.append(device)
+        return StandingStream("own")
+
+    def set_stream(self, stream: StandingStream) -> None:
+        self.current = stream.name
+
+    @contextlib.contextmanager
+    def graph(self, graph: object, *, stream: StandingStream, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local"
+        self.current = stream.name
+        yield
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
-def test_after_a_failed_recording_the_callers_stream_is_the_current_one_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`torch.cuda.graph` itself, on stand-ins for streams and graphs: it leaves its own stream the current one."""
-    current, made = ["caller's"], []
-
-    class Chosen:
-        def __init__(self, stream: str) -> None:
-            self.stream = stream
-
-        def __enter__(self) -> None:
-            current[0] = self.stream
-
-        def __exit__(self, *_: object) -> None:
-            raise AssertionError("torch does not come so far")
-
-    for name in ("synchronize", "empty_cache"):
-        monkeypatch.setattr(torch.cuda, name, lambda: None)
-    monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: None, raising=False)
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: made.append(device) or f"own on {device}")
-    monkeypatch.setattr(torch.cuda, "stream", Chosen)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: StandingStream(current[0]))
-    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: current.__setitem__(0, stream.name))
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", FailingGraph)
-    graphs = Graphs(lambda given: 2 * given)
+def test_after_a_failed_recording_the_callers_stream_is_the_current_one_again() -> None:
+    cuda = StandInCuda()
+    graphs = Graphs(lambda given: 2 * given, record=partial(CudaRecording, cuda=cuda))
     streams = []
     for _ in range(3):
         assert torch.equal(graphs(torch.ones(2)), torch.full((2,), 2.0))
-        streams.append(current[0])
+        streams.append(cuda.current)
     assert streams == ["caller's"] * 3
-    assert made == [torch.device("cpu")]  # the stream was made for the device of what is computed
+    assert cuda.made == [torch.device("cpu")]  # the stream was made for the device of what is computed
     assert graphs.failed == "operation not permitted when stream is capturing"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+def test_on_a_gpu_a_recording_gives_what_was_computed_and_one_that_fails_leaves_the_callers_stream() -> None:
+    given = torch.arange(4.0, device="cuda")
+    graphs, failing = (
+        Graphs(lambda x: 2 * x),
+        Graphs(lambda x: x * x.sum().item()),
+    )  # a value for Python cannot be recorded
+    for index in range(4):
+        assert torch.equal(graphs(given + index), 2 * (given + index))
+        assert torch.equal(failing(given), given * given.sum())
+    assert graphs.failed is None
+    assert failing.failed is not None
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()

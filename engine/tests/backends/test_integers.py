@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,8 @@ from small import snr_db
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stemwright.backends import compiled, integers, operators
-from stemwright.machine.processor import cpu_flags
+from stemwright.backends import fused, integers, library, operators
+from stemwright.machine.machine import Machine
 from stemwright.models.htdemucs.layers import Gate, HiddenLinear, Linear, Pointwise, Strided, Transposed
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -23,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("kernels")
 def agreement(plain: nn.Module, x: Tensor, *rest: int) -> float:
     """Of a layer through the kernel with the same in double precision; in dB."""
     plain.requires_grad_(False)
-    fast = integers.through_product(plain)
+    fast = integers.to_int16(plain)
     assert fast is not None
     got = fast(x, *rest)
     expected = plain.double()(x.double(), *rest)
@@ -99,7 +97,7 @@ def test_sums_as_large_as_they_can_become_stay_in_32_bits(depth: int) -> None:
 
 def test_silence_gives_the_bias_and_what_is_not_a_number_stays_that() -> None:
     plain = Linear(48, 20)
-    product = integers.through_product(plain)
+    product = integers.to_int16(plain)
     assert product is not None
     x = torch.zeros(3, 48)
     x[1, 5], x[2, 7] = float("nan"), float("inf")
@@ -114,10 +112,10 @@ def test_weights_that_are_all_zero_give_the_bias() -> None:
 
 
 def test_layers_that_are_too_small_or_of_another_kind_stay_as_they_are() -> None:
-    assert integers.through_product(Strided(4, 48, spectral=True, kernel=8, stride=4)) is None
-    assert integers.through_product(Gate(80, 40, 1, bias=80)) is None
-    assert integers.through_product(Transposed(48, 16, spectral=True, kernel=8, stride=3, activated=True)) is None
-    assert integers.through_product(nn.LayerNorm(48)) is None
+    assert integers.to_int16(Strided(4, 48, spectral=True, kernel=8, stride=4)) is None
+    assert integers.to_int16(Gate(80, 40, 1, bias=80)) is None
+    assert integers.to_int16(Transposed(48, 16, spectral=True, kernel=8, stride=3, activated=True)) is None
+    assert integers.to_int16(nn.LayerNorm(48)) is None
 
 
 @pytest.mark.parametrize(
@@ -129,14 +127,12 @@ def test_layers_that_are_too_small_or_of_another_kind_stay_as_they_are() -> None
     ],
     ids=["plain", "avx512bw", "avxvnni"],
 )
-def test_other_processors_give_the_same_numbers(
-    options: list[str], flags: set[str], built_kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not flags <= cpu_flags():
+def test_other_processors_give_the_same_numbers(options: list[str], flags: set[str], tmp_path: Path) -> None:
+    machine = Machine.here()
+    if not flags <= machine.flags:
         pytest.skip("this processor has no such instructions")
-    compiler = compiled.compiler()
-    assert compiler is not None
-    source = resources.files("stemwright.backends") / "native" / "product.cpp"
+    assert machine.compiler is not None
+    source = fused.NATIVE / "product.cpp"
     words = [
         "-std=c++17",
         "-O2",
@@ -146,14 +142,13 @@ def test_other_processors_give_the_same_numbers(
         "-fPIC",
         str(source),
         "-o",
-        str(tmp_path / "other.so"),
+        str(tmp_path / library.KERNELS),
     ]
-    subprocess.run([compiler, *words], check=True, capture_output=True)
+    subprocess.run([machine.compiler, *words], check=True, capture_output=True)
     torch.manual_seed(0)
-    layer, x = integers.through_product(Strided(48, 96, spectral=True, kernel=8, stride=4)), torch.randn(1, 64, 29, 48)
+    layer, x = integers.to_int16(Strided(48, 96, spectral=True, kernel=8, stride=4)), torch.randn(1, 64, 29, 48)
     assert layer is not None
     here = layer(x)
-    other = ctypes.CDLL(str(tmp_path / "other.so")).stemwright_product
-    other.restype = None
-    monkeypatch.setitem(operators._loaded, (operators.PRODUCT, torch.float32), other)
+    operators.load(tmp_path)
+    assert operators.loaded(torch.float32) == {operators.PRODUCT}
     assert snr_db(here, layer(x)) > 80  # but for what is rounded the other way

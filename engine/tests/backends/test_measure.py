@@ -1,25 +1,23 @@
-"""How ways are compared: the clock is the test's own."""
+"""How computations are compared: the clock is the test's own."""
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
 
 from stemwright.backends.measure import compare
-from stemwright.backends.ways import PLAIN, Way
-from stemwright.models.network import Computation, Facts, Samples
+from stemwright.models.network import PLAIN, Computation, Facts, Samples
 
-OTHER = Way(backend="compiled", precision="fp32")
+OTHER = Computation(backend="compiled", precision="fp32")
 MIX = np.ones((1, 2, 8), dtype=np.float32)
 
 
 class _Clock:
     """Stands still but for what networks take."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
-        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class _Network:
@@ -48,24 +46,24 @@ class _Network:
         return mix
 
 
-def test_on_a_quiet_machine_three_rounds_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = _Clock(monkeypatch)
+def test_on_a_quiet_machine_three_rounds_do() -> None:
+    clock = _Clock()
     plain, other = _Network(clock, 4.0), _Network(clock, 3.0)
-    found = {each.way: each.seconds for each in compare({PLAIN: plain, OTHER: other}, MIX)}
+    found = {each.computation: each.seconds for each in compare({PLAIN: plain, OTHER: other}, MIX, clock=clock)}
     assert found == {PLAIN: 4.0, OTHER: 3.0}
     assert other.calls == 3
 
 
-def test_on_a_busy_one_rounds_go_on_until_the_fastest_is_reached_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = _Clock(monkeypatch)
+def test_on_a_busy_one_rounds_go_on_until_the_fastest_is_reached_twice() -> None:
+    clock = _Clock()
     plain, other = _Network(clock, 9.0, 4.0), _Network(clock, 8.0, 6.0, 7.0, 3.0, 5.0, 3.1)
-    found = {each.way: each.seconds for each in compare({PLAIN: plain, OTHER: other}, MIX)}
+    found = {each.computation: each.seconds for each in compare({PLAIN: plain, OTHER: other}, MIX, clock=clock)}
     assert found == {PLAIN: 4.0, OTHER: 3.0}
     assert other.calls == 6
 
 
-def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = _Clock(monkeypatch)
+def test_but_not_for_ever() -> None:
+    clock = _Clock()
     other = _Network(clock, *(2.0**-step for step in range(40)))
-    compare({PLAIN: _Network(clock, 1.0), OTHER: other}, MIX)
+    compare({PLAIN: _Network(clock, 1.0), OTHER: other}, MIX, clock=clock)
     assert other.calls == 9

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from importlib import resources
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from stemwright.backends import compiled, fused, operators, trial
+from stemwright.backends import fused, operators, trial
+from stemwright.machine.machine import Machine
 from stemwright.models.htdemucs.crosstransformer import Attention
 from stemwright.models.htdemucs.layers import DConv, Gate, Rewrite, Strided, Transposed
 
-COMPILER = compiled.compiler()
+MACHINE = Machine.here()
 SCORES, ACTIVATED = ("attention.cpp", "LOG2_E / std::sqrt("), ("product.cpp", "== GELU ? gelu(y) : y")
 
 
@@ -50,17 +50,15 @@ def test_a_kernel_that_is_wrong_here_or_ends_its_process_is_not_used_and_that_is
     left: set[str],
     said: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    assert COMPILER is not None
-    shutil.copytree(str(resources.files("stemwright.backends") / "native"), tmp_path / "native")
+    assert MACHINE.compiler is not None
+    shutil.copytree(str(fused.NATIVE), tmp_path / "native")
     source, as_it_is = tmp_path / "native" / there[0], there[1]
     assert source.read_text().count(as_it_is) == 1
     source.write_text(source.read_text().replace(as_it_is, instead))
-    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
-    fused.build(COMPILER, tmp_path)
-    assert fused.that_are_right(tmp_path, torch.float32) == left
+    fused.build(MACHINE.compiler, tmp_path, fused.instructions(MACHINE), sources=tmp_path / "native")
+    assert fused.verify(tmp_path, torch.float32) == left
     assert re.search(said, capfd.readouterr().err, re.MULTILINE)
 
 

@@ -285,6 +285,7 @@ def test_any_name_works_and_stays_inside_the_folder(name: str, models: Path, tmp
         (["-n", "tiny", "--mp3-vbr", "2"], "--mp3-vbr is for mp3"),
         (["-n", "tiny", "-d", "abacus"], "no device 'abacus'"),
         (["-n", "tiny", "--format", "midi"], "invalid choice"),
+        (["-n", "tiny", "--backend", "tensorrt"], "invalid choice"),
         (["-n", "tiny", "--max-duration", "1"], "too long"),
     ],
 )
@@ -297,6 +298,12 @@ def test_what_makes_no_sense_is_one_line_and_writes_nothing(
     assert line.startswith("stemwright: error: ")
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+def test_the_backend_that_a_flag_names_is_the_one_that_is_asked_for(song: Path, models: Path, tmp_path: Path) -> None:
+    done = run("split", song, "-o", tmp_path, "-n", "tiny", "-d", "cpu", "--backend", "eager", "--json", models=models)
+    (note,) = json.loads(done.stdout)["songs"][0]["report"]["notes"]
+    assert note == "the backend eager was asked for: torch computes it as it is"
 
 
 def test_progress_with_the_time_left_is_on_a_terminal_and_nothing_of_it_in_a_pipe(

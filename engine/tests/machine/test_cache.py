@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from stemwright.errors import OutputError
-from stemwright.machine import cache as cache_module
 from stemwright.machine import hashing
 from stemwright.machine.cache import Busy, Cache
 
@@ -138,36 +138,34 @@ def test_a_note_is_read_back_and_a_damaged_one_is_none(tmp_path: Path) -> None:
     assert cache.note("facts") is None
 
 
-def test_a_file_is_hashed_again_only_when_it_was_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_hashed_again_only_when_it_was_written_to(tmp_path: Path) -> None:
     hashed: list[Path] = []
 
     def counted(path: Path, algorithm: str) -> str:
         hashed.append(path)
         return hashing.hash_of(path, algorithm)
 
-    monkeypatch.setattr(cache_module, "hash_of", counted)
-    file, cache = tmp_path / "weights", Cache(tmp_path / "cache")
+    file, now = tmp_path / "weights", Cache(tmp_path / "cache", hash_of=counted)
     file.write_bytes(b"one")
-    long_ago = time.time() + 60
-    assert [cache.hash_of(file, "sha256") for _ in range(2)] == [hashlib.sha256(b"one").hexdigest()] * 2
+    later = Cache(tmp_path / "cache", hash_of=counted, clock=lambda: time.time() + 60)
+    assert [now.hash_of(file, "sha256") for _ in range(2)] == [hashlib.sha256(b"one").hexdigest()] * 2
     assert len(hashed) == 2, "just written: another change might not be seen"
-    monkeypatch.setattr(cache_module.time, "time", lambda: long_ago)
-    assert [cache.hash_of(file, "sha256") for _ in range(3)] == [hashlib.sha256(b"one").hexdigest()] * 3
+    assert [later.hash_of(file, "sha256") for _ in range(3)] == [hashlib.sha256(b"one").hexdigest()] * 3
     assert len(hashed) == 3
     assert Cache(tmp_path / "cache").hash_of(file, "blake2b") == hashlib.blake2b(b"one").hexdigest()
     stamp = file.stat()
     file.write_bytes(b"two")
     os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as if nothing had been written
-    assert cache.hash_of(file, "sha256") == hashlib.sha256(b"two").hexdigest()
+    assert later.hash_of(file, "sha256") == hashlib.sha256(b"two").hexdigest()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders have no mode here")
 def test_hashes_that_others_may_have_written_are_not_believed(tmp_path: Path) -> None:
-    file, cache = tmp_path / "weights", Cache(tmp_path / "cache")
+    file, cache = tmp_path / "weights", Cache(tmp_path / "cache", clock=lambda: time.time() + 60)
     file.write_bytes(b"one")
-    os.utime(file, (0, 0))
-    name = f"hash-{cache_module.key_of('sha256', str(file))}"
-    cache.write_note(name, {"stamp": cache_module._stamp(file), "hash": "forged"})
+    cache.hash_of(file, "sha256")
+    (note,) = cache.root.glob("hash-*.json")
+    note.write_text(json.dumps({**json.loads(note.read_text()), "hash": "forged"}))
     assert cache.hash_of(file, "sha256") == "forged"
     cache.root.chmod(0o777)
     assert cache.hash_of(file, "sha256") == hashlib.sha256(b"one").hexdigest()

@@ -5,27 +5,14 @@ A tile of the right factor is 32 rows, that are added up, by 16 columns; the row
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stemwright.machine.processor import cpu_flags
-
 _DEPTH = 32
 _COLUMNS = 16
-_NO_LIMIT = ("", "all", "default")
-
-
-def here() -> bool:
-    """Whether this processor has what the kernels need, and oneDNN and torch are not kept from it."""
-    onednn = os.environ.get("ONEDNN_MAX_CPU_ISA", "").lower()
-    limited = onednn not in _NO_LIMIT and "amx" not in onednn
-    limited |= os.environ.get("ATEN_CPU_CAPABILITY", "").lower() in ("default", "avx2")
-    return sys.platform == "linux" and not limited and {"amx_tile", "amx_bf16", "avx512bw"} <= cpu_flags()
 
 
 def tiles(matrix: Tensor) -> Tensor:
@@ -45,8 +32,8 @@ def packed(weight: Tensor) -> Tensor:
     return torch.stack([_panels(tiles(row), channels) for row in rows])
 
 
-def learnt(plain: Sequence[Tensor]) -> list[Tensor]:
-    """What a layer of `DConv` has learnt (`fused.learnt`) as `native/amx_dconv.cpp` wants it.
+def parameters(plain: Sequence[Tensor]) -> list[Tensor]:
+    """The parameters of a layer of `DConv` (`fused.parameters`) as `native/amx_dconv.cpp` wants it.
 
     The kernels ``[hidden, channels, 3]`` and ``[2 * channels, hidden, 1]`` in tiles, and the rest in float32.
     """

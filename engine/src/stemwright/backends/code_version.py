@@ -4,41 +4,30 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from stemwright.models.architecture import Architecture
 
-_CODE = (
-    "backends/compiled.py",
-    "backends/fused.py",
-    "backends/operators.py",
-    "backends/winograd.py",
-    "backends/amx.py",
-    "backends/integers.py",
-    "backends/native/amx.h",
-    "backends/native/amx_attention.cpp",
-    "backends/native/amx_dconv.cpp",
-    "backends/native/amx_rewrite.cpp",
-    "backends/native/residual.h",
-    "backends/native/vectors.h",
-    "backends/native/dconv.cpp",
-    "backends/native/attention.cpp",
-    "backends/native/rewrite.cpp",
-    "backends/native/product.cpp",
-    "backends/native/shims.cpp",
-)
+PACKAGE = Path(__file__).parents[1]
+BACKENDS = "backends"
+"""All of it counts: what was built is built again more often than it had to be, and never used with other code."""
 
 
 @functools.cache
 def code_version(architecture: Architecture) -> str:
     """Our own version of a network of this kind and of its kernels: what was built from another one is not used."""
-    package = resources.files("stemwright")
-    own = sorted(_files(package / architecture.code), key=lambda file: file.name) if architecture.code else []
-    read = [(package / name).read_bytes() for name in _CODE] + [file.read_bytes() for file in own]
-    return hashlib.sha256(b"".join(read)).hexdigest()[:16]
+    return hash_of_code(PACKAGE, *filter(None, (BACKENDS, architecture.code)))
 
 
-def _files(place: Traversable) -> list[Traversable]:
-    """A file, or the modules in a folder."""
-    return [file for file in place.iterdir() if file.name.endswith(".py")] if place.is_dir() else [place]
+def hash_of_code(package: Path, *places: str) -> str:
+    """A hash of the names and bytes of these files and of all files in these folders below ``package``."""
+    hashed = hashlib.sha256()
+    for file in sorted(file for place in places for file in _files(package / place)):
+        hashed.update(f"{file.relative_to(package).as_posix()}\0{file.stat().st_size}\0".encode())
+        hashed.update(file.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
+def _files(place: Path) -> list[Path]:
+    found = [place, *place.rglob("*")]
+    return [file for file in found if file.is_file() and "__pycache__" not in file.parts]

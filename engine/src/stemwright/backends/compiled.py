@@ -16,25 +16,34 @@ from pathlib import Path
 
 import torch
 
-from stemwright.backends import amx, fused, operators
+from stemwright.backends import fused, operators
 from stemwright.backends.eager import DTYPES
 from stemwright.backends.library import CORE
 from stemwright.backends.operators import KERNELS, PRODUCT
+from stemwright.backends.timing import TIMING, Timing
+from stemwright.machine.machine import Machine, NumberType
 from stemwright.models.architecture import LoadedModule
 
 
-def compiler() -> str | None:
-    """The C++ compiler that would be used, or None."""
-    return next(
-        (found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))), None
-    )
+def kernels_for(precision: NumberType, machine: Machine) -> tuple[str, ...]:
+    """Names of our own kernels that a network may be compiled with: none without a compiler, nor in 16 bits without AMX."""
+    if machine.compiler is None or (precision == "bf16" and not machine.amx):
+        return ()
+    return (*KERNELS, PRODUCT) if precision == "int16" else KERNELS
 
 
-def build(network: LoadedModule, precision: str, folder: Path) -> None:
+def build(
+    network: LoadedModule, precision: NumberType, folder: Path, machine: Machine, *, timing: Timing = TIMING
+) -> None:
     """Compile the core of a network for the CPU into ``folder``, with the kernels of `fused` that are faster here.
 
+    Args:
+        network: In float32; it is not changed.
+        precision: ``fp32``, ``bf16`` or ``int16``.
+        timing: Decides which kernels are faster.
+
     Raises:
-        RuntimeError: the compiler failed, or ``int16`` was asked for where its kernel is of no use.
+        RuntimeError: The compiler failed, or ``int16`` was asked for where its kernel is of no use.
     """
     architecture = network.architecture
     assert architecture.core is not None
@@ -42,10 +51,9 @@ def build(network: LoadedModule, precision: str, folder: Path) -> None:
     core = architecture.core.module(network.module)
     dtype = DTYPES["fp32" if precision == "int16" else precision]
     architecture.lower(core, dtype)
-    kernels = (*KERNELS, PRODUCT) if precision == "int16" else KERNELS
     used: tuple[str, ...] = ()
-    if (precision != "bf16" or amx.here()) and (found := compiler()) is not None:
-        used = fused.put_in(core, found, folder, dtype=dtype, kernels=kernels)
+    if kernels := kernels_for(precision, machine):
+        used = fused.install_kernels(core, folder, machine, dtype=dtype, kernels=kernels, timing=timing)
     if precision == "int16" and PRODUCT not in used:
         raise RuntimeError("the kernel for integers is not right here, or not faster than floats: the log says which")
     inputs = core.inputs()
@@ -58,7 +66,7 @@ def build(network: LoadedModule, precision: str, folder: Path) -> None:
             inductor_configs={
                 "freezing": True,
                 "aot_inductor.custom_ops_to_c_shims": operators.SHIMS,
-                **_vector_length(),
+                **_vector_length(machine),
             },
         )
         _unpack(Path(package), folder)
@@ -72,9 +80,9 @@ def _unpack(package: Path, folder: Path) -> None:
             shutil.copyfileobj(packed, file)
 
 
-def _vector_length() -> dict[str, int]:
+def _vector_length(machine: Machine) -> dict[str, int]:
     """Inductor's vectors are as long as the processor's, unless torch is kept to AVX2."""
-    return {"cpp.simdlen": 256} if os.environ.get("ATEN_CPU_CAPABILITY", "").lower() == "avx2" else {}
+    return {"cpp.simdlen": 256} if machine.limits.torch == "avx2" else {}
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from stemwright.backends.gpu import FULL_FLOAT32, STREAMS, Streams, Turns, batch_that_fits
 from stemwright.backends.graphs import Graphs
 from stemwright.errors import DeviceError
+from stemwright.machine.machine import NumberType
 from stemwright.models.architecture import LoadedModule
 from stemwright.models.network import Computation, Samples
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: dict[NumberType, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Placed:
 
     module: nn.Module
     device: torch.device
-    precision: str
+    precision: NumberType
     graphs: Graphs | None = None
     streams: Streams | None = None  # on a GPU
     lowered: bool = False  # whether it multiplies in 16 bits by itself
@@ -36,7 +37,7 @@ class Placed:
         """``[B, channels, T]`` to ``[B, sources, channels, T']``.
 
         Raises:
-            torch.OutOfMemoryError: the device cannot hold so many segments.
+            torch.OutOfMemoryError: The device cannot hold so many segments.
         """
         given = torch.from_numpy(np.ascontiguousarray(mix))
         with torch.inference_mode(), self.arithmetic():
@@ -84,27 +85,39 @@ class EagerNetwork:
         network: LoadedModule,
         *,
         device: str = "cpu",
-        precision: str = "fp32",
+        precision: NumberType = "fp32",
         to_cpu: Callable[[], LoadedModule] | None = None,
         notes: tuple[str, ...] = (),
+        batch: int | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
-        """
+        """Put a network on a device.
+
         Args:
-            network: ready for inference. In 16 bits it is lowered where its architecture can be, or runs under autocast.
-            notes: what is known beforehand of why it is computed so.
-            to_cpu: gives the network in float32 on the CPU again, when a device cannot hold even one segment.
+            network: Ready for inference. In 16 bits it is lowered where its architecture can be, or runs under autocast.
+            notes: What is known beforehand of why it is computed so.
+            to_cpu: Gives the network in float32 on the CPU again, when a device cannot hold even one segment.
+            batch: Segments at once; None: one on a CPU, and on a GPU as many as its free memory holds.
+            graphs: Records batches and replays them; None: none on a CPU, and CUDA's on a GPU.
         """
         self.facts = network.facts
         module, lower = network.module, network.architecture.lower
         if lowered := precision != "fp32" and lower is not None:
             lower(module, DTYPES[precision])
         where = torch.device(device)
-        self._placed = Placed(module=module.to(where), device=where, precision=precision, lowered=lowered)
-        if where.type == "cuda":
+        on_gpu = where.type == "cuda"
+        if on_gpu and graphs is None:
             graphs = Graphs(partial(in_float32, module))
-            self._placed = replace(self._placed, graphs=graphs, streams=Streams(where))
+        self._placed = Placed(
+            module=module.to(where),
+            device=where,
+            precision=precision,
+            graphs=graphs,
+            streams=Streams(where) if on_gpu else None,
+            lowered=lowered,
+        )
         self._to_cpu = to_cpu
-        self._batch: int | None = None if where.type == "cuda" else 1
+        self._batch = 1 if batch is None and not on_gpu else batch
         self._notes = list(notes)
         self._turns = Turns()
         self._lock = threading.Lock()
@@ -113,7 +126,7 @@ class EagerNetwork:
     def computation(self) -> Computation:
         """How it computes now."""
         placed = self._placed
-        return Computation(backend="eager", device=str(placed.device), precision=placed.precision)
+        return Computation(backend="eager", precision=placed.precision, device=str(placed.device))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -142,7 +155,11 @@ class EagerNetwork:
         return wanted(length)
 
     def __call__(self, mix: Samples) -> Samples:
-        """See `Network`."""
+        """See `Network`.
+
+        Raises:
+            DeviceError: There is not enough memory for one segment, on the CPU either.
+        """
         placed, batch = self._placed, self._batch or 1
         with contextlib.suppress(torch.OutOfMemoryError), self._turns:
             return placed(self._filled_up(mix, placed))[: len(mix)]
@@ -186,7 +203,7 @@ class EagerNetwork:
         """Half the batch, or the CPU: once, however many calls found that ``count`` segments do not fit.
 
         Raises:
-            DeviceError: it is one segment on the CPU.
+            DeviceError: It is one segment on the CPU.
         """
         with self._lock:
             if self._placed is not placed or (self._batch or 1) != batch:

@@ -7,12 +7,11 @@ is measured.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
@@ -20,30 +19,40 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stemwright.backends import amx, winograd
-from stemwright.backends.integers import ProductAttention, through_product
+from stemwright.backends.integers import ProductAttention, to_int16
 from stemwright.backends.library import KERNELS as LIBRARY
 from stemwright.backends.operators import KERNELS, PRODUCT, load
+from stemwright.backends.timing import TIMING, Timing
+from stemwright.machine.machine import Machine
 from stemwright.models.core import CoreModule
 from stemwright.models.htdemucs.crosstransformer import Attention
 from stemwright.models.htdemucs.layers import DConv, Rewrite
 
+NATIVE = resources.files("stemwright.backends") / "native"
 _HEAD = 64  # channels of a head that the attention kernel is written for
 _VECTOR = 16  # channels of a residual branch or a gate have to be a multiple of this
-_ROUNDS = 5
 _PATIENCE = 300.0  # seconds: a few are enough
 
 
-def build(compiler: str, folder: Path) -> None:
-    """Compile the kernels for this machine into ``folder``.
+def instructions(machine: Machine) -> tuple[str, ...]:
+    """What the compiler may use: all that this processor has, unless oneDNN or torch is kept to less."""
+    return ("-mavx2", "-mfma") if machine.limits.only_avx2 else ("-march=native",)
+
+
+def build(compiler: str, folder: Path, instructions: Sequence[str], *, sources: Traversable = NATIVE) -> None:
+    """Compile the kernels into ``folder``.
+
+    Args:
+        instructions: Options of the compiler that say which instructions it may use.
+        sources: Folder of the C++ files.
 
     Raises:
-        RuntimeError: the compiler failed; with the end of what it said.
+        RuntimeError: The compiler failed; with the end of what it said.
     """
-    sources = resources.files("stemwright.backends") / "native"
     with resources.as_file(sources) as native:
         files = sorted(str(file) for file in native.glob("*.cpp"))
         # Without errno and traps the loops become vectors; sums keep their order, so results do not depend on luck.
-        options = ["-std=c++17", "-O3", *_instructions(), "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
+        options = ["-std=c++17", "-O3", *instructions, "-fno-math-errno", "-fno-trapping-math", "-fopenmp"]
         options.append(f"-I{Path(torch.__file__).parent / 'include'}")
         command = [compiler, *options, "-shared", "-fPIC", *files, "-o", str(folder / LIBRARY)]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -66,37 +75,50 @@ def _fused(plain: nn.Module, kernels: tuple[str, ...]) -> nn.Module | None:
         return ProductAttention(plain) if PRODUCT in kernels else FusedAttention(plain)
     if isinstance(plain, Rewrite) and "rewrite" in kernels and winograd.fits(plain.weight):
         return FusedRewrite(plain)
-    return through_product(plain) if PRODUCT in kernels else None
+    return to_int16(plain) if PRODUCT in kernels else None
 
 
-def put_in(
-    core: CoreModule, compiler: str, folder: Path, *, dtype: torch.dtype, kernels: Collection[str] = KERNELS
+def install_kernels(
+    core: CoreModule,
+    folder: Path,
+    machine: Machine,
+    *,
+    dtype: torch.dtype,
+    kernels: Collection[str] = KERNELS,
+    timing: Timing = TIMING,
 ) -> tuple[str, ...]:
-    """Compile the kernels, and let the core use those that are right and faster here. Their names; none without a compiler.
+    """Compile the kernels, and let the core use those that are right and faster here.
 
     Args:
-        dtype: what the core multiplies in.
-        kernels: those that may be used.
+        folder: Gets the compiled kernels, if any of them is used.
+        dtype: What the core multiplies in.
+        kernels: Those that may be used.
+        timing: Decides which are faster.
+
+    Returns:
+        The names of those that are used; none where the compiler fails, and the error output says why.
     """
+    assert machine.compiler is not None, "without one there are no kernels: see `compiled.kernels_for`"
     try:
-        build(compiler, folder)
-        right = that_are_right(folder, dtype)
+        build(machine.compiler, folder, instructions(machine))
+        right = verify(folder, dtype)
         load(folder)
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         print(f"no kernels are used: {error}", file=sys.stderr)
         return ()
-    names = that_pay(core, among=right.intersection(kernels))
+    names = select_faster(core, among=right.intersection(kernels), timing=timing)
     fuse(core, names)
     if not names:
         (folder / LIBRARY).unlink()
     return names
 
 
-def that_are_right(folder: Path, dtype: torch.dtype) -> frozenset[str]:
+def verify(folder: Path, dtype: torch.dtype) -> frozenset[str]:
     """The kernels in this folder that compute what torch does: see `trial`. Why others do not, the error output says.
 
     Raises:
-        OSError, subprocess.TimeoutExpired: they could not be tried.
+        OSError: They could not be tried.
+        subprocess.TimeoutExpired: They took too long.
     """
     module, words = "stemwright.backends.trial", (str(folder), str(dtype).removeprefix("torch."))
     command = [sys.executable, "-P", "-m", module, *words]
@@ -108,13 +130,13 @@ def that_are_right(folder: Path, dtype: torch.dtype) -> frozenset[str]:
     return frozenset(right)
 
 
-def that_pay(core: CoreModule, *, among: Collection[str]) -> tuple[str, ...]:
+def select_faster(core: CoreModule, *, among: Collection[str], timing: Timing = TIMING) -> tuple[str, ...]:
     """Those of the kernels that are faster here than torch's own operations, each tried on one layer."""
     layers = {name: each for name, each in core.layers().items() if name in among}
     return tuple(
         name
         for name, (plain, given) in layers.items()
-        if (fused := _fused(plain, (name,))) is not None and _faster(fused, plain, given)
+        if (fused := _fused(plain, (name,))) is not None and timing.is_faster(fused, plain, given)
     )
 
 
@@ -123,19 +145,19 @@ class FusedDConv(nn.Module):
 
     def __init__(self, plain: DConv) -> None:
         super().__init__()
-        self.learnt = nn.ParameterList()
+        self.weights = nn.ParameterList()
         for layer in plain.layers:
             assert isinstance(layer, nn.ModuleDict)
-            of_layer = learnt(layer)
-            prepared = amx.learnt(of_layer) if of_layer[0].dtype == torch.bfloat16 else of_layer
-            self.learnt.extend(nn.Parameter(each, requires_grad=False) for each in prepared)
+            of_layer = parameters(layer)
+            prepared = amx.parameters(of_layer) if of_layer[0].dtype == torch.bfloat16 else of_layer
+            self.weights.extend(nn.Parameter(each, requires_grad=False) for each in prepared)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.stemwright.dconv(x.contiguous(), list(self.learnt))  # type: ignore[no-any-return]
+        return torch.ops.stemwright.dconv(x.contiguous(), list(self.weights))  # type: ignore[no-any-return]
 
 
-def learnt(layer: nn.ModuleDict) -> list[Tensor]:
-    """What a layer of `DConv` has learnt, in the order of `operators.LEARNT`.
+def parameters(layer: nn.ModuleDict) -> list[Tensor]:
+    """The `operators.LAYER_PARAMETERS` tensors of a layer of `DConv`, in the order in which the kernel reads them.
 
     Last come the moments of the wide tensor, ``[hidden + 2, hidden + 1]``: with W the kernel of its convolution and the bias
     side by side, W'W, and W's sum over the outputs.
@@ -192,21 +214,3 @@ def _fits(branch: DConv) -> bool:
 
 def _head_of(attention: Attention) -> int:
     return attention.out_proj.in_features // attention.heads
-
-
-def _instructions() -> list[str]:
-    """What this processor has, unless oneDNN and torch are kept to less: then so are we."""
-    limits = f"{os.environ.get('ONEDNN_MAX_CPU_ISA', '')} {os.environ.get('ATEN_CPU_CAPABILITY', '')}".lower()
-    return ["-mavx2", "-mfma"] if "avx2" in limits.split() else ["-march=native"]
-
-
-def _faster(one: nn.Module, other: nn.Module, given: tuple[Tensor, ...]) -> bool:
-    """Whether the best round of the one is shorter than that of the other; they take turns."""
-    best = [float("inf"), float("inf")]
-    with torch.inference_mode():
-        for _ in range(_ROUNDS):
-            for index, module in enumerate((one, other)):
-                began = time.perf_counter()
-                module(*given)
-                best[index] = min(best[index], time.perf_counter() - began)
-    return best[0] < best[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,25 +30,35 @@ class Recording(Protocol):
 class CudaRecording:
     """A graph on a GPU. Calls from several threads, each on its own stream, follow each other."""
 
-    def __init__(self, compute: Compute, given: Tensor) -> None:
-        self._given = given.clone()
+    def __init__(self, compute: Compute, given: Tensor, *, cuda: Any = torch.cuda) -> None:
+        """Record what is launched for one batch.
+
+        Args:
+            given: A batch of the shape that is recorded; it is not changed.
+            cuda: Torch's module of this name, or a stand-in for it.
+
+        Raises:
+            RuntimeError: An operation cannot be recorded.
+            torch.OutOfMemoryError: The device has no memory for it.
+        """
+        self._cuda, self._given = cuda, given.clone()
         for _ in range(_WARM_UPS):
             compute(self._given)
-        torch.cuda.current_stream(given.device).synchronize()
-        torch.cuda.empty_cache()  # a graph has memory of its own, and cannot take what plain runs left behind
-        self._graph = torch.cuda.CUDAGraph()
+        cuda.current_stream(given.device).synchronize()
+        cuda.empty_cache()  # a graph has memory of its own, and cannot take what plain runs left behind
+        self._graph = cuda.CUDAGraph()
         self._made = self._recorded(compute)
         self._lock = threading.Lock()
-        self._free = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._free = cuda.Event()
 
     def _recorded(self, compute: Compute) -> Tensor:
-        before, own = torch.cuda.current_stream(self._given.device), torch.cuda.Stream(self._given.device)  # type: ignore[no-untyped-call]
+        before, own = self._cuda.current_stream(self._given.device), self._cuda.Stream(self._given.device)
         try:
             # Torch's own stream for recording is one for all devices. Other threads may go on with their copies meanwhile.
-            with torch.cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"):
+            with self._cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"):
                 return compute(self._given)
         finally:
-            torch.cuda.set_stream(before)  # torch leaves its stream the current one when recording fails
+            self._cuda.set_stream(before)  # torch leaves its stream the current one when recording fails
 
     def replay(self, given: Tensor) -> Tensor:
         """See `Recording`."""
@@ -75,7 +85,7 @@ class Graphs:
         """As the plain computation.
 
         Raises:
-            torch.OutOfMemoryError: as the plain computation does; nothing is recorded any more.
+            torch.OutOfMemoryError: As the plain computation does; nothing is recorded any more.
         """
         recording = self._recording(given)
         return self._compute(given) if recording is None else recording.replay(given)

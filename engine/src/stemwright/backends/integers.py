@@ -50,11 +50,12 @@ class Product(nn.Module):
         crop: int = 0,
         activation: str = "none",
     ) -> None:
-        """
+        """Make integers of the weights.
+
         Args:
             weight: ``[columns, kernel * channels]``; ``columns`` are the outputs, once for each of ``spread`` places.
-            spread: places on the output's axis that one on the input's gives.
-            crop: of them, how many are left out at the beginning.
+            spread: Places on the output's axis that one on the input's gives.
+            crop: Of them, how many are left out at the beginning.
             activation: ``gelu``, ``glu`` over the two halves of the columns, or ``none``.
         """
         super().__init__()
@@ -71,8 +72,8 @@ class Product(nn.Module):
     def forward(self, x: Tensor, length: int | None = None) -> Tensor:
         """``[batch, axis, inner, channels]`` to ``[batch, length, inner, outputs]``; a length of None is that of the axis."""
         length = x.shape[1] if length is None else length
-        learnt = (self.weight, self.scales, self.bias)
-        return torch.ops.stemwright.product(x.contiguous(), *learnt, *self.shape, length, self.activation)  # type: ignore[no-any-return]
+        parameters = (self.weight, self.scales, self.bias)
+        return torch.ops.stemwright.product(x.contiguous(), *parameters, *self.shape, length, self.activation)  # type: ignore[no-any-return]
 
 
 class ProductLinear(nn.Module):
@@ -139,8 +140,8 @@ class ProductTransposed(nn.Module):
         return self.product(x.transpose(1, 2), length).transpose(1, 2)  # type: ignore[no-any-return]
 
 
-def through_product(module: nn.Module) -> nn.Module | None:
-    """This layer through the kernel; None where it is none of those, or too small to gain."""
+def to_int16(module: nn.Module) -> nn.Module | None:
+    """This layer in integers, through the kernel; None where it is none of those, or too small to gain."""
     if isinstance(module, Strided | Transposed) and module.kernel != 2 * module.stride:
         return None
     if isinstance(module, Strided) and module.weight[0].numel() >= _DEPTH:

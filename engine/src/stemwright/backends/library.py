@@ -28,7 +28,7 @@ def load_torch() -> ctypes.CDLL:
     """The library of torch's operators for CPUs.
 
     Raises:
-        OSError: torch is not installed, or not where its packages put it.
+        OSError: Torch is not installed, or not where its packages put it.
     """
     found = importlib.util.find_spec("torch")
     if found is None or not found.submodule_search_locations:
@@ -38,7 +38,11 @@ def load_torch() -> ctypes.CDLL:
 
 
 def load_kernels(folder: Path) -> ctypes.CDLL:
-    """Our own kernels, for whatever is loaded after them. Raises OSError."""
+    """Our own kernels, for whatever is loaded after them.
+
+    Raises:
+        OSError: Torch or the kernels cannot be loaded.
+    """
     load_torch()  # they make tensors
     return ctypes.CDLL(str(folder / KERNELS), mode=ctypes.RTLD_GLOBAL)
 
@@ -47,10 +51,11 @@ class CoreLibrary:
     """What was compiled, ready to be called. Calls from several threads take turns. Its weights go when it does."""
 
     def __init__(self, folder: Path) -> None:
-        """
+        """Load what `compiled.build` made.
+
         Raises:
-            OSError: a library cannot be loaded.
-            RuntimeError: the core cannot be set up.
+            OSError: A library cannot be loaded.
+            RuntimeError: The core cannot be set up.
         """
         self._torch = load_torch()
         if (folder / KERNELS).exists():
@@ -70,7 +75,7 @@ class CoreLibrary:
         """Arrays without gaps, in the shapes that were compiled.
 
         Raises:
-            RuntimeError: the core failed; it has said why on stderr.
+            RuntimeError: The core failed; it has said why on stderr.
         """
         handles = (ctypes.c_void_p * len(inputs))(*map(self._tensor, inputs))  # the core lets go of them
         made = (ctypes.c_void_p * _OUTPUTS)()

@@ -1,4 +1,4 @@
-"""How fast and how exact each way is: one segment through all of them, in turns."""
+"""How fast and how exact each computation is: one segment through all of them, in turns."""
 
 from __future__ import annotations
 
@@ -10,36 +10,45 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from stemwright.backends.code_version import code_version
-from stemwright.backends.ways import PLAIN, Measured, Measurements, Way
+from stemwright.backends.measurements import Measured, Measurements
 from stemwright.checkpoints.checkpoint import Checkpoint
-from stemwright.machine.cache import Cache, key_of
-from stemwright.machine.processor import fingerprint
+from stemwright.machine.cache import key_of
+from stemwright.machine.device import fingerprint
+from stemwright.machine.machine import Machine, NumberType
 from stemwright.models.architecture import LoadedModule
-from stemwright.models.network import Network, Samples
+from stemwright.models.network import Computation, Network, Samples
 
 _ROUNDS = 3
 _MOST_ROUNDS = 9
-_CONFIRMED = 1.05  # how far the two shortest rounds of one way may lie apart
+_CONFIRMED = 1.05  # how far the two shortest rounds of one computation may lie apart
 
 
-def compare(networks: Mapping[Way, Network], mix: Samples) -> tuple[Measured, ...]:
+def compare(
+    networks: Mapping[Computation, Network], mix: Samples, *, clock: Callable[[], float] = time.perf_counter
+) -> tuple[Measured, ...]:
     """The fastest of several rounds of each, and its agreement with plain float32, which must be among them.
 
     They take turns, so that a busy machine slows all alike, and go on until the fastest round of each was nearly
     reached twice: on a machine that works on something else, one round says little. Each should have run once before.
+
+    Args:
+        mix: One segment, ``[1, channels, samples]``.
+        clock: Gives seconds.
     """
-    seconds: dict[Way, list[float]] = {way: [] for way in networks}
-    agreements: dict[Way, float] = {}
-    expected = networks[PLAIN](mix)
+    seconds: dict[Computation, list[float]] = {each: [] for each in networks}
+    agreements: dict[Computation, float] = {}
+    expected = next(network for each, network in networks.items() if each.plain)(mix)
     for done in range(_MOST_ROUNDS):
         if done >= _ROUNDS and all(map(_confirmed, seconds.values())):
             break
-        for way, network in networks.items():
-            began = time.perf_counter()
+        for each, network in networks.items():
+            began = clock()
             made = network(mix)
-            seconds[way].append(time.perf_counter() - began)
-            agreements[way] = float("inf") if way == PLAIN else agreement_db(expected, made)
-    return tuple(Measured(way=way, seconds=min(seconds[way]), agreement_db=agreements[way]) for way in networks)
+            seconds[each].append(clock() - began)
+            agreements[each] = float("inf") if each.plain else agreement_db(expected, made)
+    return tuple(
+        Measured(computation=each, seconds=min(seconds[each]), agreement_db=agreements[each]) for each in networks
+    )
 
 
 def _confirmed(seconds: list[float]) -> bool:
@@ -47,12 +56,17 @@ def _confirmed(seconds: list[float]) -> bool:
     return second <= shortest * _CONFIRMED
 
 
-def precisions_on(device: str, low: str, sha256: str, checkpoint: Checkpoint, cache: Cache) -> Measurements:
-    """Float32 against 16 bits in plain torch on a device: measured once, at once, for on a GPU that takes a moment."""
+def precisions_on(device: str, low: NumberType, sha256: str, checkpoint: Checkpoint, machine: Machine) -> Measurements:
+    """Float32 against 16 bits in plain torch on a device: measured once, at once, for on a GPU that takes a moment.
+
+    Args:
+        low: The type of 16 bits.
+        sha256: Of the checkpoint.
+    """
     import torch
 
-    name = f"measured-{key_of(sha256, code_version(checkpoint.architecture), fingerprint(device))}"
-    known = Measurements.from_json(cache.note(name))
+    name = f"measured-{key_of(sha256, code_version(checkpoint.architecture), fingerprint(device, machine))}"
+    known = Measurements.from_json(machine.cache.note(name))
     if known is not None:
         return known
     made, stayed = _tried_on(device, low, checkpoint.load)
@@ -60,19 +74,20 @@ def precisions_on(device: str, low: str, sha256: str, checkpoint: Checkpoint, ca
     torch.cuda.empty_cache()  # the memory is for the network that is used
     if stayed:
         with contextlib.suppress(OSError):  # without a note it is measured again next time
-            cache.write_note(name, made.as_json())
+            machine.cache.write_note(name, made.as_json())
     return made
 
 
-def _tried_on(device: str, low: str, load: Callable[[], LoadedModule]) -> tuple[Measurements, bool]:
+def _tried_on(device: str, low: NumberType, load: Callable[[], LoadedModule]) -> tuple[Measurements, bool]:
     """How both do, and whether that is the device's doing: without memory the CPU takes over."""
     from stemwright.backends.eager import EagerNetwork
 
-    networks: dict[Way, Network] = {
-        Way(backend=PLAIN.backend, precision=each): EagerNetwork(load(), device=device, precision=each)
-        for each in ("fp32", low)
+    precisions: tuple[NumberType, ...] = ("fp32", low)
+    networks: dict[Computation, Network] = {
+        Computation(backend="eager", device=device, precision=each): EagerNetwork(load(), device=device, precision=each)
+        for each in precisions
     }
-    mix = example(networks[PLAIN])
+    mix = example(next(iter(networks.values())))
     for network in networks.values():
         network(mix)
     made = Measurements(measured=compare(networks, mix), failed={})

@@ -5,28 +5,26 @@ Their core is converted once, which takes torch; running it takes OpenVINO and n
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemwright.machine.processor import threads
+from stemwright.machine.machine import NumberType
 from stemwright.models.network import Samples
 
 if TYPE_CHECKING:
     from stemwright.models.architecture import LoadedModule
 
 _MODEL = "core.xml"
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
-
-
-def installed() -> bool:
-    """Whether OpenVINO is there; it is not imported for that."""
-    return importlib.util.find_spec("openvino") is not None
+_HINTS: dict[NumberType, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
 def convert(network: LoadedModule, folder: Path) -> None:
-    """Convert the core of a network, in float32, into ``folder``."""
+    """Convert the core of a network, in float32, into ``folder``.
+
+    Raises:
+        RuntimeError: OpenVINO cannot convert it.
+    """
     import openvino
     import torch
 
@@ -44,12 +42,22 @@ def convert(network: LoadedModule, folder: Path) -> None:
 class OpenVinoCore:
     """A core that OpenVINO runs on the CPU. Calls from several threads take turns."""
 
-    def __init__(self, folder: Path, precision: str) -> None:
+    def __init__(self, folder: Path, precision: NumberType, *, threads: int) -> None:
+        """Load what `convert` made.
+
+        Args:
+            folder: Where it is.
+            precision: ``fp32`` or ``bf16``.
+            threads: Processors to compute on.
+
+        Raises:
+            RuntimeError: OpenVINO cannot read it.
+        """
         import openvino
 
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads(),
+            "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
         }
         self._request = openvino.Core().compile_model(str(folder / _MODEL), "CPU", settings).create_infer_request()

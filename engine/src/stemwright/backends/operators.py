@@ -15,14 +15,18 @@ KERNELS = ("dconv", "attention", "rewrite")
 """Of which each precision has its own."""
 PRODUCT = "product"
 """The one that multiplies integers."""
-LEARNT = 10
+LAYER_PARAMETERS = 10
 """Tensors of one layer of a residual branch."""
 _SUFFIXES = {torch.float32: "", torch.bfloat16: "_bf16"}
 _loaded: dict[tuple[str, torch.dtype], Any] = {}
 
 
 def load(folder: Path) -> None:
-    """Let the operators use the kernels in this folder, for the rest of this process."""
+    """Let the operators use the kernels in this folder, for the rest of this process.
+
+    Raises:
+        OSError: They cannot be loaded.
+    """
     library = load_kernels(folder)
     _loaded.clear()
     for dtype, suffix in _SUFFIXES.items():
@@ -45,12 +49,12 @@ def _tiles_allowed(library: ctypes.CDLL) -> bool:
     return allowed is not None and bool(allowed())
 
 
-def _dconv(x: Tensor, learnt: list[Tensor]) -> Tensor:
-    """``x`` ``[batch, rows, time, channels]`` and what the layers of a branch have learnt: see `fused.FusedDConv`."""
+def _dconv(x: Tensor, parameters: list[Tensor]) -> Tensor:
+    """``x`` ``[batch, rows, time, channels]`` and the parameters of a branch's layers: see `fused.FusedDConv`."""
     made = torch.empty_like(x)
     batch, rows, frames, channels = x.shape
-    sizes = (batch * rows, frames, channels, learnt[2].shape[0], len(learnt) // LEARNT)
-    each = (ctypes.c_void_p * len(learnt))(*_pointers(*learnt))
+    sizes = (batch * rows, frames, channels, parameters[2].shape[0], len(parameters) // LAYER_PARAMETERS)
+    each = (ctypes.c_void_p * len(parameters))(*_pointers(*parameters))
     _loaded["dconv", x.dtype](*_pointers(x, made), *map(ctypes.c_long, sizes), each)
     return made
 

@@ -72,17 +72,20 @@ def run_pull(args: argparse.Namespace) -> int:
 
 def run_warm(args: argparse.Namespace) -> int:
     """Build every backend for the models' networks and measure them; the first song then needs no building."""
-    from stemwright.backends.warm import warm
+    from stemwright.backends.prepare import prepare
     from stemwright.checkpoints import find
     from stemwright.machine.cache import Busy
+    from stemwright.machine.machine import Machine
 
     _in_lines(args)
+    machine = Machine.here()
     for name in args.names:
         model = find(name, args.models_path)
         for member in model.members:
             checkpoint = model.source.obtain(model, member, _say_on_stderr)
             try:
-                made = warm(checkpoint, say=functools.partial(_say, f"{name} {member.signature}"))
+                say = functools.partial(_say, f"{name} {member.signature}")
+                made = prepare(checkpoint, say=say, machine=machine)
             except Busy:
                 return fail(f"another process is preparing {name} already: wait until it is done")
             except OSError as error:

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         args.model,
         models_path=args.models_path,
         device=args.device,
+        backend=args.backend,
         on_fetch=None if args.quiet else lambda line: print(line, file=sys.stderr),
     )
     recipe = separator.recipe(options)

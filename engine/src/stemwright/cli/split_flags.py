@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from stemwright.errors import OptionError
+from stemwright.machine.machine import BackendChoice
 from stemwright.options import DEFAULT_MODEL, OutputOptions, SeparationOptions
 
 _FORMAT_NAMES = ("wav", "wav24", "wav-float", "flac", "flac24", "mp3", "m4a", "ogg", "opus")
@@ -31,6 +33,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--precision", choices=("auto", "exact", "fast"), default="auto",
         help="exact: float32 as Demucs computes; fast: bfloat16 where the hardware has it (default: auto)",
+    )  # fmt: skip
+    group.add_argument(
+        "--backend", choices=get_args(BackendChoice),
+        help="what computes HTDemucs on a CPU (default: $STEMWRIGHT_BACKEND, or auto, the one that was measured fastest)",
     )  # fmt: skip
     group.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="segments side by side (default: 1)")
 

@@ -39,16 +39,6 @@ class Busy(Exception):
     """Another process is building the same."""
 
 
-def cache_folder() -> Path:
-    """``STEMWRIGHT_CACHE``, or ``stemwright`` in the user's folder for caches."""
-    if named := os.environ.get("STEMWRIGHT_CACHE"):
-        return Path(named)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stemwright"
-    except RuntimeError:  # a user without a home, as containers have them
-        return Path(tempfile.gettempdir()) / "stemwright-cache"
-
-
 def key_of(*parts: str) -> str:
     """A name for what these strings describe."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
@@ -57,15 +47,24 @@ def key_of(*parts: str) -> str:
 class Cache:
     """Folders and notes by name, below one folder that only this user may write to."""
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = root or cache_folder()
+    def __init__(
+        self, root: Path, *, clock: Callable[[], float] = time.time, hash_of: Callable[[Path, str], str] = hash_of
+    ) -> None:
+        """Keep things below a folder.
+
+        Args:
+            root: Made when something is kept.
+            clock: Gives the time of day in seconds, as ``time.time``.
+            hash_of: Hashes a file by an algorithm; see `stemwright.machine.hashing.hash_of`.
+        """
+        self.root, self._clock, self._hash_of = root, clock, hash_of
 
     def prepare(self) -> None:
         """Make the folder that all is kept in.
 
         Raises:
-            OutputError: others may write to it; what would be built there could never be used.
-            OSError: it cannot be made.
+            OutputError: Others may write to it; what would be built there could never be used.
+            OSError: It cannot be made.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _only_ours(self.root):
@@ -80,8 +79,9 @@ class Cache:
         """Hold the right to build ``name``. What a killed builder left lying about is removed first.
 
         Raises:
-            Busy: another process holds it.
-            OutputError, OSError: as `prepare`.
+            Busy: Another process holds it.
+            OutputError: As `prepare`.
+            OSError: As `prepare`.
         """
         self.prepare()
         try:
@@ -101,6 +101,9 @@ class Cache:
         """The folder ``name``; made by ``make``, in a folder aside, when there is none that is whole.
 
         Call it inside of `building`: of this name, or of one that stands for several of them.
+
+        Raises:
+            OSError: It cannot be written.
         """
         if (found := self.find(name)) is not None:
             return found
@@ -108,7 +111,7 @@ class Cache:
         aside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.root))
         try:
             make(aside)
-            hashes = {file.name: hash_of(file, _HASH) for file in sorted(aside.iterdir())}
+            hashes = {file.name: self._hash_of(file, _HASH) for file in sorted(aside.iterdir())}
             (aside / _LISTING).write_text(json.dumps(hashes))
             for file in (*aside.iterdir(), aside):
                 _to_disk(file)
@@ -139,14 +142,14 @@ class Cache:
         """The hash of a file in hex, taken again whenever its size, its times or its place on the disk have changed.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: It cannot be read.
         """
         name, stamp = f"hash-{key_of(algorithm, str(file.resolve()))}", _stamp(file)
         known = self.note(name)
         if isinstance(known, dict) and known.get("stamp") == stamp and _only_ours(self.root):
             return str(known.get("hash"))
-        made = hash_of(file, algorithm)
-        if _stamp(file) == stamp and time.time() - max(stamp[-2:]) / 1e9 > _SETTLED:
+        made = self._hash_of(file, algorithm)
+        if _stamp(file) == stamp and self._clock() - max(stamp[-2:]) / 1e9 > _SETTLED:
             with contextlib.suppress(OSError):
                 self.write_note(name, {"file": str(file), "stamp": stamp, "hash": made})
         return made
@@ -159,7 +162,11 @@ class Cache:
             return None
 
     def write_note(self, name: str, value: Any) -> None:
-        """Write it aside and rename it, so that a reader finds the old one or the new one."""
+        """Write it aside and rename it, so that a reader finds the old one or the new one.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self.root, prefix=f".{name}.", delete=False) as file:
             json.dump(value, file)
@@ -171,7 +178,7 @@ class Cache:
         """Remove entries that nobody looked for in a long time. A process that still has one open keeps it."""
         for listing in self.root.glob(f"*/{_LISTING}"):
             with contextlib.suppress(OSError):
-                if time.time() - listing.parent.stat().st_mtime > _UNUSED:
+                if self._clock() - listing.parent.stat().st_mtime > _UNUSED:
                     shutil.rmtree(listing.parent, ignore_errors=True)
 
     def _clear(self, name: str) -> None:

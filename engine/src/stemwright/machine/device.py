@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import importlib.util
-import sys
-from pathlib import Path
-
 from stemwright.errors import DeviceError
+from stemwright.machine.machine import Machine, NumberType
 
 
-def has_torch() -> bool:
-    """Whether torch is installed; it is not imported for that."""
-    return importlib.util.find_spec("torch") is not None
-
-
-def only_cpu() -> bool:
-    """Whether no GPU can be used here, as far as that can be told without importing torch: there is no driver for one."""
-    if not sys.platform.startswith("linux"):
-        return False
-    with contextlib.suppress(OSError):
-        ctypes.CDLL("libcuda.so.1")
-        return False
-    return not Path("/dev/kfd").exists()  # AMD's
-
-
-def choose_device(name: str) -> str:
+def choose_device(name: str, machine: Machine) -> str:
     """The device of this name; ``auto`` is a GPU if there is one.
 
     Raises:
-        DeviceError: there is no such device here.
+        DeviceError: There is no such device here.
     """
-    if name == "cpu" or (name == "auto" and (not has_torch() or only_cpu())):
+    if name == "cpu" or (name == "auto" and (machine.torch is None or not machine.may_have_gpu)):
         return "cpu"
-    if not has_torch():
+    if machine.torch is None:
         words = f"the device {name!r} needs torch: pip install torch, or choose cpu"
         raise DeviceError(words, code="device_missing", retryable=False)
     import torch
@@ -55,16 +35,16 @@ def choose_device(name: str) -> str:
     return str(device)
 
 
-def low_precision(device: str) -> str | None:
-    """The 16-bit type that the hardware of this device multiplies: ``bf16``, ``fp16``, or None. Needs torch."""
+def low_precision(device: str, machine: Machine) -> NumberType | None:
+    """The 16-bit type that the hardware of this device multiplies; None where it multiplies none. Needs torch for a GPU."""
+    kind = device.partition(":")[0]
+    if kind == "cpu":
+        return "bf16" if "amx_tile" in machine.flags else None
+    if kind != "cuda":
+        return None
     import torch
 
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if kind == "cpu" and torch.cpu._is_amx_tile_supported():
-        return "bf16"
-    return None
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def device_name(device: str) -> str:
@@ -74,3 +54,10 @@ def device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name(device)
+
+
+def fingerprint(device: str, machine: Machine) -> str:
+    """A device of this machine, as far as it decides how fast something is computed."""
+    limits = (f"onednn={machine.limits.onednn}", f"torch={machine.limits.torch}", f"mkl={machine.limits.mkl}")
+    processor = (machine.cpu, *sorted(machine.flags), str(machine.threads), *limits)
+    return " ".join([device_name(device), *processor, f"torch={machine.torch}", f"openvino={machine.openvino}"])

@@ -1,16 +1,11 @@
-"""What a measurement depends on: the processor, its threads, and the versions of what computes. Needs no torch."""
+"""The processor's name and flags, and versions of what computes on it. Needs no torch."""
 
 from __future__ import annotations
 
 import functools
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
-
-from stemwright.machine.device import device_name
-
-_LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
 
 
 def cpu_name() -> str:
@@ -22,23 +17,6 @@ def cpu_flags() -> frozenset[str]:
     """What the processor says it can; empty where the system does not tell."""
     found = _cpuinfo()
     return frozenset((found.get("flags") or found.get("Features") or "").split())
-
-
-def threads() -> int:
-    """Processors that this process may use, or what OMP_NUM_THREADS says."""
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def fingerprint(device: str) -> str:
-    """This machine, as far as it decides how fast something is computed."""
-    limits = [f"{name}={os.environ.get(name, '')}" for name in _LIMITS]
-    parts = [device_name(device), cpu_name(), *sorted(cpu_flags()), str(threads()), *limits]
-    return " ".join([*parts, f"torch={version_of('torch')}", f"openvino={version_of('openvino')}"])
 
 
 def version_of(package: str) -> str:

@@ -48,9 +48,12 @@ class AroundCore(Protocol):
     """Makes a network of a core: `Core.network`."""
 
     def __call__(
-        self, run: RunCore, arguments: Arguments, *, computation: Computation, notes: tuple[str, ...]
+        self, run: RunCore, arguments: Arguments, *, computation: Computation, notes: tuple[str, ...], threads: int
     ) -> Network:
-        """A network made with ``arguments`` whose core is computed by ``run``. Needs no torch."""
+        """A network made with ``arguments`` whose core is computed by ``run``, and the rest on so many threads.
+
+        Needs no torch.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

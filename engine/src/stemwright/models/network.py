@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from stemwright.audio.samples import Samples as Samples
+from stemwright.machine.machine import Backend, NumberType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +26,20 @@ class Facts:
 class Computation:
     """How a network is computed: what the report names."""
 
-    backend: str  # "eager", "compiled" or "openvino"
-    device: str  # as torch names it
-    precision: str  # "fp32", "bf16", "fp16" or "int16"
+    backend: Backend
+    precision: NumberType
+    device: str = "cpu"  # as torch names it
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is torch as it is in float32: what the others are compared with."""
+        return self.backend == "eager" and self.precision == "fp32"
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.precision}"
+
+
+PLAIN = Computation(backend="eager", precision="fp32")
 
 
 class Network(Protocol):

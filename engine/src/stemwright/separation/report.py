@@ -34,8 +34,8 @@ class FidelityReport:
     model: str
     weights_sha256: tuple[str, ...]  # of each network's file that was used
     device: str
-    precision: str  # "fp32", "bf16", "fp16" or "int16"
-    backend: str  # what computed it: "eager", "compiled" or "openvino"
+    precision: str  # a `NumberType`, or several: "fp32 and bf16"
+    backend: str  # what computed it: a `Backend`, or several
     notes: tuple[str, ...]  # what a user should know of how it was computed, and why so
     segments: int
     seconds: Mapping[str, float]  # spent in each stage; they overlap

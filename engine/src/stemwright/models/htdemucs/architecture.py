@@ -33,11 +33,13 @@ def _core_module(network: nn.Module) -> CoreModule:
     return HTDemucsCore(network)
 
 
-def _around_core(run: RunCore, arguments: Arguments, *, computation: Computation, notes: tuple[str, ...]) -> Network:
+def _around_core(
+    run: RunCore, arguments: Arguments, *, computation: Computation, notes: tuple[str, ...], threads: int
+) -> Network:
     from stemwright.models.htdemucs.around_core import CoreNetwork
 
     nfft = int(arguments.kwargs.get("nfft", 4096))
-    return CoreNetwork(run, facts(arguments), nfft=nfft, computation=computation, notes=notes)
+    return CoreNetwork(run, facts(arguments), nfft=nfft, computation=computation, notes=notes, threads=threads)
 
 
 HTDEMUCS = Architecture(

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from stemwright.machine.processor import threads
 from stemwright.models.architecture import RunCore
 from stemwright.models.network import Computation, Facts, Samples
 
@@ -24,13 +23,27 @@ class CoreNetwork:
     streams = 1
 
     def __init__(
-        self, core: RunCore, facts: Facts, *, nfft: int, computation: Computation, notes: tuple[str, ...] = ()
+        self,
+        core: RunCore,
+        facts: Facts,
+        *,
+        nfft: int,
+        computation: Computation,
+        notes: tuple[str, ...] = (),
+        threads: int = 1,
     ) -> None:
+        """Stand around a core.
+
+        Args:
+            nfft: Samples of a window of the STFT.
+            notes: For the report.
+            threads: Channels and stems that are transformed at once.
+        """
         self.facts = facts
         self.notes = notes
         self.computation = computation
         self._core, self._nfft = core, nfft
-        self._pool = ThreadPoolExecutor(threads(), thread_name_prefix="transforms")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="transforms")
 
     def valid_length(self, length: int) -> int:
         """Always the training segment."""

@@ -1,4 +1,4 @@
-"""The ways in which a network can be computed, how fast and how exact each was here, and which one is chosen."""
+"""How fast and how exact each computation of a network was here, and which one is chosen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stemwright.models.network import PLAIN, Computation
 from stemwright.options import Precision
 
 EXACT_DB = 100.0  # agreement with plain float32 that `exact` asks for
@@ -15,24 +16,10 @@ _WORTH_IT = 1.15  # `auto` gives up exactness only for more than this
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """A backend and a precision."""
-
-    backend: str  # "eager", "compiled" or "openvino"
-    precision: str  # "fp32", "bf16", "fp16" or "int16"
-
-    def __str__(self) -> str:
-        return f"{self.backend} {self.precision}"
-
-
-PLAIN = Way(backend="eager", precision="fp32")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """How one way did on one segment."""
+    """How one computation did on one segment."""
 
-    way: Way
+    computation: Computation
     seconds: float  # the fastest of several rounds
     agreement_db: float  # with plain float32; infinite for that itself
 
@@ -42,14 +29,15 @@ class Measurements:
     """What was measured for one network on this machine, and what could not be."""
 
     measured: tuple[Measured, ...]
-    failed: Mapping[str, str]  # way: why it cannot be used here
+    failed: Mapping[str, str]  # computation: why it cannot be used here
 
     def as_json(self) -> dict[str, Any]:
         """For the cache."""
         rows = [
             {
-                "backend": each.way.backend,
-                "precision": each.way.precision,
+                "backend": each.computation.backend,
+                "precision": each.computation.precision,
+                "device": each.computation.device,
                 "seconds": each.seconds,
                 "agreement_db": each.agreement_db if math.isfinite(each.agreement_db) else None,
             }
@@ -68,27 +56,31 @@ class Measurements:
 
 
 def _row(value: Mapping[str, Any]) -> Measured:
-    way, agreement = Way(backend=str(value["backend"]), precision=str(value["precision"])), value["agreement_db"]
+    computation = Computation(backend=value["backend"], precision=value["precision"], device=str(value["device"]))
+    agreement = value["agreement_db"]
     if agreement is None:  # JSON has no infinity: plain float32's own, or what was not a number, which never agrees
-        agreement = math.inf if way == PLAIN else -math.inf
-    return Measured(way=way, seconds=float(value["seconds"]), agreement_db=float(agreement))
+        agreement = math.inf if computation.plain else -math.inf
+    return Measured(computation=computation, seconds=float(value["seconds"]), agreement_db=float(agreement))
 
 
-def best(measured: Sequence[Measured], precision: Precision) -> tuple[Way, str]:
-    """The way to compute at this precision, and why, in a sentence. Plain float32 when nothing agrees enough."""
+def select_fastest(measured: Sequence[Measured], wanted: Precision) -> tuple[Computation, str]:
+    """The fastest computation that agrees as ``wanted`` asks, and why it is; plain float32 when nothing agrees enough."""
     exact, fast = _fastest(measured, EXACT_DB), _fastest(measured, FAST_DB)
-    if precision == "exact" or (precision == "auto" and exact and fast and exact.seconds <= _WORTH_IT * fast.seconds):
+    if wanted == "exact" or (wanted == "auto" and exact and fast and exact.seconds <= _WORTH_IT * fast.seconds):
         chosen, needed = exact, EXACT_DB
     else:
         chosen, needed = fast, FAST_DB
     if chosen is None:
-        found = ", ".join(f"{each.way} {each.agreement_db:.0f} dB" for each in measured)
+        found = ", ".join(f"{each.computation} {each.agreement_db:.0f} dB" for each in measured)
         why = f"nothing that was measured agrees to {needed:.0f} dB: {found}" if found else "nothing was measured yet"
         return PLAIN, why
-    others = ", ".join(f"{each.way} {each.seconds:.2f} s" for each in measured if each is not chosen)
+    others = ", ".join(f"{each.computation} {each.seconds:.2f} s" for each in measured if each is not chosen)
     agreement = "" if math.isinf(chosen.agreement_db) else f", agreement {chosen.agreement_db:.0f} dB"
     against = f"; the others: {others}" if others else ""
-    return chosen.way, f"{chosen.way} was measured best: {chosen.seconds:.2f} s a segment{agreement}{against}"
+    return (
+        chosen.computation,
+        f"{chosen.computation} was measured best: {chosen.seconds:.2f} s a segment{agreement}{against}",
+    )
 
 
 def _fastest(measured: Sequence[Measured], agreement_db: float) -> Measured | None:
