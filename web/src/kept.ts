@@ -42,8 +42,9 @@ export function forget(id: string): void {
   }
 }
 
-export const wish = <T extends object>(defaults: T): T => ({ ...defaults, ...read<Partial<T>>("wish", {}) });
-export const keepWish = (value: object): void => write("wish", value);
+// Under the key that earlier versions of the page used.
+export const options = <T extends object>(defaults: T): T => ({ ...defaults, ...read<Partial<T>>("wish", {}) });
+export const keepOptions = (value: object): void => write("wish", value);
 
 export const mixOf = <T>(id: string): T | null => read<T | null>(`mix.${id}`, null);
 export const keepMix = (id: string, mix: object): void => write(`mix.${id}`, mix);

@@ -20,7 +20,7 @@ const AT_ONCE = 2; // uploads
 export class Songs {
   private readonly sending = new Map<string, Sending>();
   private readonly stops = new Map<string, AbortController>();
-  private readonly letters = new Map<string, api.Letter>();
+  private readonly requests = new Map<string, api.UploadRequest>();
   private readonly waiting: (() => Promise<void>)[] = [];
   private readonly known = new Map<string, Job>();
   private readonly gone = new Map<string, kept.Remembered>();
@@ -90,12 +90,12 @@ export class Songs {
   }
 
   /** Send files or links, two at a time. */
-  send(sources: readonly (File | string)[], wish: api.Wish): void {
+  send(sources: readonly (File | string)[], options: api.SeparationOptions): void {
     for (const source of sources) {
       const id = `sending-${++this.counter}`;
       const filename = typeof source === "string" ? source : source.name;
       this.sending.set(id, { id, filename, fraction: 0, error: null, again: false });
-      this.letters.set(id, api.letter(source, wish));
+      this.requests.set(id, api.uploadRequest(source, options));
       this.post(id);
     }
     this.next();
@@ -138,7 +138,7 @@ export class Songs {
 
   private settle(id: string): void {
     this.stops.delete(id);
-    this.letters.delete(id);
+    this.requests.delete(id);
     this.sending.delete(id);
   }
 
@@ -154,10 +154,10 @@ export class Songs {
   }
 
   private async sendOne(id: string, signal: AbortSignal): Promise<void> {
-    const letter = this.letters.get(id);
-    if (signal.aborted || !letter) return;
+    const request = this.requests.get(id);
+    if (signal.aborted || !request) return;
     try {
-      const job = await api.upload(letter, (fraction) => this.sent(id, { fraction }), signal);
+      const job = await api.upload(request, (fraction) => this.sent(id, { fraction }), signal);
       const { filename } = this.sending.get(id) ?? { filename: "" };
       kept.remember({ job_id: job.job_id, filename, created_at: job.created_at });
       this.settle(id);

@@ -31,8 +31,8 @@ describe("a failure", () => {
 });
 
 describe("an upload", () => {
-  const wish = { model: "pocket", format: "flac", stems: "all", shifts: "", overlap: "" };
-  const fields = (changes: object) => Object.fromEntries(form("https://a/b.mp3", { ...wish, ...changes }));
+  const options = { model: "pocket", format: "flac", stems: "all", shifts: "", overlap: "" };
+  const fields = (changes: object) => Object.fromEntries(form("https://a/b.mp3", { ...options, ...changes }));
   it("names what was chosen and nothing else", () => {
     expect(fields({})).toEqual({ model: "pocket", format: "flac", source_url: "https://a/b.mp3" });
   });

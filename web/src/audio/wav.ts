@@ -30,7 +30,7 @@ export function wav(channels: readonly Float32Array[], sampleRate: number, gain 
 }
 
 function writeHeader(view: DataView, channels: number, sampleRate: number, size: number): void {
-  const text = (at: number, word: string) => [...word].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+  const text = (at: number, word: string) => [...word].forEach((character, i) => view.setUint8(at + i, character.charCodeAt(0)));
   text(0, "RIFF");
   view.setUint32(4, HEADER - 8 + size, true);
   text(8, "WAVEfmt ");

@@ -60,7 +60,7 @@ export function zipUrl(id: string, stems: readonly string[] = []): string {
 }
 
 /** What a person chose for a separation. */
-export interface Wish {
+export interface SeparationOptions {
   readonly model: string;
   readonly format: string;
   readonly stems: string; // "all", a stem, or "two:" and a stem
@@ -69,28 +69,28 @@ export interface Wish {
 }
 
 /** The form of an upload. */
-export function form(source: File | string, wish: Wish): FormData {
+export function form(source: File | string, options: SeparationOptions): FormData {
   const fields = new FormData();
-  if (wish.model) fields.set("model", wish.model);
-  if (wish.format) fields.set("format", wish.format);
-  if (wish.stems.startsWith("two:")) fields.set("two_stems", wish.stems.slice("two:".length));
-  else if (wish.stems !== "all") fields.set("stems", wish.stems);
-  if (wish.shifts !== "") fields.set("shifts", wish.shifts);
-  if (wish.overlap !== "") fields.set("overlap", wish.overlap);
+  if (options.model) fields.set("model", options.model);
+  if (options.format) fields.set("format", options.format);
+  if (options.stems.startsWith("two:")) fields.set("two_stems", options.stems.slice("two:".length));
+  else if (options.stems !== "all") fields.set("stems", options.stems);
+  if (options.shifts !== "") fields.set("shifts", options.shifts);
+  if (options.overlap !== "") fields.set("overlap", options.overlap);
   if (typeof source === "string") fields.set("source_url", source);
   else fields.set("audio_file", source, source.name); // last: what is wrong with the rest is known before the long part
   return fields;
 }
 
-/** What is uploaded. The key tells the service that it is the same when it comes again: there will be one job, not two. */
-export interface Letter {
+/** An upload as it is sent, and sent again. The key tells the service that it is the same when it comes again: there will be one job, not two. */
+export interface UploadRequest {
   readonly fields: FormData;
   readonly key: string;
 }
 
-export function letter(source: File | string, wish: Wish): Letter {
+export function uploadRequest(source: File | string, options: SeparationOptions): UploadRequest {
   const random = crypto.getRandomValues(new Uint32Array(4)); // randomUUID is for https and loopback only
-  return { fields: form(source, wish), key: [...random].map((each) => each.toString(16)).join("-") };
+  return { fields: form(source, options), key: [...random].map((each) => each.toString(16)).join("-") };
 }
 
 /** Whether the same request may be answered otherwise another time: nothing was wrong with what was sent. */
@@ -99,23 +99,23 @@ export function passing(error: unknown): boolean {
 }
 
 /** An upload on its way. `fetch` cannot tell how much has gone, so this is an XMLHttpRequest. */
-export function upload(letter: Letter, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<Job> {
+export function upload(sent: UploadRequest, onProgress: (fraction: number) => void, signal: AbortSignal): Promise<Job> {
   const used = token();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", "/api/upload");
     for (const [name, value] of Object.entries(headersFor("/api/upload"))) request.setRequestHeader(name, value);
-    request.setRequestHeader("Idempotency-Key", letter.key);
+    request.setRequestHeader("Idempotency-Key", sent.key);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new ApiError(forStatus(0), 0));
     request.onabort = () => reject(new DOMException("The upload was stopped.", "AbortError"));
     request.onload = () => {
       if (request.status < 300) resolve(JSON.parse(request.responseText) as Job);
-      else if (request.status === 401) resolve(again(used, letter, onProgress, signal));
+      else if (request.status === 401) resolve(again(used, sent, onProgress, signal));
       else reject(new ApiError(wordsIn(request), request.status));
     };
     signal.addEventListener("abort", () => request.abort());
-    request.send(letter.fields);
+    request.send(sent.fields);
   });
 }
 

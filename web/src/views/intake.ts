@@ -80,7 +80,7 @@ export function intake(songs: Songs): HTMLElement {
   }
 
   function start(): void {
-    songs.send(chosen.splice(0), form.wish());
+    songs.send(chosen.splice(0), form.values());
     show();
     document.getElementById("songs-title")?.focus();
   }

@@ -3,21 +3,21 @@
 import { h } from "../dom";
 import { title } from "../format";
 import * as kept from "../kept";
-import type { Wish } from "../net/api";
+import type { SeparationOptions } from "../net/api";
 import type { Model, Offer } from "../net/types";
 
-const DEFAULTS: Wish = { model: "", format: "", stems: "all", shifts: "", overlap: "" };
+const DEFAULTS: SeparationOptions = { model: "", format: "", stems: "all", shifts: "", overlap: "" };
 const FORMATS = ["mp3", "wav", "flac"];
 
 export interface Options {
   readonly element: HTMLElement;
-  wish(): Wish;
+  values(): SeparationOptions;
   offer(offer: Offer): void;
 }
 
 export function options(): Options {
   let models: readonly Model[] = [];
-  const last = kept.wish(DEFAULTS);
+  const last = kept.options(DEFAULTS);
   const model = h("select", { id: "model", "aria-describedby": "about-model", change: () => follow() });
   const stems = h("select", { id: "stems", change: keep });
   const format = h("select", { id: "format", change: keep });
@@ -66,18 +66,18 @@ export function options(): Options {
     keep();
   }
 
-  function wish(): Wish {
+  function values(): SeparationOptions {
     const given = (input: HTMLInputElement) => (input.disabled || !input.validity.valid ? "" : input.value);
     return { model: model.value, format: format.value, stems: stems.value || "all", shifts: given(shifts), overlap: given(overlap) };
   }
 
   function keep(): void {
-    kept.keepWish(wish());
+    kept.keepOptions(values());
   }
 
   return {
     element,
-    wish,
+    values,
     offer(offer) {
       models = offer.models;
       const otherwise = models.find((each) => each.default)?.name ?? models[0]?.name ?? "";
