@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,16 @@ PROJECTS = ["engine", "worker", "server", "services/demucs"]
 def dependencies(project: str) -> list[str]:
     found = tomllib.loads((ROOT / project / "pyproject.toml").read_text())["project"]["dependencies"]
     return [re.split(r"[<>=!\[ ]", each)[0] for each in found]
+
+
+def script(path: str) -> Any:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for their names
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("project", PROJECTS)
@@ -84,10 +96,11 @@ def test_the_readme_quotes_what_make_bench_wrote_and_nothing_else() -> None:
     readme = (ROOT / "README.md").read_text()
     quoted = re.findall(r"<!-- figures of (\S+) -->\n(.*?)\n<!-- end of figures -->", readme, re.DOTALL)
     assert quoted
-    spec = importlib.util.spec_from_file_location("table", ROOT / "bench" / "table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    table = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(table)
+    table = script("bench/table.py")
     for file, text in quoted:
         assert text == table.markdown(json.loads((ROOT / file).read_text()))
+
+
+def test_the_picture_of_the_rooms_is_what_the_code_says() -> None:
+    rooms = script("scripts/draw_rooms.py")
+    assert rooms.PICTURE.read_text() == rooms.draw(), "run scripts/draw_rooms.py"
