@@ -29,8 +29,9 @@ def _port(text: str) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    """Run the HTTP API and its workers on this machine. Settings come from the environment and from `.env` in the current
-    folder; see docs/settings.md.
+    """Run the HTTP API and its workers on this machine.
+
+    Settings come from the environment and from `.env` in the current folder; see docs/settings.md.
     """
     gc.disable()  # until all is imported: a tenth of the time to the start; ``serve`` turns it on
     from stemwright_server.settings.reading import read_settings

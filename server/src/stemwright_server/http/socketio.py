@@ -93,6 +93,7 @@ class SocketEvents:
             self._telling = self._loop.create_task(self._tell())
 
     def tell(self, job: Job) -> None:
+        """Implements ports.notifier.Notifier: have the loop tell the followers of the job. From any thread."""
         if self._loop is None:
             return  # every report comes by a request, so that there is a loop before there is news
         for source in self._sources:
@@ -101,6 +102,7 @@ class SocketEvents:
                     self._loop.call_soon_threadsafe(self._changed.put_nowait, (source, job))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for Socket.IO's path, as an ASGI app."""
         await asyncio.to_thread(importlib.import_module, "socketio")
         await self._app(scope, receive, send)
 

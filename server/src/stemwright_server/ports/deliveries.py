@@ -32,7 +32,9 @@ class Deliveries(Protocol):
         """How many are in each state."""
         ...
 
-    def delivery(self, delivery_id: str) -> Delivery | None: ...
+    def delivery(self, delivery_id: str) -> Delivery | None:
+        """One by its id. None if there is none."""
+        ...
 
     def replay_delivery(self, delivery_id: str, now: float) -> bool:
         """Send it again from the first try, the same bytes under the same id. False if there is none, or it is under way."""

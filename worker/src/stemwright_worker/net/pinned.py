@@ -36,6 +36,12 @@ class Pinned(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
+        """Connect to the first of the checked addresses that answers, whatever ``host`` resolves to by now.
+
+        Raises:
+            ConnectError: None answered (httpcore2).
+            ConnectTimeout: The time was over (httpcore2).
+        """
         last: Exception = httpcore2.ConnectError("no address")
         for address in self._addresses:
             try:

@@ -62,9 +62,11 @@ class NoSpan:
     traceparent = None
 
     def part(self, name: str, *, began: float, ended: float) -> None:
+        """Do nothing."""
         return
 
     def end(self, *, name: str | None = None, error: str | None = None, **attributes: Attribute | None) -> None:
+        """Do nothing."""
         return
 
 
@@ -80,9 +82,11 @@ class NoTracer:
         began: float | None = None,
         **attributes: Attribute | None,
     ) -> Span:
+        """A span that does nothing."""
         return NoSpan()
 
     def close(self) -> None:
+        """Do nothing."""
         return
 
 

@@ -1,0 +1,1 @@
+"""What fetches callers' links: adapters of ``ports.sources``."""

@@ -1,0 +1,1 @@
+"""Who calls: adapters of ``ports.auth``."""

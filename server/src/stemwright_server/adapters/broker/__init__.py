@@ -1,0 +1,1 @@
+"""What wakes workers up: adapters of ``ports.broker``."""

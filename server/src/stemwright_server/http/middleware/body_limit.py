@@ -21,6 +21,7 @@ class BodyLimit:
         self._shapes = shapes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 413 as soon as more than ``max_bytes`` bytes are declared or have come."""
         if scope["type"] != "http" or scope["path"].startswith(self._exempt):
             await self._app(scope, receive, send)
             return

@@ -18,6 +18,7 @@ class CountRequests:
         self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count it by its route when its answer ends."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

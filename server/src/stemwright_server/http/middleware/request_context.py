@@ -34,6 +34,7 @@ class RequestContext:
         self._shapes = shapes or ErrorShapes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on under the id it came with, if that is plain, or a new one."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -15,6 +15,7 @@ class SocketMiddleware:
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass requests for Socket.IO's path to it, and all others on."""
         self._events.attach()
         ours = scope["type"] in ("http", "websocket") and scope["path"].startswith(PATH)
         await (self._events if ours else self._app)(scope, receive, send)

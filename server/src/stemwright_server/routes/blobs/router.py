@@ -78,6 +78,7 @@ class OpenFileResponse(FileResponse):
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, and close it however that ends."""
         with self._file:
             await super().__call__(scope, receive, send)
 

@@ -43,6 +43,7 @@ class ServiceCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
+        """Measure now, and give every metric with its value."""
         measures = self._measure()
         yield from _now(measures)
         yield from _totals({**_FROM_ZERO, **measures.counters})
