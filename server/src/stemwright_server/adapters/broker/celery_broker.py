@@ -19,7 +19,7 @@ from stemwright_server.adapters.broker.queue_names import queue_of
 from stemwright_server.ports.jobs import Waiting
 from stemwright_server.ports.wakeups import WakeUps
 
-_MOST = 1000  # rings that wait to be sent; what is dropped is made up for by the next sweep
+_MOST = 1000  # messages that wait to be sent; one that is dropped is sent by the next sweep
 _PAUSE = 2.0  # seconds after an error
 _log = structlog.get_logger(__name__)
 
@@ -32,9 +32,9 @@ class CeleryBroker(InProcessBroker):
         self._url = broker_url
         self._job_seconds = job_seconds
         self._stop_seconds = stop_seconds
-        self._rings: deque[Waiting] = deque(maxlen=_MOST)
+        self._waiting: deque[Waiting] = deque(maxlen=_MOST)
         self._reminder: Sequence[Waiting] | None = None
-        self._seen: set[str] = set()  # queues that were ever rung
+        self._seen: set[str] = set()  # queues that a message was sent to
         self._changed = Condition()
         self._closed = False
         self._thread = Thread(target=self._run, name="celery-broker", daemon=True)
@@ -43,7 +43,7 @@ class CeleryBroker(InProcessBroker):
     def wake(self, waiting: Waiting) -> None:
         super().wake(waiting)
         with self._changed:
-            self._rings.append(waiting)
+            self._waiting.append(waiting)
             self._changed.notify()
 
     def remind(self, waiting: Sequence[Waiting]) -> None:
@@ -82,32 +82,32 @@ class CeleryBroker(InProcessBroker):
             connection.ensure_connection(max_retries=1, timeout=4.0, interval_start=0.1)
             with app.amqp.Producer(connection, auto_declare=False) as producer:
                 while work is not None:
-                    rings, reminder = work
+                    messages, reminder = work
                     if reminder is not None:  # first: it knows nothing of jobs that came after it was written
                         self._top_up(app, producer, reminder)
                         reminded = {each.job_id for each in reminder}
-                        rings = [each for each in rings if each.job_id not in reminded]
-                    self._send(app, producer, rings)
+                        messages = [each for each in messages if each.job_id not in reminded]
+                    self._send(app, producer, messages)
                     work = self._next(connection)
 
     def _next(self, connection: Any = None) -> tuple[list[Waiting], Sequence[Waiting] | None] | None:
         """What to do next; None at the end. An idle connection keeps its heartbeat."""
         while not self._closed:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._rings or self._reminder is not None, 5.0)
-                rings, reminder = list(self._rings), self._reminder
-                self._rings.clear()
+                self._changed.wait_for(lambda: self._closed or self._waiting or self._reminder is not None, 5.0)
+                messages, reminder = list(self._waiting), self._reminder
+                self._waiting.clear()
                 self._reminder = None
-            if rings or reminder or (reminder is not None and self._seen):
-                return rings, reminder
+            if messages or reminder or (reminder is not None and self._seen):
+                return messages, reminder
             if connection is not None and connection.supports_heartbeats:
                 connection.heartbeat_check()
         return None
 
-    def _send(self, app: Any, producer: Any, rings: Sequence[Waiting]) -> None:
+    def _send(self, app: Any, producer: Any, messages: Sequence[Waiting]) -> None:
         from stemwright_server.adapters.broker.celery_app import RUN_JOB, queue
 
-        for waiting in rings:
+        for waiting in messages:
             name = queue_of(waiting)
             if name not in self._seen:
                 queue(name)(producer.channel).declare()

@@ -1,8 +1,8 @@
 """Queues of RabbitMQ that are there and do not work.
 
-A RabbitMQ that is killed within a second or so of the making of a quorum queue may know the queue when it is back, but not
-who leads it: to declare it succeeds, and whoever consumes from it or sends to it waits for ever. A queue of ours is no more
-than a bell, which is rung again by the next sweep, so such a one is deleted and made anew. Imports kombu: load it late.
+A RabbitMQ that is killed within a second or so of the declaration of a quorum queue may know the queue when it is back, but
+without a leader: to declare it succeeds, and a client that consumes from it or sends to it waits for ever. Our queues hold
+nothing but wake-ups, which the next sweep sends again, so such a queue is deleted. Imports kombu: load it late.
 """
 
 from __future__ import annotations
@@ -14,14 +14,22 @@ import structlog
 from amqp.exceptions import InternalError
 from kombu import Connection
 
-_PATIENCE = 15.0  # seconds to answer in: after a start, a leader is elected in one or a few
+_PATIENCE = 15.0  # seconds to answer in: after a start, a leader is elected within a few
 _log = structlog.get_logger(__name__)
 
 
 def repair_quorum_queues(broker_url: str, names: Iterable[str]) -> list[str]:
-    """Delete those of the queues that do not answer; whoever needs them declares them. Their names.
+    """Delete the queues that do not answer. They are declared again by the next client that uses them.
 
-    Raises what kombu raises if the broker itself is away. Redis has nothing to heal.
+    Args:
+        broker_url: Of RabbitMQ; on Redis nothing is done.
+        names: Of the queues to try.
+
+    Returns:
+        The names of the queues that were deleted.
+
+    Raises:
+        OSError, AMQPError: The broker cannot be reached, or refuses us.
     """
     if broker_url.startswith("redis"):
         return []
@@ -55,7 +63,7 @@ def _answers_now(broker_url: str, name: str) -> bool:
     except TimeoutError:
         return False
     finally:
-        connection.collect(socket_timeout=1.0)  # without a goodbye, to which such a queue lets nobody come
+        connection.collect(socket_timeout=1.0)  # drops the socket: an orderly close would wait for the queue
     return True
 
 

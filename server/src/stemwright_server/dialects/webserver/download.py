@@ -24,8 +24,8 @@ def zip_response(
 ) -> Response:
     """Answer GET or HEAD, with one Range if asked. ``ended`` is called once a download has come to its end.
 
-    That is the last byte of a whole answer, or of one that goes on from somewhere to the end, as resumed downloads ask
-    (``bytes=N-``). The last bytes alone are no download, nor is a piece with two ends: its fellows may be on their way.
+    That is the last byte of a whole answer, or of one from some byte to the end, as resumed downloads ask (``bytes=N-``). A
+    request for the last few bytes alone, or for a range with both ends (``bytes=N-M``), ends no download: others may follow.
     """
     headers = {
         "Accept-Ranges": "bytes",

@@ -63,7 +63,7 @@ class RequestContext:
             if not status:
                 message = "The connection was closed before the request was whole."
                 await self._shapes.refusal(path, 400, "cut_off", message)(scope, receive, send_with_id)
-        except Exception:  # the last door: a fault of ours is logged in full and told in one line
+        except Exception:  # the outermost: a fault of ours is logged in full, and the caller gets one line
             _log.exception("unexpected_error", method=scope["method"], path=path)
             if status:
                 raise
