@@ -23,15 +23,24 @@ class Sink(Protocol):
     """Where the bytes of a file go; blobs' ``Part`` is one."""
 
     def write(self, data: bytes) -> None:
-        """Raises TooLarge, StorageFull."""
+        """Append bytes.
+
+        Raises:
+            TooLarge: the file is over the cap.
+            StorageFull: there is no room.
+        """
         ...
 
 
 async def read_form(request: Request, open_file: Callable[[str, str], Sink]) -> dict[str, str]:
     """The fields of the form in the request's body. Every file is written to a sink while it comes.
 
-    ``open_file(field, filename)`` gives the sink of a file that begins; it may raise to refuse it. Raises
-    InvalidRequest for what is no whole form, UnusableInput if the caller hung up, and what the sinks raise.
+    ``open_file(field, filename)`` gives the sink of a file that begins; it may raise to refuse it.
+
+    Raises:
+        InvalidRequest: the body is no form, or not a whole one.
+        UnusableInput: the caller closed the connection.
+        ServiceError: a sink refused a file.
     """
     kind, options = parse_options_header(request.headers.get("Content-Type"))
     boundary = options.get(b"boundary")

@@ -36,7 +36,11 @@ class Rates:
     """The counts: in this process, or in a Redis that all API processes share."""
 
     def __init__(self, redis_url: str | None = None) -> None:
-        """Raises Unavailable if that Redis could not be spoken to for want of its client."""
+        """``redis_url``: where API processes count together; None: each counts for itself.
+
+        Raises:
+            Unavailable: Redis's client is not installed.
+        """
         if redis_url is not None and find_spec("redis") is None:
             raise Unavailable(
                 "REDIS_URL needs the client of Redis, which is not here: pip install 'stemwright-server[redis]'.",
@@ -68,7 +72,11 @@ class Rates:
             self.take(request, name, rate, caller_of(request))
 
     def take(self, request: Request, name: str, rate: str, caller: Principal) -> None:
-        """Count a call of ``caller``. Raises TooManyRequests; both ways the answer's headers say what is left."""
+        """Count a call of ``caller``. The answer's headers say what is left, whether it is refused or not.
+
+        Raises:
+            TooManyRequests: nothing is left.
+        """
         from limits.errors import StorageError
 
         item, who = _item(rate), _identity(request, caller)

@@ -19,5 +19,9 @@ class Authenticator(Protocol):
     """Finds out who calls from the Authorization header."""
 
     def authenticate(self, authorization: str | None) -> Principal:
-        """Raises Unauthenticated."""
+        """Who sent a request with this token.
+
+        Raises:
+            Unauthenticated: the token is missing, expired or not ours.
+        """
         ...

@@ -19,13 +19,20 @@ class Part(Protocol):
         ...
 
     def write(self, data: bytes) -> None:
-        """Raises TooLarge or StorageFull."""
+        """Append bytes.
+
+        Raises:
+            TooLarge: it would be more than the cap.
+            StorageFull: there is no room.
+        """
         ...
 
     def commit(self, key: str, *, replace: bool) -> str:
         """Make it the blob of ``key``; return its hex sha256.
 
-        Raises StorageFull; Conflict if there is one with other bytes already and ``replace`` is false.
+        Raises:
+            StorageFull: there is no room.
+            Conflict: there is one with other bytes already and ``replace`` is false.
         """
         ...
 
@@ -58,14 +65,21 @@ class BlobStore(Protocol):
         ...
 
     def begin_multipart(self, key: str, *, size: int, expires_at: float) -> MultipartPlan:
-        """URLs for a worker to upload ``size`` bytes in parts, until ``expires_at``. Raises TooLarge.
+        """URLs for a worker to upload ``size`` bytes in parts, until ``expires_at``.
 
-        Nothing is seen of them under the key before ``finish_parts``; ``delete_prefix`` removes them.
+        Nothing is seen of them under the key before ``finish_multipart``; ``delete_prefix`` removes them.
+
+        Raises:
+            TooLarge: the store takes no blob of that size.
         """
         ...
 
     def finish_multipart(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
-        """Make one blob of the parts. Raises NotFound if there is no such upload, or no more."""
+        """Make one blob of the parts.
+
+        Raises:
+            NotFound: there is no such upload, or no more.
+        """
         ...
 
     def size(self, key: str) -> int | None:
@@ -73,11 +87,20 @@ class BlobStore(Protocol):
         ...
 
     def local(self, key: str) -> AbstractContextManager[Path]:
-        """A blob as a file to read, as long as the context lasts; not to be changed. Raises NotFound, StorageFull."""
+        """A blob as a file to read, as long as the context lasts; not to be changed.
+
+        Raises:
+            NotFound: there is no such blob.
+            StorageFull: there is no room.
+        """
         ...
 
     def write(self, key: str, data: bytes) -> None:
-        """Store a small blob, replacing one that is there. Raises StorageFull."""
+        """Store a small blob, replacing one that is there.
+
+        Raises:
+            StorageFull: there is no room.
+        """
         ...
 
     def receive(self, max_bytes: int) -> AbstractContextManager[Part]:
@@ -88,16 +111,29 @@ class BlobStore(Protocol):
         """Copy a finished blob to a key of the caller's choice, outside of ours; its address there (``s3://...``).
 
         Replaces what is there; again, it changes nothing. None: the keys of this store mean nothing to anybody else,
-        and nothing was copied. Raises NotFound, Unavailable.
+        and nothing was copied.
+
+        Raises:
+            NotFound: there is no such blob.
+            Unavailable: the store does not answer.
         """
         ...
 
     def copy(self, source: str, key: str) -> None:
-        """Make a blob of the same bytes, replacing one that is there. Raises NotFound, StorageFull."""
+        """Make a blob of the same bytes, replacing one that is there.
+
+        Raises:
+            NotFound: there is no such blob.
+            StorageFull: there is no room.
+        """
         ...
 
     def read(self, key: str, *, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
-        """The bytes of a blob from ``offset`` on, at most ``count``, in pieces. Raises NotFound with the first piece."""
+        """The bytes of a blob from ``offset`` on, at most ``count``, in pieces.
+
+        Raises:
+            NotFound: there is no such blob; with the first piece.
+        """
         ...
 
     def delete(self, key: str) -> None:

@@ -17,7 +17,11 @@ class Deliveries(Protocol):
         ...
 
     def keep_body(self, delivery_id: str, body: bytes) -> bytes:
-        """Store the body unless there is one; return the one that is stored. Raises NotFound."""
+        """Store the body unless there is one; return the one that is stored.
+
+        Raises:
+            NotFound: there is no such delivery.
+        """
         ...
 
     def settle_delivery(self, delivery: Delivery) -> bool:
@@ -53,5 +57,9 @@ class WebhookBody(Protocol):
     """Makes the body of one kind of webhook."""
 
     def __call__(self, job: Job) -> bytes:
-        """The bytes to be sent about an ended job. Raises ServiceError: it is tried again later."""
+        """The bytes to be sent about an ended job.
+
+        Raises:
+            ServiceError: it cannot be made now; the delivery is tried again later.
+        """
         ...

@@ -17,7 +17,8 @@ DEFAULT = ".env"
 def read_env_file() -> Path | None:
     """Read the file that STEMWRIGHT_ENV_FILE names, or ``.env`` of the current folder if there is one; which it was.
 
-    Raises InvalidRequest if a file that was named cannot be read.
+    Raises:
+        InvalidRequest: a file that was named cannot be read.
     """
     named = os.environ.get(NAME, DEFAULT)
     path = Path(named)

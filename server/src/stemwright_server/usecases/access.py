@@ -10,7 +10,11 @@ from stemwright_worker.errors import NotFound
 
 
 def owned_track(deps: Deps, caller: Principal, track_id: str) -> Track:
-    """The caller's track; a link has bytes for its one job only and is none. Raises NotFound."""
+    """The caller's track; a link has bytes for its one job only and is none.
+
+    Raises:
+        NotFound: there is no such track, or it is another's.
+    """
     track = deps.repository.track(track_id)
     if track is None or track.owner != caller.subject or track.source:
         raise NotFound(f"There is no file {track_id!r}.", code="file_not_found")
@@ -18,7 +22,11 @@ def owned_track(deps: Deps, caller: Principal, track_id: str) -> Track:
 
 
 def owned_job(deps: Deps, caller: Principal, job_id: str) -> Job:
-    """The caller's job. Raises NotFound."""
+    """The caller's job.
+
+    Raises:
+        NotFound: there is no such job, or it is another's.
+    """
     job = deps.repository.job(job_id)
     removed = job is not None and job.state.final and job.expires_at is not None and job.expires_at <= deps.clock()
     if job is None or job.owner != caller.subject or removed:

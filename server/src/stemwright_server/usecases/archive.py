@@ -24,7 +24,12 @@ class Archive:
 
 
 def archive(deps: Deps, job: Job, stems: Collection[str] = ()) -> Archive:
-    """The zip of these stems, or of all. Raises Conflict if the job is not completed, InvalidRequest for an unknown stem."""
+    """The zip of these stems, or of all.
+
+    Raises:
+        Conflict: the job is not completed.
+        InvalidRequest: there is no such stem.
+    """
     if job.state is not JobState.COMPLETED:
         raise Conflict(f"The job is {job.state}: there is nothing to download.", code="not_completed")
     if unknown := set(stems) - {each.name for each in job.stems}:
@@ -42,7 +47,11 @@ def archive(deps: Deps, job: Job, stems: Collection[str] = ()) -> Archive:
 
 
 def read(deps: Deps, found: Archive, start: int, stop: int) -> Iterator[bytes]:
-    """The bytes from ``start`` to before ``stop``. Raises NotFound if a stem was removed meanwhile."""
+    """The bytes from ``start`` to before ``stop``.
+
+    Raises:
+        NotFound: a stem was removed meanwhile.
+    """
     for piece in cut(found.pieces, start, stop):
         if piece.key:
             yield from deps.blobs.read(piece.key, offset=piece.offset, count=piece.size)

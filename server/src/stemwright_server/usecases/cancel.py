@@ -14,7 +14,11 @@ from stemwright_worker.errors import Conflict
 def cancel(deps: Deps, caller: Principal, job_id: str) -> Job:
     """Cancel a queued or running job at once; its worker hears of it with its next report.
 
-    Again for a canceled one it changes nothing. Raises NotFound; Conflict if it is completed or failed.
+    Again for a canceled one it changes nothing.
+
+    Raises:
+        NotFound: there is no such job, or it is another's.
+        Conflict: it is completed or failed.
     """
     job = owned_job(deps, caller, job_id)
     transition = apply(deps, job.id, CancelAsked())

@@ -12,7 +12,10 @@ from stemwright_server.usecases.record import apply
 def remove(deps: Deps, caller: Principal, job_id: str) -> None:
     """Cancel the job if it has not ended, and let ``sweep`` remove it and its outputs with the next round.
 
-    Until then ``is_removed`` says so. Raises NotFound.
+    Until then ``is_removed`` says so.
+
+    Raises:
+        NotFound: there is no such job, or it is another's.
     """
     job = owned_job(deps, caller, job_id)
     apply(deps, job.id, CancelAsked())  # not accepted by one that has ended, which is as well

@@ -21,7 +21,11 @@ class TrackStatus:
 
 
 def track_status(deps: Deps, caller: Principal, track_id: str) -> TrackStatus:
-    """Raises NotFound."""
+    """How a track and its jobs are now.
+
+    Raises:
+        NotFound: there is no such track, or it is another's.
+    """
     track = owned_track(deps, caller, track_id)
     return TrackStatus(track=track, jobs=deps.repository.jobs_of(track.id))
 

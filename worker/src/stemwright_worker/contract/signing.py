@@ -51,7 +51,8 @@ def standard_headers(body: bytes, *, message_id: str, keys: Sequence[bytes], now
 def check_signature(body: bytes, headers: Mapping[str, str], *, secrets: Sequence[str], now: float) -> str:
     """The signature in ``headers`` (any mapping that finds the two names), if one of ``secrets`` signed ``body`` so.
 
-    Raises Unsigned, codes ``signature_missing``, ``signature_malformed``, ``timestamp_expired``, ``bad_signature``.
+    Raises:
+        Unsigned: codes ``signature_missing``, ``signature_malformed``, ``timestamp_expired``, ``bad_signature``.
     """
     signature, timestamp = headers.get(SIGNATURE, "").lower(), headers.get(TIMESTAMP, "")
     if not signature or not timestamp:

@@ -57,7 +57,11 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Take a URL apart. Raises SourceRefused for spellings that other programs might read differently."""
+    """Take a URL apart.
+
+    Raises:
+        SourceRefused: other programs might read its spelling differently.
+    """
     if _URL.fullmatch(url) is None:
         raise SourceRefused("The URL holds characters that a URL cannot; percent-encode them.")
     try:
@@ -93,7 +97,11 @@ def _host(host: str, *, bracketed: bool) -> str:
 
 
 def origins(listed: Collection[str]) -> frozenset[str]:
-    """The origins of SOURCE_ORIGIN_ALLOWLIST, spelled alike. Raises ValueError for one that is none."""
+    """The origins of SOURCE_ORIGIN_ALLOWLIST, spelled alike.
+
+    Raises:
+        ValueError: one of them is no origin.
+    """
     found = set()
     for origin in listed:
         try:

@@ -58,7 +58,11 @@ class Outbound:
         network: httpcore2.NetworkBackend | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """``allowlist``: origins that may be plain http or private. The rest is for tests. Raises ValueError."""
+        """``allowlist``: origins that may be plain http or private. The rest is for tests.
+
+        Raises:
+            ValueError: an entry of the allowlist is no origin.
+        """
         self._allowed = origins(allowlist)
         self._resolve = resolve
         self._network = network or httpcore2.SyncBackend()
@@ -81,9 +85,12 @@ class Outbound:
     ) -> Answer:
         """The answer to one request, all of it within ``seconds``.
 
-        Raises OutboundNever, OutboundRefused for where the name leads now or a certificate that does not hold, or
-        OutboundFailed.
         What ``content`` raises passes through, and the connection is closed: the receiver sees half a body.
+
+        Raises:
+            OutboundNever: its scheme, its spelling or the address in it is refused for good.
+            OutboundRefused: its name leads to a private address now, or the certificate does not hold.
+            OutboundFailed: there is no address or no connection, it was cut off, or it was too slow.
         """
         deadline = time.monotonic() + seconds
 

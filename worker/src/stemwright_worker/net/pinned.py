@@ -13,7 +13,11 @@ from stemwright_worker.ports.sources import SourceRefused
 
 
 def addresses_of(host: str, port: int) -> list[str]:
-    """The addresses of a name, in the order to try them. Raises OSError."""
+    """The addresses of a name, in the order to try them.
+
+    Raises:
+        OSError: the name cannot be resolved.
+    """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 

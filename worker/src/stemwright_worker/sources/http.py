@@ -59,7 +59,11 @@ class HttpSources:
         network: httpcore2.NetworkBackend | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """``allowlist``: origins that may be plain http or private. The rest is for tests. Raises ValueError."""
+        """``allowlist``: origins that may be plain http or private. The rest is for tests.
+
+        Raises:
+            ValueError: an entry of the allowlist is no origin.
+        """
         self._allowed = origins(allowlist)
         self._resolve = resolve
         self._network = network or httpcore2.SyncBackend()

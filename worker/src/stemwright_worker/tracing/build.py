@@ -7,7 +7,11 @@ from stemwright_worker.ports.tracing import NO_TRACER, Tracer
 
 
 def build_tracer(endpoint: str | None, *, service: str) -> Tracer:
-    """What sends traces to a collector at ``endpoint``, or nowhere. Raises Unavailable if its libraries are missing."""
+    """What sends traces to a collector at ``endpoint``, or nowhere.
+
+    Raises:
+        Unavailable: its libraries are missing.
+    """
     if endpoint is None:
         return NO_TRACER
     try:

@@ -52,7 +52,11 @@ class LocalBlobs:
         root.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Where a blob lies. Raises NotFound for what is no key."""
+        """Where a blob lies.
+
+        Raises:
+            NotFound: it is no key.
+        """
         if _KEY.fullmatch(key) is None:
             raise NotFound("No such blob.")
         return self._root / key
@@ -73,7 +77,11 @@ class LocalBlobs:
         return hmac.new(self._secret, message.encode(), hashlib.sha256).hexdigest()
 
     def verify(self, method: str, key: str, query: Mapping[str, str]) -> Grant:
-        """What the URL allows. Raises Forbidden if it was not signed here, or is expired."""
+        """What the URL allows.
+
+        Raises:
+            Forbidden: it was not signed here, or is expired.
+        """
         if not hmac.compare_digest(query.get("sig", "").encode(), self._sign(method, key, query).encode()):
             raise Forbidden("The URL's signature does not hold.", code="bad_signature")
         if int(query["expires"]) < self._clock():

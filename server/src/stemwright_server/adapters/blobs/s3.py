@@ -148,9 +148,12 @@ class S3Blobs:
 
 
 def open_bucket(options: S3Options, work_dir: Path, *, public_endpoint: str | None, part_bytes: int) -> S3Blobs:
-    """The blobs of a bucket that was looked at. Raises Unavailable if it is not there, or refuses us.
+    """The blobs of a bucket that was looked at.
 
     A store that does not answer now may do so later: that is only logged.
+
+    Raises:
+        Unavailable: it is not there, or refuses us.
     """
     try:
         S3Service(replace(options, tries=1)).connect()

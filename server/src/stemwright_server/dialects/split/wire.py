@@ -24,7 +24,11 @@ class _Signed(BaseModel):
 
     @classmethod
     def read(cls, body: bytes) -> Self:
-        """What ``body`` asks, whose signature held. Raises InvalidRequest."""
+        """What ``body`` asks, whose signature held.
+
+        Raises:
+            InvalidRequest: a field is missing, unknown or not as documented.
+        """
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:

@@ -15,7 +15,11 @@ _log = structlog.get_logger(__name__)
 
 @contextmanager
 def metrics_port(metrics: Metrics, host: str, port: int) -> Iterator[None]:
-    """Answer there, in threads of this process. Raises Unavailable if the port cannot be had."""
+    """Answer there, in threads of this process.
+
+    Raises:
+        Unavailable: the port cannot be had.
+    """
     from prometheus_client import start_http_server
 
     try:
