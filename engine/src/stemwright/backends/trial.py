@@ -35,6 +35,7 @@ class Convolutions(nn.Module):
         self.transposed = Transposed(48, 24, spectral=True, kernel=8, stride=4, activated=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[batch, 7, frequencies, frames]`` through a strided, a gated and a transposed convolution."""
         return self.transposed(self.gate(self.strided(x)), x.shape[2])  # type: ignore[no-any-return]
 
 

@@ -61,8 +61,10 @@ def _with_engine(args: argparse.Namespace) -> int:
 
 
 def _status(_args: argparse.Namespace, engine: Engine) -> int:
-    """Where the store is, its revision and the last one that this version knows, the migrations that are still to be run,
-    and how many jobs are in each state. Changes nothing.
+    """Print where the store is and which revision it has. Changes nothing.
+
+    Beside it: the last revision that this version knows, the migrations that are still to be run, and how many jobs are in
+    each state.
     """
     from stemwright_server.adapters.jobs.schema import HEAD, status
 
@@ -77,8 +79,9 @@ def _status(_args: argparse.Namespace, engine: Engine) -> int:
 
 
 def _upgrade(_args: argparse.Namespace, engine: Engine) -> int:
-    """Run the migrations that are still to be run, as a start of the service does. It may be running. A SQLite store is
-    copied first, beside itself; make a backup of PostgreSQL before.
+    """Run the migrations that are still to be run, as a start of the service does. It may be running.
+
+    A SQLite store is copied first, beside itself; make a backup of PostgreSQL before.
     """
     from stemwright_server.adapters.jobs.schema import HEAD, bring_forward, place
 
@@ -93,8 +96,10 @@ def _upgrade(_args: argparse.Namespace, engine: Engine) -> int:
 
 
 def _backup(args: argparse.Namespace, engine: Engine) -> int:
-    """Write a consistent copy of the store to FILE, while the service runs: a SQLite database, or a dump of PostgreSQL for
-    pg_restore (by pg_dump, which has to be installed). Files of songs and stems are not in it.
+    """Write a consistent copy of the store to FILE. The service may be running.
+
+    FILE is a SQLite database, or a dump of PostgreSQL for pg_restore (by pg_dump, which has to be installed). Files of songs
+    and stems are not in it.
     """
     from stemwright_server.adapters.jobs.backup import back_up
 
