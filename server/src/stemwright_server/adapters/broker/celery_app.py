@@ -1,6 +1,6 @@
-"""The Celery app as both sides see it, the API that rings and the worker that hears. Imports Celery: load it late.
+"""The Celery app of both sides: the API, which sends messages, and the workers. Imports Celery: load it late.
 
-Why each setting is as it is, was tried out: see docs/reliability.md.
+The reason of each setting is in docs/reliability.md.
 """
 
 from __future__ import annotations

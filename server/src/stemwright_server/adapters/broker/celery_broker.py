@@ -1,7 +1,7 @@
-"""The bell of workers elsewhere: a message in RabbitMQ or Redis for each job that waits, sent through Celery's own format.
+"""Wakes workers elsewhere: a message in RabbitMQ or Redis for each job that waits, in Celery's own format.
 
-Nothing is lost with a message, and nothing is done twice by two: who gets one asks the API for work. So sending is left
-to a thread, errors are logged and forgotten, and each sweep compares what lies in the queues with what waits.
+A lost message loses no job, and a message that comes twice does no job twice: a worker that gets one asks the API for work.
+So a thread sends them, errors are only logged, and each sweep compares the queues with the jobs that wait.
 """
 
 from __future__ import annotations

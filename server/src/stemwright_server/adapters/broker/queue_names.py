@@ -1,8 +1,8 @@
-"""Which queue of the broker a job's bell rings in: one for each model and each lane of priorities.
+"""Which queue of the broker a job's message goes to: one for each service and each class of priorities.
 
 No broker is trusted with an order: Redis and RabbitMQ count priorities in opposite directions, and quorum queues have
-two of them. A message says that something waits in its lane; the claim then takes the most urgent job of that lane or a
-more urgent one. So a worker of all lanes works strictly by priority, and one of the urgent lane alone is never held up.
+two of them. A message says that a job of its class waits; the claim then takes the most urgent job of that class or of a
+more urgent one. So a worker of all classes works strictly by priority, and one of the urgent class alone is never held up.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _PREFIX = "stemwright"
 
 
 def queue_of(waiting: Waiting) -> str:
-    """The queue that a waiting job is rung in."""
+    """The queue that the message of a waiting job goes to."""
     priority_class = next(name for name, least in PRIORITY_CLASSES.items() if waiting.priority >= least)
     return f"{_PREFIX}.{waiting.service}.{priority_class}"
 
 
 def queues_of(services: Sequence[str]) -> list[str]:
-    """All queues of these models, the most urgent lanes first."""
+    """All queues of these services, the most urgent classes first."""
     return [f"{_PREFIX}.{service}.{priority_class}" for priority_class in PRIORITY_CLASSES for service in services]
 
 

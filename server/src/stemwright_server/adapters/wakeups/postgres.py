@@ -19,12 +19,12 @@ _log = structlog.get_logger(__name__)
 
 
 class PostgresWakeUps(InProcessWakeUps):
-    """Rings here at once, and elsewhere by two threads: one sends, one listens."""
+    """Wakes in this process at once, and in others by two threads: one sends, one listens."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self._engine = engine
-        self._me = secrets.token_hex(4)  # what we sent ourselves is not rung twice
+        self._me = secrets.token_hex(4)  # our own messages come back, and wake nobody again
         self._pending: set[str] = set()
         self._changed = Condition()
         self._ended = Event()
@@ -36,7 +36,7 @@ class PostgresWakeUps(InProcessWakeUps):
         """Wake all who listen for ``name``, here and in the other processes."""
         super().wake(name)
         with self._changed:
-            self._pending.add(name)  # many rings for one name are one
+            self._pending.add(name)  # wakes of one name that wait to be sent are one
             self._changed.notify()
 
     def close(self) -> None:
