@@ -19,14 +19,11 @@ TASK = Task(
     job_id="j",
     attempt=1,
     file_id="f",
-    filename="song.wav",
     request_id="r",
     service="m",
     model="v",
     params={},
-    input_url="",
-    input_size=0,
-    input_sha256="",
+    inputs=(),
     outputs=(),
     lease_seconds=30.0,
     timeout_seconds=600.0,
@@ -72,8 +69,8 @@ def test_the_lease_is_renewed_while_a_model_is_busy() -> None:
 def test_progress_arrives_with_the_time_left() -> None:
     sent = Sent()
     with sent.control() as control:
-        control.on_progress(Progress(done=0, total=4))
-        control.on_progress(Progress(done=1, total=4))
+        control.on_progress(Progress(stage="separating", done=0, total=4))
+        control.on_progress(Progress(stage="separating", done=1, total=4))
         until(lambda: any(each.done == 1 for each in sent.progress), what="the progress")
         control.stage("uploading")
         until(lambda: sent.progress[-1].stage == "uploading", what="the stage")
@@ -88,7 +85,7 @@ def test_an_answer_to_stop_reaches_the_model() -> None:
     with sent.control() as control:
         until(lambda: control.stopped, what="the stop")
         with pytest.raises(Stopped):
-            control.on_progress(Progress(done=1, total=4))
+            control.on_progress(Progress(stage="separating", done=1, total=4))
     assert sent.ended == []
 
 

@@ -13,7 +13,15 @@ import httpx2
 import pytest
 
 from stemwright_worker.client import ApiClient
-from stemwright_worker.contract.codec import dump_answer, dump_task, load_claim, load_report
+from stemwright_worker.contract.codec import (
+    described,
+    dump_answer,
+    dump_task,
+    load_announcement,
+    load_claim,
+    load_report,
+)
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.contract.tasks import (
     Completed,
@@ -23,6 +31,7 @@ from stemwright_worker.contract.tasks import (
     Report,
     ReportAnswer,
     Task,
+    TaskInput,
     TaskOutput,
 )
 from stemwright_worker.control import Pace
@@ -35,13 +44,21 @@ from stemwright_worker.transfers import Transfers
 MIX = b"mix" * 1000
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt "
 
+INPUT = TaskInput(
+    name="input",
+    url="http://api/in",
+    filename="my song.wav",
+    size=len(MIX),
+    sha256=hashlib.sha256(MIX).hexdigest(),
+)
+
 
 class Loaded:
     def __init__(self, run: Callable[[RunRequest], RunResult]) -> None:
         self._run = run
 
     def run(self, request: RunRequest, on_progress: Callable[[Progress], None]) -> RunResult:
-        on_progress(Progress(done=1, total=1))
+        on_progress(Progress(done=1, total=1, stage="separating"))
         return self._run(request)
 
 
@@ -60,6 +77,9 @@ class Services:
     def offer(self, name: str) -> Service | None:
         return self if name == "m" else None  # type: ignore[return-value]
 
+    def describe(self) -> ServiceDescription:
+        return ServiceDescription(name="m", version="1")
+
     def prepare(self, device: str) -> None:
         pass
 
@@ -77,6 +97,7 @@ class Api:
         self.reports: list[Report] = []
         self.uploads: dict[str, bytes] = {}
         self.left = False
+        self.known: set[str] = set()  # hashes of what was announced
         self.sent: list[str] = []  # URLs of callers that were PUT to
         self.answers: list[int] = []  # of those, the next ones
         self.grants = True  # whether leave to publish is given
@@ -100,10 +121,17 @@ class Api:
 
     def _post(self, path: str, body: bytes) -> httpx2.Response:
         if path == "/worker/claim":
-            assert load_claim(body).services == ("m",)
+            claim = load_claim(body)
+            assert claim.services == ("m",)
+            if claim.described not in self.known:
+                refusal = {"error": "Announce first.", "code": "announce_first"}
+                return httpx2.Response(409, json=refusal)
             if self.tasks:
                 return httpx2.Response(200, content=dump_task(self.tasks.pop(0)))
             self.done()
+            return httpx2.Response(204)
+        if path == "/worker/announce":
+            self.known.add(load_announcement(body).described)
             return httpx2.Response(204)
         if path == "/worker/leave":
             self.left = True
@@ -151,14 +179,11 @@ def task(number: int = 1, model: str = "v") -> Task:
         job_id=f"j{number}",
         attempt=1,
         file_id="f",
-        filename="my song.wav",
         request_id="r",
         service="m",
         model=model,
         params={},
-        input_url="http://api/in",
-        input_size=len(MIX),
-        input_sha256=hashlib.sha256(MIX).hexdigest(),
+        inputs=(INPUT,),
         outputs=(
             TaskOutput(name="a", filename="a.wav", content_type="audio/wav", url=f"http://api/out/{number}/a.wav"),
         ),
@@ -205,6 +230,13 @@ def test_a_task_is_fetched_run_uploaded_and_reported(work: Any) -> None:
     assert (end.files[0].size, end.files[0].sha256) == (len(MIX), hashlib.sha256(MIX[::-1]).hexdigest())
     assert (end.report["x"], end.report["device"]) == (1, "cpu")
     assert set(end.report["stage_seconds"]) == {"starting", "fetching", "loading", "separating", "uploading"}
+
+
+def test_what_a_service_offers_is_announced_when_the_api_does_not_know_it_and_then_work_comes(work: Any) -> None:
+    api = Api([task()])
+    work(api, Services(reverse))
+    assert api.known == {described([Services(reverse).describe()])}
+    assert [type(end) for end in api.ends] == [Completed]
 
 
 def test_the_last_variation_stays_loaded(work: Any) -> None:
@@ -255,7 +287,7 @@ def test_a_work_folder_that_was_tidied_away_is_made_again(work: Any, tmp_path: P
     class Tidied(Api):
         def _post(self, path: str, body: bytes) -> httpx2.Response:
             if path == "/worker/claim":
-                shutil.rmtree(tmp_path / "work")
+                shutil.rmtree(tmp_path / "work", ignore_errors=True)  # a claim may be answered "announce first"
             return super()._post(path, body)
 
     api = Tidied([task(1), task(2)])
@@ -284,11 +316,12 @@ def test_a_work_folder_that_cannot_be_made_fails_the_task_and_not_the_worker(
     )
 
 
-def linked(url: str = "https://a/song", *, upload_url: str = "https://b/a.wav") -> Task:
+def linked(url: str = "https://a/song", *, source: str = "http", upload_url: str = "https://b/a.wav") -> Task:
     """A task whose input is a link and whose output goes to the caller's own URL."""
     given = task()
     outputs = tuple(replace(output, url=upload_url, external=True) for output in given.outputs)
-    return replace(given, source="http", input_url=url, input_size=None, input_sha256=None, outputs=outputs)
+    link = replace(INPUT, source=source, url=url, size=None, sha256=None)
+    return replace(given, inputs=(link,), outputs=outputs)
 
 
 def test_a_link_is_fetched_by_its_source_and_the_stem_put_to_the_callers_url_with_leave(work: Any) -> None:
@@ -312,7 +345,7 @@ def test_without_leave_not_a_byte_is_put_and_nothing_more_is_said(work: Any) -> 
     [
         (linked("https://a/expired"), "source_expired", False),
         (linked("https://a/page"), "not_audio", False),
-        (replace(linked(), source="carrier pigeon"), "unavailable", True),
+        (linked(source="carrier pigeon"), "unavailable", True),
     ],
 )
 def test_a_link_that_leads_to_nothing_usable_says_why(work: Any, given: Task, code: str, retryable: bool) -> None:

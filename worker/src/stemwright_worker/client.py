@@ -6,7 +6,7 @@ import base64
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ from typing import TypeVar
 import httpx2
 
 from stemwright_worker.contract.codec import (
+    dump_announcement,
     dump_claim,
     dump_leave,
     dump_multipart_request,
@@ -22,8 +23,10 @@ from stemwright_worker.contract.codec import (
     load_multipart_plan,
     load_task,
 )
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.signing import sign
 from stemwright_worker.contract.tasks import (
+    Announcement,
     ClaimRequest,
     Leave,
     MultipartPlan,
@@ -31,12 +34,14 @@ from stemwright_worker.contract.tasks import (
     Report,
     ReportAnswer,
     Task,
+    TaskInput,
     UploadedFile,
 )
-from stemwright_worker.errors import ServiceError, Unavailable
+from stemwright_worker.errors import AnnounceFirst, ContractMismatch, ServiceError, Unavailable
 
 T = TypeVar("T")
 _CHUNK = 1 << 18
+_REFUSALS = {each.code: each for each in (AnnounceFirst, ContractMismatch)}
 _TRIES = 4  # of a transfer; a report is tried as long as its lease holds
 
 
@@ -67,19 +72,38 @@ class ApiClient:
             self._http.headers["X-Request-ID"] = request_id
 
     def claim(
-        self, *, worker: str, device: str, services: tuple[str, ...], wait_seconds: float, least_priority: int = 0
+        self,
+        *,
+        worker: str,
+        device: str,
+        services: tuple[str, ...],
+        described: str,
+        wait_seconds: float,
+        least_priority: int = 0,
     ) -> Task | None:
-        """A task, or None after the wait. Raises Unavailable."""
+        """A task, or None after the wait.
+
+        Raises:
+            AnnounceFirst: the API does not know what ``described`` stands for.
+            ContractMismatch: it is of another version than this worker.
+            Unavailable: it does not answer, or not as expected.
+        """
         request = ClaimRequest(
             worker=worker,
             device=device,
             services=services,
+            described=described,
             wait_seconds=wait_seconds,
             least_priority=least_priority,
             nonce=secrets.token_hex(8),
         )
         response = self._post("/worker/claim", dump_claim(request), timeout=wait_seconds + 15.0)
         return load_task(response.content) if response.status_code == 200 else None
+
+    def announce(self, *, worker: str, services: Sequence[ServiceDescription], described: str) -> None:
+        """Say what the services here offer. Raises ContractMismatch, Unavailable."""
+        message = Announcement(worker=worker, services=tuple(services), described=described, nonce=secrets.token_hex(8))
+        self._post("/worker/announce", dump_announcement(message), timeout=15.0)
 
     def report(self, report: Report) -> ReportAnswer:
         """Say how an attempt goes. Raises Unavailable: the caller decides how long to try."""
@@ -101,27 +125,26 @@ class ApiClient:
             response = self._http.post(self._api + path, content=body, headers=headers, timeout=timeout)
         except httpx2.HTTPError as error:
             raise Unavailable(f"The API at {self._api} does not answer: {error}.") from error
+        if response.status_code == 409 and (refusal := _REFUSALS.get(_code(response))) is not None:
+            raise refusal(response.json()["error"])
         if response.status_code not in (200, 204):
             raise Unavailable(f"The API answered {response.status_code} to {path}: {response.text[:300]}")
         return response
 
-    def fetch(self, task: Task, path: Path, check: Callable[[], None]) -> None:
-        """Download the task's input. ``check`` is called for each chunk and may raise. Raises TransferFailed."""
+    def fetch(self, given: TaskInput, path: Path, check: Callable[[], None]) -> None:
+        """Download an input that lies in the store. ``check`` is called for each chunk and may raise. Raises TransferFailed."""
 
         def once() -> None:
             digest, size = hashlib.sha256(), 0
-            with path.open("wb") as file, self._http.stream("GET", task.input_url) as response:
+            with path.open("wb") as file, self._http.stream("GET", given.url) as response:
                 _raise_for(response, "input")
                 for chunk in response.iter_bytes(_CHUNK):
                     check()
                     digest.update(chunk)
                     size += len(chunk)
                     file.write(chunk)
-            if (size, digest.hexdigest()) != (
-                task.input_size,
-                task.input_sha256,
-            ):  # both known of what lies in the store
-                raise TransferFailed(f"The input came with {size} bytes, not whole as the {task.input_size} uploaded.")
+            if (size, digest.hexdigest()) != (given.size, given.sha256):  # both known of what lies in the store
+                raise TransferFailed(f"The input came with {size} bytes, not whole as the {given.size} uploaded.")
 
         _try(once, check)
 
@@ -163,6 +186,13 @@ class ApiClient:
             return str(response.headers["ETag"])
 
         return _try(once, check)
+
+
+def _code(response: httpx2.Response) -> str:
+    try:
+        return str(response.json()["code"])
+    except (ValueError, TypeError, KeyError):
+        return ""  # it is not the API that answers
 
 
 def _chunks(path: Path, begin: int, count: int, check: Callable[[], None]) -> Iterator[bytes]:

@@ -7,6 +7,8 @@
     +-- NotFound            no such file or job, or not the caller's
     +-- Conflict            not possible in the state things are in
     |   +-- SongExists      the same bytes are here already
+    |   +-- AnnounceFirst   a worker has to say what its services offer before it gets work
+    |   +-- ContractMismatch  the API and a worker speak different versions of their contract
     +-- Gone                it was here; its time is over
     +-- Unauthenticated     no credentials, or none that hold
     |   +-- Unsigned        the body is not signed, or not so that it holds
@@ -73,6 +75,18 @@ class SongExists(Conflict):
 
     def __init__(self, file_id: str) -> None:
         super().__init__("Song already exists", file_id=file_id)
+
+
+class AnnounceFirst(Conflict):
+    """The API does not know what the worker's services offer: it has to announce them, then to claim again."""
+
+    code = "announce_first"
+
+
+class ContractMismatch(Conflict):
+    """The API and a worker speak different versions of their contract. No repeat helps, an upgrade does."""
+
+    code = "contract_mismatch"
 
 
 class Gone(ServiceError):

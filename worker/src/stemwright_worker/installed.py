@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import structlog
 
-from stemwright_worker.contract.service import Offer, plain
+from stemwright_worker.contract.service import plain
 from stemwright_worker.errors import TooLarge, Unavailable, UnusableInput
 from stemwright_worker.ports.probe import ProbeResult
+from stemwright_worker.service import Service
 
 SERVICES = "stemwright.services"
 PROBES = "stemwright.probes"
 
-M = TypeVar("M", bound=Offer)
 _log = structlog.get_logger(__name__)
 
 
-class InstalledServices(Generic[M]):
-    """Implements ports.catalogue.Catalogue. The API sees offers, the worker whole models: ``InstalledModels[Model]``."""
+class InstalledServices:
+    """The services of this environment, by name."""
 
-    def __init__(self, services: Sequence[M]) -> None:
+    def __init__(self, services: Sequence[Service]) -> None:
         self._services = {plain(service.name, "service"): service for service in services}
 
     @classmethod
-    def find(cls, names: Sequence[str] = ()) -> InstalledServices[Any]:
+    def find(cls, names: Sequence[str] = ()) -> InstalledServices:
         """Load the entry points of these names, or all. One that does not load is said in the log and left out."""
         return cls(_load(SERVICES, names))
 
-    def offers(self) -> Sequence[M]:
+    def offers(self) -> Sequence[Service]:
         return list(self._services.values())
 
-    def offer(self, name: str) -> M | None:
+    def offer(self, name: str) -> Service | None:
         return self._services.get(name)
 
 

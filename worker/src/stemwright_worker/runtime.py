@@ -15,15 +15,16 @@ from typing import Protocol
 import structlog
 
 from stemwright_worker.client import ApiClient
+from stemwright_worker.contract.codec import described
 from stemwright_worker.contract.tasks import Completed, Failed, Report, ReportAnswer, Task
 from stemwright_worker.control import Control, Pace
-from stemwright_worker.errors import Unavailable
+from stemwright_worker.errors import AnnounceFirst, Unavailable
 from stemwright_worker.ports.tracing import NO_TRACER, Tracer
 from stemwright_worker.process.disk_cap import DiskCap, WorkFolderFull
 from stemwright_worker.process.gpu_memory import GpuMeter
 from stemwright_worker.process.watchdog import Watchdog
 from stemwright_worker.service import LoadedModel, RunRequest, Service, Stopped
-from stemwright_worker.transfers import INPUT, Transfers
+from stemwright_worker.transfers import Transfers
 
 _CLAIM_WAIT = 20.0
 _SPANS = {"fetching": "fetch", "loading": "load", "separating": "separate", "encoding": "encode", "uploading": "upload"}
@@ -113,14 +114,22 @@ class Runtime:
             self._idle = True
             if self._leaving.is_set():
                 return None
-            return self._client.claim(
+            offered = [each.describe() for each in self._services.offers()]
+            claim = partial(
+                self._client.claim,
                 worker=self._identity.worker,
                 device=self._identity.device,
                 services=services,
+                described=described(offered),
                 wait_seconds=wait_seconds,
                 least_priority=least_priority,
             )
-        except Unavailable as error:
+            try:
+                return claim()
+            except AnnounceFirst:
+                self._client.announce(worker=self._identity.worker, services=offered, described=described(offered))
+                return claim()
+        except (AnnounceFirst, Unavailable) as error:
             _log.warning("claim_failed", error=str(error))
             time.sleep(1.0)
             return None
@@ -261,7 +270,9 @@ def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
     code = getattr(error, "code", None)
     words = " ".join(str(error).split()) or type(error).__name__
     # A caller knows the file by its name; where it lay here is nobody's business.
-    words = words.replace(str(workdir / INPUT), task.filename).replace(f"{workdir}/", "")
+    for given in task.inputs:
+        words = words.replace(str(workdir / given.name), given.filename)
+    words = words.replace(f"{workdir}/", "")
     if not isinstance(code, str):
         return Failed(
             job_id=task.job_id,

@@ -5,9 +5,9 @@ A service distribution names one object in the entry point group ``stemwright.se
     [project.entry-points."stemwright.services"]
     demucs = "stemwright_demucs:service"
 
-The object is imported by the API process too, which asks it for ``models``, ``check`` and ``outputs``. So its
-module must be light: no torch at import, nor in those three methods. ``prepare``, ``load`` and ``run`` are called in
-the worker process only, one at a time.
+What it offers is data (``describe``): the worker announces it, and the API needs none of the service's code. The module
+must be light all the same: no torch at import, nor in ``describe``, which is asked for before the first task. ``prepare``,
+``load`` and ``run`` are called in the worker process only, one at a time.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from stemwright_worker.contract.service import Offer, OutputSpec, Progress, ServiceModel
+from stemwright_worker.contract.description import ServiceDescription
+from stemwright_worker.contract.service import Progress
 
 __all__ = [
     "LoadedModel",
-    "OutputSpec",
     "ProducedFile",
     "Progress",
     "RunRequest",
     "RunResult",
     "Service",
-    "ServiceModel",
     "Stopped",
 ]
 
@@ -46,7 +45,7 @@ class RunRequest:
     input: Path  # the file as uploaded, without an extension: look at its content
     workdir: Path  # empty, on a disk with room, removed by the worker after the run whatever happens
     model: str
-    params: Mapping[str, Any]  # as the model's own ``check`` returned them
+    params: Mapping[str, Any]  # complete, as the description's schema has them
     max_seconds: float | None = None  # cap on decoded audio; over it, raise an error with code "too_long"
 
 
@@ -54,7 +53,7 @@ class RunRequest:
 class ProducedFile:
     """One finished file in the workdir."""
 
-    name: str  # the OutputSpec it answers
+    name: str  # the OutputRule it answers
     path: Path
     duration: float | None = None  # seconds, where it has one
     sha256: str | None = None  # hex, if it was computed while writing; the worker computes it otherwise
@@ -62,7 +61,7 @@ class ProducedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run made: exactly the files that ``outputs`` announced."""
+    """What a run made: exactly the files that its description's rules name."""
 
     files: tuple[ProducedFile, ...]
     report: Mapping[str, Any] = field(default_factory=dict)  # the fidelity report, JSON values
@@ -82,8 +81,15 @@ class LoadedModel(Protocol):
         ...
 
 
-class Service(Offer, Protocol):
+class Service(Protocol):
     """A service as its distribution ships it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def describe(self) -> ServiceDescription:
+        """What can be asked for. Cheap: it may look at the disk, never at the network, and imports nothing slow."""
+        ...
 
     def prepare(self, device: str) -> None:
         """Called once in a new worker, before its first task: import what is slow. Loads and fetches no weights."""

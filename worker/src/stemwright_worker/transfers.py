@@ -62,25 +62,26 @@ class Transfers:
         """
         path = workdir / INPUT
         control.stage("fetching")
-        if not task.source:
-            self._client.fetch(task, path, control.check)
+        (given,) = task.inputs
+        if not given.source:
+            self._client.fetch(given, path, control.check)
             return path, None
-        source = self._sources.get(task.source)
+        source = self._sources.get(given.source)
         if source is None:
-            raise Unavailable(f"This worker has no source {task.source!r}.")
+            raise Unavailable(f"This worker has no source {given.source!r}.")
         limits = FetchLimits(max_bytes=task.max_bytes, total_seconds=_FETCH_SHARE * task.timeout_seconds)
-        fetched = source.fetch(task.input_url, path, limits, check=_Meter(control))
-        self._look(path, task)
+        fetched = source.fetch(given.url, path, limits, check=_Meter(control))
+        self._look(path, given.filename, task.max_seconds)
         return path, fetched.title or None
 
-    def _look(self, path: Path, task: Task) -> None:
+    def _look(self, path: Path, filename: str, max_seconds: float | None) -> None:
         """What the API does with an upload: by content, then by decoding, somewhere it can do no harm."""
         with path.open("rb") as file:
             if sniff(file.read(HEAD_BYTES)) is None:
-                raise UnusableInput(f"{task.filename!r} is not audio, judging by its content.", code="not_audio")
-        probe = self._probe(task.max_seconds)
+                raise UnusableInput(f"{filename!r} is not audio, judging by its content.", code="not_audio")
+        probe = self._probe(max_seconds)
         if probe is not None:
-            probe.probe(path, filename=task.filename)
+            probe.probe(path, filename=filename)
 
     def upload(self, task: Task, result: RunResult, control: Control) -> tuple[UploadedFile, ...]:
         """Hash and upload all outputs; those to the caller's URLs last, and only with leave.

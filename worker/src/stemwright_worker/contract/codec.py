@@ -1,12 +1,23 @@
-"""Tasks, claims and reports as JSON. The domain's own dataclasses are the schema; unknown fields are refused."""
+"""Tasks, claims and reports as JSON. The contract's own dataclasses are the schema.
+
+Within one number of the contract an unknown field is ignored, both ways, so that either side may be upgraded first.
+Another number is refused before anything else is read.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.tasks import (
+    CONTRACT,
+    Announcement,
     ClaimRequest,
     Completed,
     Failed,
@@ -19,11 +30,14 @@ from stemwright_worker.contract.tasks import (
     ReportAnswer,
     Task,
 )
-from stemwright_worker.errors import InvalidRequest
+from stemwright_worker.errors import ContractMismatch, InvalidRequest
 
 T = TypeVar("T")
+_PACKAGES = {"API": "stemwright-server", "worker": "stemwright-worker"}
 
 _TASK = TypeAdapter(Task)
+_ANNOUNCEMENT = TypeAdapter(Announcement)
+_DESCRIPTION = TypeAdapter(ServiceDescription)
 _CLAIM = TypeAdapter(ClaimRequest)
 _LEAVE = TypeAdapter(Leave)
 _ANSWER = TypeAdapter(ReportAnswer)
@@ -34,9 +48,28 @@ _REPORT: TypeAdapter[Report] = TypeAdapter(
 )
 
 
-def _load(adapter: TypeAdapter[T], what: str, body: bytes) -> T:
+def _check_contract(body: bytes, *, here: str, there: str) -> None:
     try:
-        return adapter.validate_json(body)
+        values = from_json(body)
+    except ValueError:
+        return  # it is no message at all, which is said next
+    said = values.get("contract", 0) if isinstance(values, dict) else CONTRACT  # before there was a number: 0
+    if said == CONTRACT:
+        return
+    older = there if not isinstance(said, int) or said < CONTRACT else here
+    raise ContractMismatch(
+        f"The {here} speaks contract {CONTRACT}, the {there} {said!r}: the {older} is older; upgrade "
+        f"{_PACKAGES[older]} where it runs."
+    )
+
+
+def _load(adapter: TypeAdapter[T], what: str, body: bytes) -> T:
+    return _valid(what, lambda: adapter.validate_json(body))
+
+
+def _valid(what: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
@@ -49,8 +82,42 @@ def dump_task(task: Task) -> bytes:
 
 
 def load_task(body: bytes) -> Task:
-    """The task in ``body``. Raises InvalidRequest."""
+    """The task in ``body``.
+
+    Raises:
+        ContractMismatch: it is worded by another version of the contract.
+        InvalidRequest: it is no task.
+    """
+    _check_contract(body, here="worker", there="API")
     return _load(_TASK, "task", body)
+
+
+def dump_description(description: ServiceDescription) -> dict[str, Any]:
+    """What a service offers, as JSON values."""
+    values: dict[str, Any] = _DESCRIPTION.dump_python(description, mode="json")
+    return values
+
+
+def load_description(values: Mapping[str, Any]) -> ServiceDescription:
+    """What a service offers, out of JSON values; unknown ones are ignored. Raises InvalidRequest."""
+    return _valid("description", lambda: _DESCRIPTION.validate_python(values))
+
+
+def described(services: Sequence[ServiceDescription]) -> str:
+    """Hash of what services offer: equal for equal descriptions, in any order."""
+    values = [dump_description(each) for each in sorted(services, key=lambda each: each.name)]
+    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def dump_announcement(announcement: Announcement) -> bytes:
+    """The announcement as JSON."""
+    return _ANNOUNCEMENT.dump_json(announcement)
+
+
+def load_announcement(body: bytes) -> Announcement:
+    """The announcement in ``body``. Raises ContractMismatch, InvalidRequest."""
+    _check_contract(body, here="API", there="worker")
+    return _load(_ANNOUNCEMENT, "announcement", body)
 
 
 def dump_claim(claim: ClaimRequest) -> bytes:
@@ -59,7 +126,8 @@ def dump_claim(claim: ClaimRequest) -> bytes:
 
 
 def load_claim(body: bytes) -> ClaimRequest:
-    """The claim in ``body``. Raises InvalidRequest."""
+    """The claim in ``body``. Raises ContractMismatch, InvalidRequest."""
+    _check_contract(body, here="API", there="worker")
     return _load(_CLAIM, "claim", body)
 
 

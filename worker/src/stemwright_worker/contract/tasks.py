@@ -6,7 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.service import Progress
+
+CONTRACT = 1  # grows when one side would misread the other; a field that may be absent is no reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInput:
+    """A file that a run takes in, and the URL to GET it from."""
+
+    name: str  # unique within a task, a plain name: what the file is called in the work folder
+    url: str  # of the blob store, or a stranger's if there is a source
+    filename: str  # as the caller named it: for messages, never a path
+    size: int | None  # bytes; the worker checks both, where they are known
+    sha256: str | None  # hex
+    source: str = ""  # which source fetches it; "": it lies in the blob store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,37 +39,47 @@ class TaskOutput:
 class Task:
     """All that a worker needs to know to run one attempt of a job."""
 
+    contract: int = CONTRACT
     job_id: str
     attempt: int
-    file_id: str  # for logs
-    filename: str  # as the caller named the input: for messages, never a path
+    file_id: str  # for logs; "" if no uploaded file is taken in
     request_id: str
     service: str
     model: str
     params: Mapping[str, Any]
-    input_url: str  # GET; of the blob store, or a stranger's if there is a source
-    input_size: int | None  # bytes; the worker checks both, where they are known
-    input_sha256: str | None  # hex
+    inputs: tuple[TaskInput, ...]  # none, one or several, in the order that was asked
     outputs: tuple[TaskOutput, ...]
     lease_seconds: float  # how long the API waits between two reports
     timeout_seconds: float  # how long the attempt may take in all
     max_seconds: float | None  # cap on decoded audio
-    max_bytes: int  # cap on the input
+    max_bytes: int  # cap on each input
     multipart_over: int | None = (
         None  # outputs of more bytes go in parts, on URLs that the worker asks for; None: none does
     )
-    source: str = ""  # which source fetches the input; "": it lies in the blob store
     correlation_id: str | None = None
     traceparent: str | None = None  # W3C trace context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement:
+    """A worker says what its services offer. The API checks params and knows outputs by it."""
+
+    contract: int = CONTRACT
+    worker: str
+    services: tuple[ServiceDescription, ...]
+    described: str  # hash of them, see ``codec.described``; the worker's claims say it
+    nonce: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimRequest:
     """A worker asks for work."""
 
+    contract: int = CONTRACT
     worker: str  # its id, unique for each process ever started
     device: str
     services: tuple[str, ...]  # those it can run
+    described: str = ""  # hash of all that it announced; not looked at unless it takes a task
     least_priority: int = 0  # it takes no job below this
     take: bool = True  # False: it only says that it is there
     wait_seconds: float = 0.0  # how long the API may hold the answer back until there is work
