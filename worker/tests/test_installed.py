@@ -68,10 +68,11 @@ def test_without_a_probe_there_is_none() -> None:
 def test_a_probes_error_becomes_the_services_and_names_the_song(
     error: Exception, raised: type[Exception], code: str
 ) -> None:
-    def fail(path: Path, *, max_seconds: float | None) -> Mapping[str, Any]:
-        raise error
+    class Failing:
+        def probe(self, path: Path, *, max_seconds: float | None) -> Mapping[str, Any]:
+            raise error
 
-    probe = InstalledProbe(fail, max_seconds=1.0)
+    probe = InstalledProbe(Failing(), max_seconds=1.0)
     with pytest.raises(raised, match=r"song\.wav is bad") as caught:
         probe.probe(Path("/secret/place/uploads/x"), filename="song.wav")
     assert getattr(caught.value, "code", None) == code

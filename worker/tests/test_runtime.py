@@ -77,6 +77,9 @@ class Services:
     def offer(self, name: str) -> Service | None:
         return self if name == "m" else None  # type: ignore[return-value]
 
+    def descriptions(self) -> tuple[ServiceDescription, ...]:
+        return (self.describe(),)
+
     def describe(self) -> ServiceDescription:
         return ServiceDescription(name="m", version="1")
 
@@ -196,7 +199,7 @@ def task(number: int = 1, model: str = "v") -> Task:
 
 def reverse(request: RunRequest) -> RunResult:
     path = request.workdir / "a"
-    path.write_bytes(request.input.read_bytes()[::-1])
+    path.write_bytes(request.inputs[0].path.read_bytes()[::-1])
     return RunResult(files=(ProducedFile(name="a", path=path, duration=1.0),), report={"x": 1})
 
 
@@ -262,7 +265,7 @@ def test_a_long_one_is_a_passing_failure(work: Any) -> None:
 
 def test_messages_name_the_file_as_the_caller_does(work: Any) -> None:
     def fail(request: RunRequest) -> RunResult:
-        raise ValueError(f"cannot read '{request.input}'\nnor write '{request.workdir}/x'")
+        raise ValueError(f"cannot read '{request.inputs[0].path}'\nnor write '{request.workdir}/x'")
 
     api = Api([task()])
     work(api, Services(fail))

@@ -19,7 +19,8 @@ from stemwright_server.adapters.jobs.postgres import DatabaseClock, postgres_eng
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.domain.delivery import Backoff, Delivery, DeliveryState, Result, delivery_of, settle
-from stemwright_server.domain.job import Extras, Job, JobState, Outcome, Webhook
+from stemwright_server.domain.inputs import TrackInput
+from stemwright_server.domain.job import Job, JobOptions, JobState, Outcome, Sharing, Webhook
 from stemwright_server.domain.lifecycle import (
     CancelAsked,
     Claimed,
@@ -81,10 +82,10 @@ def ready(repository: Repository, name: str = "t", **changes: Any) -> Track:
     return confirmed
 
 
-def job(name: str = "j", **changes: Any) -> Job:
+def job(name: str = "j", *, track_id: str = "t", **changes: Any) -> Job:
     new = Job(
         id=name,
-        track_id="t",
+        inputs=(TrackInput(track_id=track_id),),
         owner="o",
         service="m",
         model="v",
@@ -94,6 +95,7 @@ def job(name: str = "j", **changes: Any) -> Job:
         created_at=10.0,
         available_at=10.0,
         request_id="r",
+        options=JobOptions(dialect="studio"),
     )
     return replace(new, **changes)
 
@@ -356,7 +358,9 @@ def test_changes_at_once_do_not_lose_one_another(repository: Repository) -> None
     claim(repository)
 
     def progress(number: int) -> None:
-        change(repository, Progressed(job_id="j", attempt=1, progress=Progress(done=number, total=50)))
+        change(
+            repository, Progressed(job_id="j", attempt=1, progress=Progress(done=number, total=50, stage="separating"))
+        )
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(progress, range(50)))
@@ -395,7 +399,9 @@ def test_those_wait_that_could_be_claimed_now_the_most_urgent_first(repository: 
     ready(repository)
     assert repository.waiting(99.0, limit=9) == []
     for name, available, priority in (("later", 50.0, 9), ("plain", 10.0, 5), ("urgent", 10.0, 8)):
-        repository.submit(job(name, available_at=available, extras=Extras(priority=priority)), key=None)
+        repository.submit(
+            job(name, available_at=available, options=JobOptions(dialect="studio", priority=priority)), key=None
+        )
     urgent, plain = (
         Waiting(job_id=name, service="m", priority=number) for name, number in (("urgent", 8), ("plain", 5))
     )
@@ -540,16 +546,19 @@ def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
 def test_a_higher_priority_is_claimed_first(repository: Repository) -> None:
     ready(repository)
     for name, created, priority in (("low", 10.0, 1), ("old", 11.0, 5), ("new", 12.0, 5), ("high", 13.0, 9)):
-        repository.submit(job(name, created_at=created, extras=Extras(priority=priority)), key=None)
+        repository.submit(
+            job(name, created_at=created, options=JobOptions(dialect="studio", priority=priority)), key=None
+        )
     claimed = [claim(repository) for _ in range(4)]
     assert [found.id for found in claimed if found] == ["high", "old", "new", "low"]
 
 
-def test_extras_are_kept_as_they_were(repository: Repository) -> None:
+@pytest.mark.parametrize("sharing", ["join", "copy", "never"])
+def test_options_are_kept_as_they_were(repository: Repository, sharing: Sharing) -> None:
     ready(repository)
-    extras = Extras(
+    options = JobOptions(
         dialect="split",
-        private=True,
+        sharing=sharing,
         keep_seconds=5.0,
         webhook=Webhook(url="https://a/b", kind="split"),
         upload_urls={"a": "https://c/d?signature=e"},
@@ -557,10 +566,10 @@ def test_extras_are_kept_as_they_were(repository: Repository) -> None:
         correlation_id="c",
         traceparent="00-1-2-01",
     )
-    repository.submit(job(extras=extras), key=None)
+    repository.submit(job(options=options), key=None)
     found = repository.job("j")
     assert found is not None
-    assert found.extras == extras
+    assert found.options == options
 
 
 def test_a_remote_track_comes_with_its_job(repository: Repository) -> None:
@@ -591,7 +600,7 @@ def test_many_links_at_once_with_one_key_make_one_job_and_one_track(repository: 
 
 def test_a_worker_for_urgent_work_takes_no_other(repository: Repository) -> None:
     ready(repository)
-    repository.submit(job(extras=Extras(priority=5)), key=None)
+    repository.submit(job(options=JobOptions(dialect="studio", priority=5)), key=None)
     asked: dict[str, Any] = {
         "worker": "w",
         "services": ("m",),
@@ -618,7 +627,7 @@ def test_a_remote_track_goes_with_its_last_job(repository: Repository) -> None:
 
 def test_a_job_with_an_expiry_of_its_own_goes_by_that_alone(repository: Repository) -> None:
     ready(repository)
-    repository.submit(job(extras=Extras(keep_seconds=100.0)), key=None)
+    repository.submit(job(options=JobOptions(dialect="studio", keep_seconds=100.0)), key=None)
     change(repository, CancelAsked(), now=50.0)
     repository.drop_jobs(149.0, finished_before=1000.0)
     assert repository.job("j") is not None
@@ -644,10 +653,10 @@ def test_a_transient_track_goes_with_the_last_of_its_jobs(repository: Repository
 
 def test_the_history_is_of_one_caller_and_dialect_newest_first(repository: Repository) -> None:
     ready(repository)
-    mine = Extras(dialect="webserver")
+    mine = JobOptions(dialect="webserver")
     for number in range(4):
-        repository.submit(job(f"j{number}", extras=mine, created_at=10.0 + number), key=None)
-    repository.submit(job("other", extras=mine, owner="somebody"), key=None)
+        repository.submit(job(f"j{number}", options=mine, created_at=10.0 + number), key=None)
+    repository.submit(job("other", options=mine, owner="somebody"), key=None)
     repository.submit(job("elsewhere"), key=None)
 
     def found(**more: Any) -> list[str]:
@@ -662,7 +671,7 @@ def test_a_queued_job_knows_how_many_are_before_it(repository: Repository) -> No
     ready(repository)
     jobs = {
         "late": job("late", created_at=12.0),
-        "urgent": job("urgent", created_at=14.0, extras=Extras(priority=9)),
+        "urgent": job("urgent", created_at=14.0, options=JobOptions(dialect="studio", priority=9)),
         "early": job("early", created_at=11.0),
         "twin": job("twin", created_at=12.0),
     }
@@ -826,14 +835,14 @@ def test_the_clock_goes_on_while_the_database_is_away() -> None:
 
 # Webhooks
 
-HOOK = Extras(webhook=Webhook(url="https://a/hook", kind="split"), correlation_id="c")
+HOOK = JobOptions(dialect="split", webhook=Webhook(url="https://a/hook", kind="split"), correlation_id="c")
 
 
 def ended(repository: Repository, name: str = "j", *, now: float = 30.0) -> Delivery:
     """The webhook of a job that was canceled."""
     if repository.track("t") is None:
         ready(repository)
-    repository.submit(job(name, extras=HOOK), key=None)
+    repository.submit(job(name, options=HOOK), key=None)
     change(repository, CancelAsked(), now=now, job_id=name)
     found = repository.delivery(f"msg_{name}")
     assert found is not None
@@ -868,7 +877,7 @@ def test_whatever_ends_a_job_adds_its_webhook_in_the_same_transaction(
     repository: Repository, event: Event, claimed: bool
 ) -> None:
     ready(repository)
-    repository.submit(job(failures=2, extras=HOOK), key=None)
+    repository.submit(job(failures=2, options=HOOK), key=None)
     if claimed:
         claim(repository)
     assert repository.deliveries() == []
@@ -894,7 +903,7 @@ def test_whatever_ends_a_job_adds_its_webhook_in_the_same_transaction(
 
 def test_a_job_that_goes_on_or_wants_none_has_no_webhook(repository: Repository) -> None:
     ready(repository)
-    repository.submit(job(extras=HOOK), key=None)
+    repository.submit(job(options=HOOK), key=None)
     claim(repository)
     change(repository, WorkerLost(worker="w"))
     repository.submit(job("k"), key=None)
@@ -904,7 +913,7 @@ def test_a_job_that_goes_on_or_wants_none_has_no_webhook(repository: Repository)
 
 def test_a_transaction_that_fails_leaves_neither_the_end_nor_its_webhook(repository: Repository) -> None:
     ready(repository)
-    repository.submit(job(extras=HOOK), key=None)
+    repository.submit(job(options=HOOK), key=None)
 
     def step(job: Job) -> Transition:
         advance(job, CancelAsked(), now=30.0, policy=POLICY)
@@ -994,7 +1003,7 @@ def test_a_replayed_one_is_sent_again_as_it_was(repository: Repository) -> None:
 
 def test_a_job_goes_with_its_files_in_time_and_its_webhook_is_sent_all_the_same(repository: Repository) -> None:
     ready(repository)
-    repository.submit(job(extras=replace(HOOK, keep_seconds=100.0)), key=None)
+    repository.submit(job(options=replace(HOOK, keep_seconds=100.0)), key=None)
     claim(repository)
     change(repository, done(), now=30.0)
     assert repository.drop_jobs(130.0, finished_before=0.0) == []  # the webhook's body is still to be made from it

@@ -16,7 +16,7 @@ from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.adapters.jobs.tables import attempts, deliveries, jobs, tracks, workers
 from stemwright_server.domain.delivery import DeliveryState
-from stemwright_server.domain.job import Extras, Job, JobError, JobState, Outcome, Webhook
+from stemwright_server.domain.job import Job, JobError, JobOptions, JobState, Outcome, Webhook
 from stemwright_server.domain.lifecycle import CancelAsked, Event, Expire, Policy, Transition, advance
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import SeenWorker
@@ -25,7 +25,7 @@ from stemwright_worker.contract.tasks import Completed, UploadedFile
 
 JOB = new_job(
     outputs=(OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),),
-    extras=Extras(dialect="split", webhook=Webhook(url="https://a/b", kind="split")),
+    options=JobOptions(dialect="split", webhook=Webhook(url="https://a/b", kind="split")),
 )
 TRACK = Track(
     id="t",
@@ -98,8 +98,8 @@ def test_keys_that_are_not_known_are_left_out(store: Store) -> None:
     store.complete()
     store.write(jobs, error={"code": "c", "message": "m", "retryable": False, "cause": "x"})
     before = store.job()
-    store.add_to(jobs, "extras", lambda extras: extras.update(mood="calm"))
-    store.add_to(jobs, "extras", lambda extras: extras["webhook"].update(secret="s"))
+    store.add_to(jobs, "options", lambda extras: extras.update(mood="calm"))
+    store.add_to(jobs, "options", lambda extras: extras["webhook"].update(secret="s"))
     store.add_to(jobs, "outputs", lambda outputs: outputs[0].update(bits=24))
     store.add_to(jobs, "artifacts", lambda artifacts: artifacts[0].update(bits=24))
     store.add_to(jobs, "progress", lambda progress: progress.update(speed=2.0))
@@ -110,24 +110,24 @@ def test_keys_that_are_not_known_are_left_out(store: Store) -> None:
 
 def test_keys_that_are_not_there_have_their_default(store: Store) -> None:
     store.complete()
-    store.write(jobs, extras={}, progress={"done": 1, "total": 2}, error={"code": "c", "message": "m"})
+    store.write(jobs, options={}, progress={"done": 1, "total": 2}, error={"code": "c", "message": "m"})
     store.add_to(jobs, "outputs", lambda outputs: outputs[0].pop("role"))
     store.add_to(
         jobs, "artifacts", lambda artifacts: [artifacts[0].pop(name) for name in ("duration", "crc32", "role")]
     )
     found = store.job()
-    assert found.extras == Extras()
+    assert found.options == JobOptions(dialect="split")
     assert (found.outputs[0].role, found.artifacts[0].role, found.artifacts[0].crc32) == ("stem", "stem", None)
     assert (found.progress.percent, found.error) == (50.0, JobError(code="c", message="m"))
 
 
 def test_what_a_newer_version_put_into_a_job_is_still_there_when_this_one_has_run_it(store: Store) -> None:
-    store.add_to(jobs, "extras", lambda extras: extras.update(mood="calm"))
+    store.add_to(jobs, "options", lambda extras: extras.update(mood="calm"))
     store.add_to(jobs, "outputs", lambda outputs: outputs[0].update(bits=24))
     store.write(jobs, inputs=[{"kind": "upload", "track": "t"}])
     store.complete()
     assert store.job().state is JobState.COMPLETED
-    assert store.cell(jobs, "extras")["mood"] == "calm"
+    assert store.cell(jobs, "options")["mood"] == "calm"
     assert store.cell(jobs, "outputs")[0]["bits"] == 24
     assert store.cell(jobs, "inputs") == [{"kind": "upload", "track": "t"}]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from jobs import new_job
 
-from stemwright_server.domain.job import Extras, Job, JobState, Outcome
+from stemwright_server.domain.job import Job, JobOptions, JobState, Outcome
 from stemwright_server.domain.lifecycle import (
     CancelAsked,
     Claimed,
@@ -94,7 +94,7 @@ class Life(RuleBasedStateMachine):
     @rule(back=st.integers(0, 2), done=st.integers(0, 9))
     def progress(self, back: int, done: int) -> None:
         running = self.job.state is JobState.RUNNING and back == 0
-        progress = Progress(done=done, total=9)
+        progress = Progress(done=done, total=9, stage="separating")
         answer = self.take(Progressed(job_id="j", attempt=self.job.attempt - back, progress=progress))
         assert answer.accepted == running
         if running:
@@ -218,7 +218,9 @@ def test_what_is_over_cannot_be_canceled(state: JobState) -> None:
 def test_only_an_ended_job_expires_and_never_later_than_said() -> None:
     waiting = job_of_vocals()
     assert not advance(waiting, Expire(at=5.0), now=1.0, policy=POLICY).accepted
-    ended = advance(replace(waiting, extras=Extras(keep_seconds=10.0)), CancelAsked(), now=1.0, policy=POLICY).job
+    ended = advance(
+        replace(waiting, options=JobOptions(dialect="studio", keep_seconds=10.0)), CancelAsked(), now=1.0, policy=POLICY
+    ).job
     assert ended.expires_at == 11.0
     sooner = advance(ended, Expire(at=5.0), now=2.0, policy=POLICY).job
     assert sooner.expires_at == 5.0

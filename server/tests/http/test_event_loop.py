@@ -71,7 +71,9 @@ def test_the_clock_of_the_job_store_is_never_read_on_the_event_loop(tmp_path: Pa
         return found
 
     gpu = GpuMemory(host="h", index=0, used_bytes=1, total_bytes=2)
-    report = dump_report(Progressed(job_id="none", attempt=1, progress=Progress(done=0, total=1), gpus=(gpu,)))
+    report = dump_report(
+        Progressed(job_id="none", attempt=1, progress=Progress(done=0, total=1, stage="separating"), gpus=(gpu,))
+    )
     headers = sign(report, secret=SECRET, now=time.time())
     assert client.post("/worker/report", content=report, headers=headers).json() == {"accepted": False, "stop": True}
     assert ran_in_a_thread()

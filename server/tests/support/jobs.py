@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from stemwright_server.domain.job import Job
+from stemwright_server.domain.inputs import TrackInput
+from stemwright_server.domain.job import Job, JobOptions
 
 _JOB = Job(
     id="j",
-    track_id="t",
+    inputs=(TrackInput(track_id="t"),),
     owner="o",
     service="m",
     model="v",
@@ -18,6 +19,7 @@ _JOB = Job(
     work_key="w",
     created_at=0.0,
     request_id="r",
+    options=JobOptions(dialect="studio"),
 )
 
 

@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
-from stemwright_server.domain.job import Job
+from stemwright_server.adapters.services.announced import AnnouncedServices
+from stemwright_server.domain.inputs import Input, TrackInput
+from stemwright_server.domain.job import Job, JobOptions
 from stemwright_server.domain.lifecycle import Policy
+from stemwright_server.domain.track import Track
+from stemwright_server.domain.work import find
 from stemwright_server.ports.auth import Principal
-from stemwright_server.ports.jobs import Waiting
+from stemwright_server.ports.jobs import Submission, Waiting
 from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.deps import Deps, Limits
-from stemwright_server.usecases.submit import submit
-from stemwright_server.usecases.upload import announce
+from stemwright_server.usecases.record import record
+from stemwright_server.usecases.submit import Source, Stored, Wish, submit
+from stemwright_server.usecases.upload import announce, receive
 from stemwright_server.usecases.worker_registry import WorkerRegistry
-from stemwright_worker.contract.service import OutputSpec, ServiceModel
+from stemwright_worker.contract.codec import described
+from stemwright_worker.contract.description import (
+    InputRule,
+    ModelDescription,
+    ModelLimits,
+    OutputRule,
+    ServiceDescription,
+)
 from stemwright_worker.contract.tasks import ClaimRequest, Completed, Task, UploadedFile
+from stemwright_worker.ports.probe import ProbeResult
 
 CALLER = Principal(subject="o")
 SONG = b"RIFF\x24\x00\x00\x00WAVEfmt "
 
 
-class Offer:
-    name = "m"
+A_WAV = OutputRule(name="a", filename="a.wav", content_type="audio/wav")
+# ``v`` separates; the others take no input, two, or what is short, and make something else.
+SERVICE = ServiceDescription(
+    name="m",
+    version="1",
+    models=(
+        ModelDescription(name="v", description="", licence="", outputs=(A_WAV,)),
+        ModelDescription(
+            name="none",
+            description="",
+            licence="",
+            kind="generation",
+            inputs=InputRule(least=0, most=0),
+            outputs=(A_WAV,),
+        ),
+        ModelDescription(
+            name="two", description="", licence="", kind="mixing", inputs=InputRule(least=2, most=2), outputs=(A_WAV,)
+        ),
+        ModelDescription(
+            name="short",
+            description="",
+            licence="",
+            kind="transcription",
+            outputs=(OutputRule(name="words", filename="words.txt", content_type="text/plain", role="text"),),
+            limits=ModelLimits(max_seconds=3.0, max_bytes=50),
+        ),
+    ),
+)
 
-    def models(self) -> Sequence[ServiceModel]:
-        return [ServiceModel(name="v", description="", outputs=("a",), licence="")]
 
-    def check(self, model: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        return params
+class WavProbe:
+    """Knows wav files by their first bytes, and nothing more of them."""
 
-    def outputs(self, model: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
-        return (OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),)
+    def sniff(self, head: bytes) -> str | None:
+        return "audio/wav" if head[8:12] == b"WAVE" else None
 
-
-class Offers:
-    def offers(self) -> Sequence[Offer]:
-        return [Offer()]
-
-    def offer(self, name: str) -> Offer | None:
-        return Offer() if name == "m" else None
+    def probe(self, path: Path, *, filename: str) -> ProbeResult:
+        return ProbeResult()
 
 
 @dataclass
@@ -66,12 +98,34 @@ class World:
     def files(self) -> list[str]:
         return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
 
-    def submitted(self) -> Job:
+    def uploaded(self, data: bytes = SONG) -> Track:
+        """A file of the caller's that is here."""
         track = announce(self.deps, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
-        self.deps.blobs.write(track.key, SONG)
-        return submit(
-            self.deps, CALLER, track_id=track.id, service="m", model=None, params={}, key=None, request_id="r"
-        ).job
+        self.deps.blobs.write(track.key, data)
+        return receive(self.deps, track.id)
+
+    def ask(
+        self, source: Source, *, model: str = "v", caller: Principal = CALLER, key: str | None = None, **options: Any
+    ) -> Submission:
+        """What a dialect does."""
+        work = self.deps.planner.plan(find(self.deps.planner.services(), "m", model), {})
+        wish = Wish(request_id="r", options=JobOptions(dialect="studio", **options), key=key, meant=["m", model])
+        return submit(self.deps, caller, source, work, wish)
+
+    def ask_of(self, *inputs: Input | str, **more: Any) -> Submission:
+        """The same, of what is here; a track may be named by its id alone."""
+        given = [TrackInput(track_id=each) if isinstance(each, str) else each for each in inputs]
+        return self.ask(Stored(inputs=given), **more)
+
+    def submitted(self) -> Job:
+        return self.ask_of(self.uploaded().id).job
+
+    def done(self, **more: Any) -> Job:
+        """A completed job on a file of its own."""
+        self.ask_of(self.uploaded(SONG + bytes([len(self.told)])).id, **more)
+        task = self.claimed()
+        record(self.deps, self.upload(task))
+        return self.job(task)
 
     def claimed(self) -> Task:
         task = claim(self.deps, ClaimRequest(worker="w", device="cpu", services=("m",), nonce="n"))
@@ -79,8 +133,7 @@ class World:
         return task
 
     def upload(self, task: Task) -> Completed:
-        key = f"outputs/{task.file_id}/m/v/{task.job_id}-{task.attempt}/a.wav"
-        self.deps.blobs.write(key, b"stem")
+        self.deps.blobs.write(self.job(task).prefix(task.attempt) + "a.wav", b"stem")
         files = (UploadedFile(name="a", size=4, sha256="0" * 64),)
         return Completed(job_id=task.job_id, attempt=task.attempt, files=files, duration=1.0, sample_rate=8000)
 
@@ -96,14 +149,16 @@ def make_world(root: Path) -> World:
     blobs = LocalBlobs(root / "blobs", root / "parts", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0])
     world = World(deps=None, root=root / "blobs", clock=clock)  # type: ignore[arg-type]
     repository = MemoryJobRepository()
+    planner = AnnouncedServices(repository, clock=lambda: clock[0])
+    planner.announce([SERVICE], described=described([SERVICE]), worker="w")
     world.deps = Deps(
         repository=repository,
         blobs=blobs,
         broker=world,
         notifier=world,
         workers=WorkerRegistry(repository, lambda: clock[0]),
-        catalogue=Offers(),
-        probe=None,
+        planner=planner,
+        probe=WavProbe(),
         policy=Policy(lease_seconds=60.0, max_attempts=2, retry_seconds=10.0),
         limits=Limits(max_bytes=100, max_seconds=None, upload_seconds=100.0, job_seconds=500.0),
         clock=lambda: clock[0],

@@ -7,12 +7,12 @@ from dataclasses import replace
 from jobs import new_job
 from structlog.testing import capture_logs
 
-from stemwright_server.domain.job import Extras, JobState
+from stemwright_server.domain.job import JobOptions, JobState
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.usecases import job_log as job_log
 from stemwright_worker.contract.service import Progress
 
-JOB = new_job(state=JobState.RUNNING, attempt=2, extras=Extras(correlation_id="c"))
+JOB = new_job(state=JobState.RUNNING, attempt=2, options=JobOptions(dialect="studio", correlation_id="c"))
 
 
 def said(*progress: Progress) -> list[dict[str, object]]:
@@ -27,7 +27,9 @@ def said(*progress: Progress) -> list[dict[str, object]]:
 
 
 def test_each_tenth_of_the_segments_is_a_line_with_the_callers_ids() -> None:
-    lines = said(*(Progress(done=done, total=1000, eta_seconds=1000.0 - done) for done in range(1001)))
+    lines = said(
+        *(Progress(done=done, total=1000, stage="separating", eta_seconds=1000.0 - done) for done in range(1001))
+    )
     assert [line["segments_done"] for line in lines] == list(range(0, 1001, 100))
     assert lines[5] == {
         "event": "job_progress",

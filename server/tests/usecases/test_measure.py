@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from world import CALLER, make_world
+from world import make_world
 
-from stemwright_server.domain.job import Extras, JobState
+from stemwright_server.domain.job import JobState
 from stemwright_server.usecases.measure import ended_jobs
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.submit import submit
 from stemwright_worker.contract.tasks import Failed
 
 
@@ -19,9 +18,7 @@ def test_jobs_that_ended_are_counted_when_they_are_gone(tmp_path: Path) -> None:
     track_id = world.submitted().track_id
     record(world.deps, world.upload(world.claimed()))
     for _ in range(2):
-        extras = Extras(private=True)  # a job of its own
-        work = {"service": "m", "model": None, "params": {}, "key": None, "request_id": "r"}
-        submit(world.deps, CALLER, track_id=track_id, extras=extras, **work)
+        world.ask_of(track_id, sharing="never")  # a job of its own
         task = world.claimed()
         failed = Failed(job_id=task.job_id, attempt=task.attempt, code="bad", message="bad", retryable=False)
         record(world.deps, failed)

@@ -20,7 +20,7 @@ from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.dialects.split.request import BASE_URL, VERSION_ID
 from stemwright_server.dialects.split.webhook import SplitWebhook
 from stemwright_server.domain.delivery import Backoff, Delivery, DeliveryState, Result
-from stemwright_server.domain.job import Artifact, Extras, Job, JobError, JobState, Webhook
+from stemwright_server.domain.job import Artifact, Job, JobError, JobOptions, JobState, Webhook
 from stemwright_server.domain.lifecycle import CancelAsked, Policy, advance
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.usecases.deps import Deps, Limits
@@ -32,7 +32,7 @@ URL = "https://a.example/hook"
 JOB = new_job(
     created_at=10.0,
     available_at=10.0,
-    extras=Extras(webhook=Webhook(url=URL, kind="split"), correlation_id="c"),
+    options=JobOptions(dialect="split", webhook=Webhook(url=URL, kind="split"), correlation_id="c"),
 )
 
 
@@ -53,7 +53,7 @@ class World:
             broker=cast(Any, None),
             notifier=cast(Any, None),
             workers=cast(Any, None),
-            catalogue=cast(Any, None),
+            planner=cast(Any, None),
             probe=None,
             policy=Policy(),
             limits=Limits(max_bytes=1, max_seconds=None, output_retention=1000.0),
@@ -183,7 +183,7 @@ def test_a_failed_job_says_why_and_a_canceled_one_that_it_was(world: World) -> N
         started_at=20.0,
         finished_at=21.5,
         error=JobError(code="c", message="It is no song."),
-        extras=replace(JOB.extras, labels={VERSION_ID: "é", BASE_URL: "https://api/"}),
+        options=replace(JOB.options, labels={VERSION_ID: "é", BASE_URL: "https://api/"}),
     )
     made = SplitWebhook(world.deps)
     assert (
@@ -219,7 +219,7 @@ def test_where_the_store_has_addresses_the_stems_are_published_under_the_callers
         started_at=20.0,
         finished_at=21.0,
         artifacts=(stem,),
-        extras=replace(JOB.extras, labels={VERSION_ID: "v1", BASE_URL: ""}),
+        options=replace(JOB.options, labels={VERSION_ID: "v1", BASE_URL: ""}),
     )
     body = SplitWebhook(replace(world.deps, blobs=cast(Any, Bucket())))(completed)
     assert Bucket.published == {stem.key: "v1/no_vocals.wav"}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from world import CALLER, World, make_world
+from world import World, make_world
 
-from stemwright_server.domain.job import Extras, Job, JobState
+from stemwright_server.domain.job import Job, JobState
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.submit import submit
 from stemwright_worker.errors import NotFound, ServiceError, StorageFull, Unavailable
 
 
@@ -20,17 +19,7 @@ def world(tmp_path: Path) -> World:
 
 def again(world: World, done: Job) -> Job:
     """The job that asks for the same work."""
-    return submit(
-        world.deps,
-        CALLER,
-        track_id=done.track_id,
-        service="m",
-        model=None,
-        params={},
-        key=None,
-        request_id="r",
-        extras=Extras(private=True, reuse=True),
-    ).job
+    return world.ask_of(done.track_id, sharing="copy").job
 
 
 def completed(world: World) -> Job:

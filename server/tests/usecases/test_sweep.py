@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from world import CALLER, SONG, World, make_world
 
-from stemwright_server.domain.job import Extras, JobState
+from stemwright_server.domain.job import JobState
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.submit import submit
 from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.upload import announce, receive
 from stemwright_worker.errors import Conflict, NotFound, StorageFull, Unavailable
@@ -144,10 +142,8 @@ def test_what_retention_removes_leaves_no_file(world: World) -> None:
 
 def test_private_work_is_never_shared(world: World) -> None:
     shared = world.submitted()
-    asked: dict[str, Any] = {"track_id": shared.track_id, "service": "m", "model": None, "params": {}}
-    asked |= {"key": None, "request_id": "r"}
-    assert not submit(world.deps, CALLER, **asked).created
-    private = submit(world.deps, CALLER, **asked, extras=Extras(private=True))
+    assert not world.ask_of(shared.track_id).created
+    private = world.ask_of(shared.track_id, sharing="never")
     assert private.created
     assert private.job.id != shared.id
 

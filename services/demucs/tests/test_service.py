@@ -6,20 +6,29 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from packed import save_bag, save_safetensors
-from small import SOURCES, music, tiny_htdemucs
+from small import music, tiny_htdemucs
 
-from stemwright.audio import open_audio, open_writer
+from stemwright.audio import FORMATS, open_audio, open_writer
 from stemwright.errors import InputError, ModelError, OptionError
+from stemwright.separation.outputs import choose_outputs
 from stemwright_demucs import service
+from stemwright_demucs.params import output_options, schema, separation_options
 from stemwright_demucs.probe import probe
-from stemwright_worker.service import Progress, RunRequest, Stopped
+from stemwright_demucs.separation_service import output_rules
+from stemwright_worker.contract.codec import dump_announcement, load_announcement
+from stemwright_worker.contract.description import FileFormat, ModelDescription
+from stemwright_worker.contract.tasks import Announcement
+from stemwright_worker.service import Progress, RunInput, RunRequest, Stopped
 
 
 @pytest.fixture
@@ -39,9 +48,24 @@ def song(tmp_path: Path) -> Path:
     return tmp_path / "song"
 
 
+def described(name: str) -> ModelDescription:
+    """The model of this name, as it crosses to the API and back."""
+    services = load_announcement(
+        dump_announcement(Announcement(worker="w", services=(service.describe(),), described="", nonce=""))
+    ).services
+    return next(model for model in services[0].models if model.name == name)
+
+
+def complete(params: Mapping[str, Any], name: str = "tiny") -> dict[str, Any]:
+    """The params with the schema's defaults."""
+    properties = described(name).params["properties"]
+    return {each: params.get(each, rule.get("default")) for each, rule in properties.items()}
+
+
 def request(song: Path, tmp_path: Path, params: Mapping[str, Any]) -> RunRequest:
     (workdir := tmp_path / "work").mkdir()
-    return RunRequest(input=song, workdir=workdir, model="tiny", params=params, max_seconds=60)
+    given = RunInput(name="input", path=song, filename="song.flac")
+    return RunRequest(inputs=(given,), workdir=workdir, model="tiny", params=complete(params), max_seconds=60)
 
 
 def test_it_is_found_by_its_entry_points() -> None:
@@ -51,91 +75,148 @@ def test_it_is_found_by_its_entry_points() -> None:
     assert entry.load() is probe
 
 
-def test_every_model_has_stems_and_a_licence(tiny: str) -> None:
-    models = {each.name: each for each in service.models()}
-    assert models[tiny].outputs == tuple(SOURCES)
-    assert {"htdemucs", "htdemucs_ft", "mdx_extra_q"} <= set(models)
+def test_every_model_is_described_by_data(tiny: str) -> None:
+    models = {each.name: each for each in service.describe().models}
+    assert {"htdemucs", "htdemucs_ft", "mdx_extra_q", "pocket", tiny} <= set(models)
     assert [each.name for each in models.values() if each.default] == ["htdemucs"]
-    assert all(each.licence for each in models.values())
+    assert all(each.licence and each.revision and each.kind == "separation" for each in models.values())
+    assert described(tiny) == models[tiny]
+    assert described(tiny).formats["mp3"] == FileFormat(extension="mp3", content_type="audio/mpeg")
 
 
 def test_describing_itself_imports_no_torch() -> None:
-    code = (
-        "import sys; from stemwright_demucs import service; service.models();"
-        "service.outputs('htdemucs', service.check('htdemucs', {})); assert 'torch' not in sys.modules"
-    )
+    code = "import sys; from stemwright_demucs import service; service.describe(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_equal_work_has_equal_params(tiny: str) -> None:
-    full = service.check(tiny, {})
-    assert full["format"] == "wav"
-    assert service.check(tiny, {"shifts": 0, "stems": None}) == full
-    assert service.check(tiny, {"stems": ["vocals", "bass"]}) == service.check(tiny, {"stems": ["bass", "vocals"]})
+SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")
+
+
+@pytest.mark.parametrize("sources", [("drums", "bass", "other", "vocals"), ("vocals", "accompaniment"), SIX])
+def test_the_rules_give_the_outputs_of_the_engine_and_the_schema_refuses_what_it_refuses(
+    sources: tuple[str, ...],
+) -> None:
+    """Every combination of what decides on outputs, two of a stem that is not there among them."""
+    rules = output_rules(sources)
+    model = ModelDescription(
+        name="m", description="", licence="", params=schema(sources), outputs=rules, formats=described("pocket").formats
+    )
+    check, defaults = Draft202012Validator(model.params), complete({}, "pocket")
+    subsets = [list(some) for count in range(len(sources) + 1) for some in combinations(sources, count)]
+    for stems, two_stems, method in product(
+        [None, ["kazoo"], *subsets], [None, "kazoo", *sources], ["add", "minus", "none", "else"]
+    ):
+        asked = defaults | {"stems": stems, "two_stems": two_stems, "other_method": method}
+        try:
+            expected = [each.name for each in choose_outputs(sources, separation_options(asked))]
+        except OptionError:
+            assert not check.is_valid(asked), asked
+            continue
+        assert check.is_valid(asked), asked
+        for form, peaks in product(FORMATS.values(), (False, True)):
+            made = model.outputs_of(asked | {"format": form.name, "peaks": peaks})
+            stems_made = [each for each in made if each.role == "stem"]
+            assert [each.name for each in stems_made] == expected
+            assert [(each.filename, each.content_type) for each in stems_made] == [
+                (f"{name}.{form.extension}", form.mime) for name in expected
+            ]
+            assert [each.filename for each in made[len(expected) :]] == (["peaks.json"] if peaks else [])
+
+
+def test_the_schema_refuses_the_bit_rates_that_the_engine_refuses() -> None:
+    check, defaults = Draft202012Validator(described("pocket").params), complete({}, "pocket")
+    for form, bitrate in product([*FORMATS, "midi"], [None, 5_999, 6_000, 128_000, 320_000, 320_001, 512_000, 512_001]):
+        asked = defaults | {"format": form, "bitrate": bitrate}
+        try:
+            output_options(asked)
+        except OptionError:
+            assert not check.is_valid(asked), asked
+        else:
+            assert check.is_valid(asked), asked
 
 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"stem": "vocals"}, "there is no parameter 'stem'"),
-        ({"stems": "vocals"}, "array or null is meant"),
-        ({"stems": ["piano"]}, "no stem 'piano'"),
         ({"stems": []}, "no stem was asked for"),
-        ({"two_stems": "piano"}, "no stem 'piano'"),
+        ({"two_stems": "piano"}, "no such stem for two_stems: it has drums, bass, other, vocals"),
         ({"stems": ["bass"], "two_stems": "vocals"}, "exclude each other"),
-        ({"shifts": 1000}, "between 0 and 20"),
-        ({"shifts": True}, "integer is meant"),
-        ({"overlap": "much"}, "number is meant"),
-        ({"segment": 0}, "it must lie between 0 and any"),
-        ({"format": "midi"}, "choose one of wav"),
-        ({"bitrate": 128000}, "wav has no choice of bits a second"),
+        ({"bitrate": 128000}, "wav has no choice of bits a second: mp3, m4a, opus have"),
         ({"format": "ogg", "bitrate": 128000}, "ogg has no choice of bits a second"),
-        ({"format": "mp3", "bitrate": 640000}, "between 6000 and 512000"),
-        ({"precision": "sloppy"}, "choose one of auto"),
+        ({"format": "mp3", "bitrate": 400000}, "mp3 cannot be written at so many bits a second: choose 6000 to 320000"),
     ],
 )
-def test_params_that_make_no_sense_are_refused_with_the_reason(tiny: str, params: dict[str, Any], message: str) -> None:
-    with pytest.raises(OptionError, match=message):
-        service.check(tiny, params)
+def test_what_makes_no_sense_together_has_its_reason_in_the_schema(
+    tiny: str, params: dict[str, Any], message: str
+) -> None:
+    schema = described(tiny).params
+    (error,) = Draft202012Validator(schema).iter_errors(complete(params))
+    assert message in schema["allOf"][error.absolute_schema_path[1]]["errorMessage"]
 
 
-def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(ModelError) as caught:
-        service.check("nope", {})
-    assert caught.value.code == "unknown_variation"
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"stem": "vocals"},
+        {"stems": "vocals"},
+        {"stems": ["piano"]},
+        {"shifts": 1000},
+        {"shifts": True},
+        {"overlap": "much"},
+        {"segment": 0},
+        {"segment": 3601},
+        {"precision": "sloppy"},
+    ],
+)
+def test_a_value_that_makes_no_sense_by_itself_is_refused(tiny: str, params: dict[str, Any]) -> None:
+    check = Draft202012Validator(described(tiny).params)
+    assert check.is_valid(complete({}))
+    assert not check.is_valid(complete({}) | params)
 
 
-def test_other_weights_under_the_same_name_are_other_work(tiny: str, tmp_path: Path) -> None:
-    before = service.check(tiny, {})
-    assert service.check(tiny, {}) == before
+def test_other_weights_under_the_same_name_are_another_revision(tiny: str, tmp_path: Path) -> None:
+    before = described(tiny).revision
+    assert described(tiny).revision == before
     save_safetensors(tiny_htdemucs(seed=1), tmp_path / "models", "abc")
-    assert service.check(tiny, {})["weights"] != before["weights"]
+    assert described(tiny).revision != before
+
+
+def test_it_is_said_whether_weights_are_here_and_how_large_they_are(tiny: str, tmp_path: Path) -> None:
+    (weights,) = (tmp_path / "models").glob("abc*.safetensors")
+    assert (described(tiny).weights_here, described(tiny).weights_bytes) == (True, weights.stat().st_size)
+    assert not described("htdemucs").weights_here
 
 
 def test_a_model_whose_name_cannot_be_part_of_a_url_is_not_offered(tiny: str, tmp_path: Path) -> None:
     save_bag(tmp_path / "models", "my model", ["abc"])
-    assert "my model" not in {each.name for each in service.models()}
+    assert "my model" not in {each.name for each in service.describe().models}
 
 
 def test_default_means_the_configured_model(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMUCS_DEFAULT_MODEL", tiny)
-    assert [each.name for each in service.models() if each.default] == [tiny]
-    assert [each.name for each in service.outputs("default", service.check("default", {}))] == SOURCES
+    assert [each.name for each in service.describe().models if each.default] == [tiny]
+
+
+def test_an_unknown_model_is_not_loaded() -> None:
+    with pytest.raises(ModelError) as caught:
+        service.load("nope", "cpu")
+    assert caught.value.code == "model_unknown"
 
 
 def test_research_weights_need_to_be_accepted_in_production(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
-    with pytest.raises(ModelError, match="DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true") as caught:
-        service.check("htdemucs", {})
-    assert caught.value.code == "licence_not_accepted"
-    service.check(tiny, {})
+    refusal = described("htdemucs").refusal
+    assert refusal is not None
+    assert refusal.code == "licence_not_accepted"
+    assert "DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true" in refusal.message
+    assert described(tiny).refusal is None
     monkeypatch.setenv("DEMUCS_WEIGHTS_LICENCE_ACCEPTED", "true")
-    service.check("htdemucs", {})
+    assert described("htdemucs").refusal is None
 
 
 def test_a_run_makes_exactly_the_announced_files(tiny: str, song: Path, tmp_path: Path) -> None:
-    params = service.check(tiny, {"two_stems": "vocals", "format": "flac"})
-    announced = service.outputs(tiny, params)
+    params = {"two_stems": "vocals", "format": "flac"}
+    announced = described(tiny).outputs_of(complete(params))
     seen: list[Progress] = []
     result = service.load(tiny, "cpu").run(request(song, tmp_path, params), seen.append)
     assert [each.name for each in result.files] == [each.name for each in announced] == ["vocals", "no_vocals"]
@@ -152,15 +233,13 @@ def test_a_stop_passes_through_and_leaves_nothing(tiny: str, song: Path, tmp_pat
         if progress.done:
             raise Stopped("canceled")
 
-    params = service.check(tiny, {})
     with pytest.raises(Stopped):
-        service.load(tiny, "cpu").run(request(song, tmp_path, params), stop)
+        service.load(tiny, "cpu").run(request(song, tmp_path, {}), stop)
     assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_song_that_is_too_long_is_refused_with_its_code(tiny: str, song: Path, tmp_path: Path) -> None:
-    (tmp_path / "work").mkdir()
-    short = RunRequest(input=song, workdir=tmp_path / "work", model=tiny, params=service.check(tiny, {}), max_seconds=1)
+    short = replace(request(song, tmp_path, {}), max_seconds=1)
     with pytest.raises(InputError) as caught:
         service.load(tiny, "cpu").run(short, lambda _: None)
     assert caught.value.code == "too_long"
@@ -176,8 +255,8 @@ def test_a_probe_says_what_a_file_is_or_why_it_will_not_do(song: Path, tmp_path:
 
 
 def test_waveforms_of_the_stems_are_made_when_asked_for(tiny: str, song: Path, tmp_path: Path) -> None:
-    params = service.check(tiny, {"peaks": True, "stems": ["drums", "vocals"]})
-    assert [(each.name, each.role) for each in service.outputs(tiny, params)] == [
+    params = {"peaks": True, "stems": ["drums", "vocals"]}
+    assert [(each.name, each.role) for each in described(tiny).outputs_of(complete(params))] == [
         ("drums", "stem"),
         ("vocals", "stem"),
         ("peaks.json", "peaks"),
@@ -195,7 +274,3 @@ def test_waveforms_of_the_stems_are_made_when_asked_for(tiny: str, song: Path, t
         runs = [samples[:, start : start + size] for start in range(0, samples.shape[-1], size)]
         expected = np.array([[127 * run.min(), 127 * run.max()] for run in runs])
         assert np.abs(pairs - expected).max() <= 1.0  # of 127: rounding, and that of 16 bits
-
-
-def test_no_waveforms_are_made_unasked(tiny: str) -> None:
-    assert [each.role for each in service.outputs(tiny, service.check(tiny, {}))] == ["stem"] * len(SOURCES)

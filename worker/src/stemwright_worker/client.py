@@ -109,9 +109,22 @@ class ApiClient:
         """Say how an attempt goes. Raises Unavailable: the caller decides how long to try."""
         return load_answer(self._post("/worker/report", dump_report(report), timeout=15.0).content)
 
-    def hello(self, *, worker: str, device: str, services: tuple[str, ...]) -> None:
-        """Say that this worker is there, waiting elsewhere for its next task. Raises Unavailable."""
-        request = ClaimRequest(worker=worker, device=device, services=services, take=False, nonce=secrets.token_hex(8))
+    def hello(self, *, worker: str, device: str, services: tuple[str, ...], described: str) -> None:
+        """Say that this worker is there, waiting elsewhere for its next task.
+
+        Raises:
+            AnnounceFirst: the API does not know what ``described`` stands for.
+            ContractMismatch: it is of another version than this worker.
+            Unavailable: it does not answer, or not as expected.
+        """
+        request = ClaimRequest(
+            worker=worker,
+            device=device,
+            services=services,
+            described=described,
+            take=False,
+            nonce=secrets.token_hex(8),
+        )
         self._post("/worker/claim", dump_claim(request), timeout=3.0)
 
     def leave(self, worker: str, *, lost: bool = False) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.service import plain
 from stemwright_worker.errors import TooLarge, Unavailable, UnusableInput
 from stemwright_worker.ports.probe import ProbeResult
@@ -37,6 +38,18 @@ class InstalledServices:
     def offer(self, name: str) -> Service | None:
         return self._services.get(name)
 
+    def descriptions(self) -> tuple[ServiceDescription, ...]:
+        """What they offer. One that cannot say it is said in the log and left out."""
+        return tuple(said for service in self._services.values() if (said := _described(service)) is not None)
+
+
+def _described(service: Service) -> ServiceDescription | None:
+    try:
+        return service.describe()
+    except Exception:  # a service's own; the others must still serve
+        _log.exception("service_not_described", service=service.name)
+        return None
+
 
 def _load(group: str, names: Sequence[str]) -> list[Any]:
     found = []
@@ -51,21 +64,29 @@ def _load(group: str, names: Sequence[str]) -> list[Any]:
 
 
 class InstalledProbe:
-    """Implements ports.probe.Probe by a function ``(path, *, max_seconds) -> mapping`` that decodes in a child process."""
+    """Implements ports.probe.Probe by what a distribution ships: an object or module with two functions.
 
-    def __init__(self, function: Callable[..., Any], *, max_seconds: float | None) -> None:
-        self._function = function
+    ``probe(path, *, max_seconds) -> mapping`` decodes in a child process, ``sniff(head) -> media type or None`` looks at the
+    first bytes.
+    """
+
+    def __init__(self, shipped: Any, *, max_seconds: float | None) -> None:
+        self._shipped = shipped
         self._max_seconds = max_seconds
 
     @classmethod
     def find(cls, *, name: str, max_seconds: float | None) -> InstalledProbe | None:
         """The first one installed, or the one of that name, if any: without one, the worker is the first to decode."""
-        functions = _load(PROBES, [name] if name else [])
-        return cls(functions[0], max_seconds=max_seconds) if functions else None
+        shipped = _load(PROBES, [name] if name else [])
+        return cls(shipped[0], max_seconds=max_seconds) if shipped else None
+
+    def sniff(self, head: bytes) -> str | None:
+        found: str | None = self._shipped.sniff(head)
+        return found
 
     def probe(self, path: Path, *, filename: str) -> ProbeResult:
         try:
-            found = self._function(path, max_seconds=self._max_seconds)
+            found = self._shipped.probe(path, max_seconds=self._max_seconds)
         except Exception as error:
             code, message = getattr(error, "code", None), str(error).replace(str(path), filename)
             if code is None or getattr(error, "retryable", False):

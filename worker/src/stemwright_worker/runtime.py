@@ -16,6 +16,7 @@ import structlog
 
 from stemwright_worker.client import ApiClient
 from stemwright_worker.contract.codec import described
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.tasks import Completed, Failed, Report, ReportAnswer, Task
 from stemwright_worker.control import Control, Pace
 from stemwright_worker.errors import AnnounceFirst, Unavailable
@@ -27,6 +28,7 @@ from stemwright_worker.service import LoadedModel, RunRequest, Service, Stopped
 from stemwright_worker.transfers import Transfers
 
 _CLAIM_WAIT = 20.0
+_INPUTS = "in"  # the folder of the inputs in a work folder
 _SPANS = {"fetching": "fetch", "loading": "load", "separating": "separate", "encoding": "encode", "uploading": "upload"}
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +39,8 @@ class Services(Protocol):
     def offers(self) -> Sequence[Service]: ...
 
     def offer(self, name: str) -> Service | None: ...
+
+    def descriptions(self) -> tuple[ServiceDescription, ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,7 @@ class Runtime:
         self._services = services
         self._identity = identity
         self._pace = pace
-        self._fuse = watchdog
+        self._watchdog = watchdog
         self._tracer = tracer
         self._gpus = GpuMeter()
         self._leaving = Event()
@@ -83,7 +87,11 @@ class Runtime:
             raise Stopped("leaving")  # out of the wait for a task
 
     def run(self) -> None:
-        """The loop. Returns after ``leave``."""
+        """The loop. Returns after ``leave``.
+
+        Raises:
+            ContractMismatch: the API speaks another version of the contract.
+        """
         try:
             self.prepare()
             while not self._leaving.is_set():
@@ -94,11 +102,15 @@ class Runtime:
             self._go()
 
     def once(self, *, wait_seconds: float, service: str | None = None, least_priority: int = 0) -> bool:
-        """Take one task, if there is one for this model (None: for any), and run it. Raises Stopped after ``leave``."""
-        names = tuple(offer.name for offer in self._services.offers()) if service is None else (service,)
-        task = self._claim(names, wait_seconds, max(least_priority, self._identity.least_priority))
+        """Take one task, if there is one for this service (None: for any), and run it.
+
+        Raises:
+            Stopped: after ``leave``.
+            ContractMismatch: the API speaks another version of the contract.
+        """
+        task = self._claim(service, wait_seconds, max(least_priority, self._identity.least_priority))
         if task is not None:
-            self._run(task)
+            self._isolate(task)
         return task is not None
 
     def prepare(self) -> None:
@@ -109,17 +121,17 @@ class Runtime:
             if not self._leaving.is_set():
                 service.prepare(self._identity.device)
 
-    def _claim(self, services: tuple[str, ...], wait_seconds: float, least_priority: int) -> Task | None:
+    def _claim(self, service: str | None, wait_seconds: float, least_priority: int) -> Task | None:
         try:
             self._idle = True
             if self._leaving.is_set():
                 return None
-            offered = [each.describe() for each in self._services.offers()]
+            offered = self._services.descriptions()  # as it is now: weights may have come or changed
             claim = partial(
                 self._client.claim,
                 worker=self._identity.worker,
                 device=self._identity.device,
-                services=services,
+                services=tuple(each.name for each in offered) if service is None else (service,),
                 described=described(offered),
                 wait_seconds=wait_seconds,
                 least_priority=least_priority,
@@ -146,8 +158,10 @@ class Runtime:
         self._client.close()
         self._tracer.close()
 
-    def _run(self, task: Task) -> None:
-        """One attempt, whatever comes: the one place where every exception is caught."""
+    # One attempt, from the outside in: ``_isolate`` gives it a folder, a log context and a lease, ``_trace`` makes it a
+    # span, ``_catch`` makes a failure of every exception, ``_attempt`` does the work.
+
+    def _isolate(self, task: Task) -> None:
         names = {"job_id": task.job_id, "attempt": task.attempt, "request_id": task.request_id, "file_id": task.file_id}
         if task.correlation_id is not None:
             names["correlation_id"] = task.correlation_id
@@ -161,12 +175,12 @@ class Runtime:
                     self._client.report,
                     leaving=self._leaving,
                     pace=self._pace,
-                    watchdog=self._fuse,
+                    watchdog=self._watchdog,
                     gpus=self._gpus,
                 ) as control:
                     over = partial(_give_up, control)
                     with DiskCap(workdir, self._identity.work_bytes, over) as disk:
-                        report = self._attempt(task, workdir, control, disk)
+                        report = self._trace(task, workdir, control, disk)
                 if report is not None:
                     self._finish(task, report)
             finally:
@@ -174,22 +188,22 @@ class Runtime:
                 tempfile.tempdir = None
                 shutil.rmtree(workdir, ignore_errors=True)
 
-    def _attempt(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
+    def _trace(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
         """What to report at the end; None if the attempt was stopped. All of it is a span, each stage a part of it."""
         span = self._tracer.begin(
             "attempt", parent=task.traceparent, kind="consumer", job_id=task.job_id, attempt=task.attempt
         )
-        report = self._tried(task, workdir, control, disk)
+        report = self._catch(task, workdir, control, disk)
         for stage, began, ended in control.stages():
             span.part(_SPANS.get(stage, stage), began=began, ended=ended)
         error = "stopped" if report is None else report.code if isinstance(report, Failed) else None
         span.end(error=error, service=task.service, model=task.model, device=self._identity.device)
         return report
 
-    def _tried(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
+    def _catch(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Report | None:
         began = time.monotonic()
         try:
-            report = self._work(task, workdir, control, disk)
+            report = self._attempt(task, workdir, control, disk)
         except Exception as error:
             if control.stopped is not None:  # however a model words it
                 _log.info("attempt_stopped", reason=control.stopped)
@@ -199,16 +213,16 @@ class Runtime:
         _log.info("attempt_done", seconds=round(time.monotonic() - began, 3))
         return report
 
-    def _work(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Completed:
+    def _attempt(self, task: Task, workdir: Path, control: Control, disk: DiskCap) -> Completed:
         _make(workdir)
-        source, title = self._transfers.fetch(task, workdir, control)
+        inputs, title = self._transfers.fetch(task, workdir / _INPUTS, control)
         disk.check()
         control.stage("loading")
         loaded = self._load(task)
         results = workdir / "out"
         results.mkdir()
         request = RunRequest(
-            input=source,
+            inputs=inputs,
             workdir=results,
             model=task.model,
             params=task.params,
@@ -227,13 +241,13 @@ class Runtime:
         )
 
     def _load(self, task: Task) -> LoadedModel:
-        """The variation in memory; the last one is kept, the one before is let go first."""
+        """The model in memory; the last one is kept, the one before is let go first."""
         if self._loaded is not None and self._loaded[:2] == (task.service, task.model):
             return self._loaded[2]
         self._loaded = None
         service = self._services.offer(task.service)
         if service is None:
-            raise Unavailable(f"This worker has no model {task.service!r}.")
+            raise Unavailable(f"This worker has no service {task.service!r}.")
         loaded = service.load(task.model, self._identity.device)
         self._loaded = (task.service, task.model, loaded)
         return loaded
@@ -271,7 +285,7 @@ def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
     words = " ".join(str(error).split()) or type(error).__name__
     # A caller knows the file by its name; where it lay here is nobody's business.
     for given in task.inputs:
-        words = words.replace(str(workdir / given.name), given.filename)
+        words = words.replace(str(workdir / _INPUTS / given.name), given.filename)
     words = words.replace(f"{workdir}/", "")
     if not isinstance(code, str):
         return Failed(

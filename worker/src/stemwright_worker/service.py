@@ -24,6 +24,7 @@ __all__ = [
     "LoadedModel",
     "ProducedFile",
     "Progress",
+    "RunInput",
     "RunRequest",
     "RunResult",
     "Service",
@@ -39,10 +40,19 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunInput:
+    """One file that a run takes in, whole and checked."""
+
+    name: str  # unique within a run
+    path: Path  # the file as it came, without an extension: look at its content
+    filename: str  # as the caller named it: for messages, never a path
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRequest:
     """One run: what to read, where to write, what was asked."""
 
-    input: Path  # the file as uploaded, without an extension: look at its content
+    inputs: tuple[RunInput, ...]  # none, one or several, in the order that was asked
     workdir: Path  # empty, on a disk with room, removed by the worker after the run whatever happens
     model: str
     params: Mapping[str, Any]  # complete, as the description's schema has them

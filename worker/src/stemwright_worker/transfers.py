@@ -1,4 +1,4 @@
-"""What an attempt moves: its input from the store or a stranger's URL, its outputs to the store or the caller's URLs."""
+"""What an attempt moves: its inputs from the store or a stranger's URL, its outputs to the store or the caller's URLs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stemwright_worker.client import ApiClient, TransferFailed
-from stemwright_worker.contract.service import Progress
-from stemwright_worker.contract.tasks import Task, TaskOutput, UploadedFile
+from stemwright_worker.contract.service import Progress, plain
+from stemwright_worker.contract.tasks import Task, TaskInput, TaskOutput, UploadedFile
 from stemwright_worker.control import Control
 from stemwright_worker.errors import ServiceError, Unavailable, UnusableInput
 from stemwright_worker.net.outbound import Outbound, OutboundFailed, OutboundRefused
-from stemwright_worker.ports.probe import Probe
+from stemwright_worker.ports.probe import HEAD_BYTES, Probe
 from stemwright_worker.ports.sources import FetchLimits, SourceFetcher
-from stemwright_worker.service import ProducedFile, RunResult
-from stemwright_worker.sniff import HEAD_BYTES, sniff
+from stemwright_worker.service import ProducedFile, RunInput, RunResult
 
-INPUT = "input"  # what the input is called in a workdir
 _CHUNK = 1 << 18
 _TRIES = 4  # of a PUT to a caller's URL
 _FETCH_SHARE = 0.5  # of the attempt's time that fetching may take
@@ -55,33 +53,41 @@ class Transfers:
         self._probe = probe
         self._outbound = outbound
 
-    def fetch(self, task: Task, workdir: Path, control: Control) -> tuple[Path, str | None]:
-        """The task's input, whole, and its title, if its source tells one.
+    def fetch(self, task: Task, folder: Path, control: Control) -> tuple[tuple[RunInput, ...], str | None]:
+        """The task's inputs, each whole, in a folder made for them; and the title that the source of one tells, if any.
 
         Raises TransferFailed, UnusableInput, TooLarge, StorageFull.
         """
-        path = workdir / INPUT
         control.stage("fetching")
-        (given,) = task.inputs
+        folder.mkdir()
+        fetched = [self._fetch(task, given, folder, control) for given in task.inputs]
+        return tuple(each for each, _ in fetched), next((title for _, title in fetched if title), None)
+
+    def _fetch(self, task: Task, given: TaskInput, folder: Path, control: Control) -> tuple[RunInput, str | None]:
+        path = folder / plain(given.name, "input")
+        fetched = RunInput(name=given.name, path=path, filename=given.filename)
         if not given.source:
             self._client.fetch(given, path, control.check)
-            return path, None
+            return fetched, None
         source = self._sources.get(given.source)
         if source is None:
             raise Unavailable(f"This worker has no source {given.source!r}.")
-        limits = FetchLimits(max_bytes=task.max_bytes, total_seconds=_FETCH_SHARE * task.timeout_seconds)
-        fetched = source.fetch(given.url, path, limits, check=_Meter(control))
-        self._look(path, given.filename, task.max_seconds)
-        return path, fetched.title or None
+        # All of them together are to leave time for the work itself.
+        seconds = _FETCH_SHARE * task.timeout_seconds / len(task.inputs)
+        limits = FetchLimits(max_bytes=task.max_bytes, total_seconds=seconds)
+        title = source.fetch(given.url, path, limits, check=_Meter(control)).title
+        self._look(fetched, task.max_seconds)
+        return fetched, title or None
 
-    def _look(self, path: Path, filename: str, max_seconds: float | None) -> None:
+    def _look(self, fetched: RunInput, max_seconds: float | None) -> None:
         """What the API does with an upload: by content, then by decoding, somewhere it can do no harm."""
-        with path.open("rb") as file:
-            if sniff(file.read(HEAD_BYTES)) is None:
-                raise UnusableInput(f"{filename!r} is not audio, judging by its content.", code="not_audio")
         probe = self._probe(max_seconds)
-        if probe is not None:
-            probe.probe(path, filename=filename)
+        if probe is None:
+            return
+        with fetched.path.open("rb") as file:
+            if probe.sniff(file.read(HEAD_BYTES)) is None:
+                raise UnusableInput(f"{fetched.filename!r} is not audio, judging by its content.", code="not_audio")
+        probe.probe(fetched.path, filename=fetched.filename)
 
     def upload(self, task: Task, result: RunResult, control: Control) -> tuple[UploadedFile, ...]:
         """Hash and upload all outputs; those to the caller's URLs last, and only with leave.

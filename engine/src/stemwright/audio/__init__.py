@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stemwright.audio.info import AudioInfo, InputLimits
     from stemwright.audio.reading.reader import AudioReader, open_audio, probe
     from stemwright.audio.reading.scan import ScanResult, scan
+    from stemwright.audio.reading.sniff import media_type
     from stemwright.audio.resample import Resampler, resampled_length
     from stemwright.audio.writing.writer import AudioWriter, WrittenFile, open_writer, part_path
 
@@ -26,6 +27,7 @@ __all__ = [
     "Resampler",
     "ScanResult",
     "WrittenFile",
+    "media_type",
     "open_audio",
     "open_writer",
     "part_path",
@@ -39,6 +41,7 @@ _HOMES = {
     "info": ("AudioInfo", "InputLimits"),
     "reading.reader": ("AudioReader", "open_audio", "probe"),
     "reading.scan": ("ScanResult", "scan"),
+    "reading.sniff": ("media_type",),
     "resample": ("Resampler", "resampled_length"),
     "writing.writer": ("AudioWriter", "WrittenFile", "open_writer", "part_path"),
 }

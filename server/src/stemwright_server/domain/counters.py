@@ -51,7 +51,7 @@ def counters(before: Job, transition: Transition) -> list[Counter]:
 def _counters(before: Job, transition: Transition) -> Iterator[Counter]:
     job = transition.job
     if job.state.final and not before.state.final:
-        kind = {"dialect": job.extras.dialect, "service": job.service, "model": job.model}
+        kind = {"dialect": job.options.dialect, "service": job.service, "model": job.model}
         yield Counter(name=JOBS, labels=labels(**kind, status=job.state.value), amount=1.0)
     if transition.outcome in _ENDS and job.error is not None:
         yield Counter(name=ERRORS, labels=labels(code=plain(job.error.code)), amount=1.0)

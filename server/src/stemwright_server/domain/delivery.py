@@ -68,7 +68,7 @@ class Result:
 
 def delivery_of(job: Job) -> Delivery | None:
     """The webhook of a job that has just ended, if somebody wants one."""
-    webhook = job.extras.webhook
+    webhook = job.options.webhook
     if webhook is None or job.finished_at is None:
         return None
     return Delivery(
@@ -77,7 +77,7 @@ def delivery_of(job: Job) -> Delivery | None:
         url=webhook.url,
         kind=webhook.kind,
         request_id=job.request_id,
-        correlation_id=job.extras.correlation_id,
+        correlation_id=job.options.correlation_id,
         created_at=job.finished_at,
         due_at=job.finished_at,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
+from stemwright_server.domain.inputs import Input, track_ids
 from stemwright_worker.contract.service import STEM, OutputSpec, Progress
 
 
@@ -44,22 +45,33 @@ class Webhook:
     kind: str  # which body it gets: the name of the dialect that asked
 
 
-@dataclass(frozen=True, kw_only=True)
-class Extras:
-    """What a caller may ask beside the work itself. None of it changes what is made."""
+Sharing = Literal[
+    "join",  # equal work of the same owner is one job
+    "copy",  # a job of its own, which gets copies of what equal work of the same owner made, if there is some
+    "never",  # a job of its own, which is done in any case
+]
 
-    dialect: str = "studio"  # the API the job came by
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """How a job is treated, and for whom. None of it changes what is made."""
+
+    dialect: str  # the API that the job came by
     priority: int = 5  # 0 to 9; a higher one is claimed first
-    private: bool = False  # never the answer to another submit of the same work, nor answered by one
-    reuse: bool = False  # a private job that gets copies of what equal work of the same owner made, if there is some
+    sharing: Sharing = "join"
     keep_seconds: float | None = None  # how long job and outputs stay after the end; None: as the settings say
-    max_bytes: int | None = None  # the dialect's own caps on the input, where they are under the service's:
-    max_seconds: float | None = None  # bytes of a link, seconds of decoded audio
+    max_bytes: int | None = None  # caps on each input, where they are under the service's: bytes,
+    max_seconds: float | None = None  # and seconds of decoded audio
     webhook: Webhook | None = None
     upload_urls: Mapping[str, str] = field(default_factory=dict)  # presigned PUT URLs of the caller's own, by output
     labels: Mapping[str, Any] = field(default_factory=dict)  # what the dialect wants to find again, JSON values
     correlation_id: str | None = None
     traceparent: str | None = None  # W3C trace context of the request
+
+
+def least(*caps: Any) -> Any:
+    """The smallest of the caps that there are; None if there is none."""
+    return min((cap for cap in caps if cap is not None), default=None)
 
 
 WAITING = Progress(done=0, total=0, stage="queued")
@@ -87,6 +99,11 @@ class Artifact:
     crc32: int | None = None  # as zip archives have it
     role: str = STEM
 
+    @property
+    def filename(self) -> str:
+        """What it is called, for example vocals.flac; "" if it lies elsewhere."""
+        return self.key.rpartition("/")[2]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -107,16 +124,16 @@ class Job:
     """What a caller asked for. Times are unix seconds. Changed by ``lifecycle.advance`` only."""
 
     id: str
-    track_id: str
+    inputs: tuple[Input, ...]  # none, one or several
     owner: str
     service: str
     model: str
-    params: Mapping[str, Any]  # complete and canonical, as the model's ``check`` returned them
+    params: Mapping[str, Any]  # complete and canonical: see ``domain.work``
     outputs: tuple[OutputSpec, ...]  # what a run will make, fixed at submit
-    work_key: str  # hash of track, model, variation and params: equal for equal work
+    work_key: str  # hash of inputs, service, model and params: equal for equal work
     created_at: float
     request_id: str
-    extras: Extras = Extras()
+    options: JobOptions
     available_at: float = 0.0  # not claimed before; retries wait here
     state: JobState = JobState.QUEUED
     attempt: int = 0  # number of the last attempt; grows with every claim, never shrinks
@@ -133,10 +150,15 @@ class Job:
     revision: int = 0  # grows with every change
 
     @property
+    def track_id(self) -> str:
+        """The first track it takes in, which lists it; "" if it takes in none."""
+        return next(iter(track_ids(self.inputs)), "")
+
+    @property
     def stems(self) -> tuple[Artifact, ...]:
         """What was asked for, without the files beside it."""
         return tuple(each for each in self.artifacts if each.role == STEM)
 
     def prefix(self, attempt: int) -> str:
         """Where an attempt of this job uploads to."""
-        return f"outputs/{self.track_id}/{self.service}/{self.model}/{self.id}-{attempt}/"
+        return f"outputs/{self.track_id or self.id}/{self.service}/{self.model}/{self.id}-{attempt}/"

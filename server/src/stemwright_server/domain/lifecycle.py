@@ -174,7 +174,7 @@ def _complete(job: Job, report: Completed, now: float, policy: Policy) -> Transi
     artifacts = tuple(
         Artifact(
             name=spec.name,
-            key="" if spec.name in job.extras.upload_urls else job.prefix(job.attempt) + spec.filename,
+            key="" if spec.name in job.options.upload_urls else job.prefix(job.attempt) + spec.filename,
             content_type=spec.content_type,
             size=files[spec.name].size,
             sha256=files[spec.name].sha256,
@@ -222,7 +222,7 @@ def _requeue(job: Job, available_at: float) -> Job:
 
 
 def _end(job: Job, state: JobState, now: float) -> Job:
-    keep = job.extras.keep_seconds
+    keep = job.options.keep_seconds
     return replace(
         job,
         state=state,

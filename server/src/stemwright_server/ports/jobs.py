@@ -11,7 +11,7 @@ from stemwright_server.domain.counters import Labels
 from stemwright_server.domain.job import Attempt, Job, JobState
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track
-from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.domain.worker import AnnouncedService, SeenWorker
 from stemwright_server.ports.deliveries import Deliveries
 
 _FINGERPRINT = 64  # characters: a SHA-256 in hex
@@ -50,7 +50,7 @@ class Waiting:
     @classmethod
     def of(cls, job: Job) -> Waiting:
         """A job that waits."""
-        return cls(job_id=job.id, service=job.service, priority=job.extras.priority)
+        return cls(job_id=job.id, service=job.service, priority=job.options.priority)
 
 
 class Tracks(Protocol):
@@ -84,14 +84,14 @@ class Jobs(Protocol):
 
         ``track``: a remote one to add with a new job.
 
-        Raises InvalidRequest (code "idempotency_key_reused"), or Gone if the track's bytes were removed meanwhile.
+        Raises InvalidRequest (code "idempotency_key_reused"), or Gone if the bytes of an input were removed meanwhile.
         """
         ...
 
     def job(self, job_id: str) -> Job | None: ...
 
     def jobs_of(self, track_id: str) -> Sequence[Job]:
-        """The jobs of a track, oldest first."""
+        """The jobs whose first track this is, oldest first."""
         ...
 
     def history(self, owner: str, dialect: str, *, limit: int, before: float | None = None) -> Sequence[Job]:
@@ -158,6 +158,18 @@ class Workers(Protocol):
         ...
 
 
+class Services(Protocol):
+    """What services offer, as their workers announced it; known to all API processes."""
+
+    def keep_service(self, service: AnnouncedService) -> None:
+        """Remember it, in place of what was said of this service before."""
+        ...
+
+    def services(self) -> Sequence[AnnouncedService]:
+        """All that are known, by name. One that this version cannot read is left out."""
+        ...
+
+
 class Counters(Protocol):
     """Sums that outlive the jobs they are about: see ``domain.tally``."""
 
@@ -193,7 +205,7 @@ class Upkeep(Protocol):
         ...
 
     def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
-        """Ready and remote tracks not used since, without a queued or running job: EXPIRED, the hash free again.
+        """Ready and remote tracks not used since that no queued or running job takes in: EXPIRED, the hash free again.
 
         Transient ones not used since ``transient_before`` and without any job, too.
         """
@@ -210,9 +222,9 @@ class Upkeep(Protocol):
     def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
         """Forget ended jobs that expired, or say nothing of it and ended before; their completed attempts: EXPIRED.
 
-        Not before the body of its webhook is made from it. A webhook that has one outlives its job while it is under way,
-        and until its end is before ``finished_before``: a dead letter may be replayed. Their ids; where there are very many,
-        some are left for the next round.
+        Not while a queued or running job takes in what one made, and not before the body of its webhook is made from it. A
+        webhook that has one outlives its job while it is under way, and until its end is before ``finished_before``: a dead
+        letter may be replayed. Their ids; where there are very many, some are left for the next round.
         """
         ...
 
@@ -243,5 +255,5 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Workers, Counters, Signatures, Deliveries, Upkeep, Protocol):
+class JobRepository(Tracks, Jobs, Workers, Services, Counters, Signatures, Deliveries, Upkeep, Protocol):
     """All of it, over one store."""

@@ -154,7 +154,7 @@ def add_worker(app: Celery, worker: CeleryWorker) -> None:
                 for pid in hello:
                     try:
                         worker.client.hello(
-                            worker=worker.worker_id(pid), device=worker.device, services=worker.services
+                            worker=worker.worker_id(pid), device=worker.device, services=worker.services, described=""
                         )
                     except Unavailable as error:
                         _log.warning("hello_failed", error=str(error))

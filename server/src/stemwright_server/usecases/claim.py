@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from stemwright_server.domain.job import Job, JobState
+from collections.abc import Iterator
+
+from stemwright_server.domain.inputs import TrackInput
+from stemwright_server.domain.job import Job, JobState, least
 from stemwright_server.usecases import job_log as job_log
 from stemwright_server.usecases.deps import Deps
+from stemwright_server.usecases.record import apply
 from stemwright_server.usecases.reuse import reuse
-from stemwright_worker.contract.tasks import ClaimRequest, MultipartPlan, MultipartRequest, Task, TaskOutput
-from stemwright_worker.errors import Conflict, TooLarge
+from stemwright_worker.contract.tasks import (
+    ClaimRequest,
+    Failed,
+    MultipartPlan,
+    MultipartRequest,
+    Task,
+    TaskInput,
+    TaskOutput,
+)
+from stemwright_worker.errors import Conflict, Gone, TooLarge
 
 _UPLOAD_SLACK = 120.0  # a worker's URLs outlive its time limit by this, so that the last upload can end
 
@@ -29,15 +41,59 @@ def claim(deps: Deps, request: ClaimRequest) -> Task | None:
             return None
         deps.notifier.tell(job)
         job_log.started(job)
-        if not reuse(deps, job):  # an equal one may have ended while this one waited
-            return _task(deps, job, request.worker, writable_until)
+        if reuse(deps, job):  # an equal one may have ended while this one waited
+            continue
+        try:
+            inputs = tuple(_inputs(deps, job, writable_until))
+        except Gone as error:
+            apply(
+                deps,
+                job.id,
+                Failed(job_id=job.id, attempt=job.attempt, code=error.code, message=str(error), retryable=False),
+            )
+            continue
+        return _task(deps, job, inputs, request.worker, writable_until)
 
 
-def _task(deps: Deps, job: Job, worker: str, writable_until: float) -> Task:
+def _inputs(deps: Deps, job: Job, readable_until: float) -> Iterator[TaskInput]:
+    """Where each input is. Raises Gone (code ``input_gone``) for one that is not there: submit and sweep see that all are."""
+    for number, given in enumerate(job.inputs, 1):
+        name = "input" if number == 1 else f"input-{number}"
+        if isinstance(given, TrackInput):
+            track = deps.repository.track(given.track_id)
+            if track is None or (track.sha256 is None and not track.source):
+                raise Gone(f"The uploaded bytes of {given.track_id} are not here any more.", code="input_gone")
+            yield TaskInput(
+                name=name,
+                url=track.source_url or _get_url(deps, track.key, readable_until),
+                filename=track.filename,
+                size=track.size,
+                sha256=track.sha256,
+                source=track.source,
+            )
+            continue
+        source = deps.repository.job(given.job_id)
+        made = next((each for each in source.artifacts if each.name == given.name), None) if source else None
+        if made is None or not made.key:
+            raise Gone(f"The output {given.name!r} of job {given.job_id} is not here any more.", code="input_gone")
+        yield TaskInput(
+            name=name,
+            url=_get_url(deps, made.key, readable_until),
+            filename=made.filename,
+            size=made.size,
+            sha256=made.sha256,
+        )
+
+
+def _get_url(deps: Deps, key: str, readable_until: float) -> str:
+    return deps.blobs.get_url(key, expires_at=readable_until, content_type="", filename="", inside=True)
+
+
+def _task(deps: Deps, job: Job, inputs: tuple[TaskInput, ...], worker: str, writable_until: float) -> Task:
     # What was waited for a worker is a span of its own, and the worker's parent.
     waited = deps.tracer.begin(
         "queue",
-        parent=job.extras.traceparent,
+        parent=job.options.traceparent,
         kind="producer",
         began=job.available_at,
         job_id=job.id,
@@ -45,9 +101,6 @@ def _task(deps: Deps, job: Job, worker: str, writable_until: float) -> Task:
         worker=worker,
     )
     waited.end()
-    track = deps.repository.track(job.track_id)
-    if track is None or (track.sha256 is None and not track.source):
-        raise RuntimeError(f"job {job.id} was queued for a track without bytes")  # submit and expire_tracks forbid it
     prefix = job.prefix(job.attempt)
     max_bytes = _most_bytes(deps)
     outputs = tuple(
@@ -55,34 +108,29 @@ def _task(deps: Deps, job: Job, worker: str, writable_until: float) -> Task:
             name=spec.name,
             filename=spec.filename,
             content_type=spec.content_type,
-            url=job.extras.upload_urls.get(spec.name)
+            url=job.options.upload_urls.get(spec.name)
             or deps.blobs.put_url(prefix + spec.filename, expires_at=writable_until, max_bytes=max_bytes, inside=True),
-            external=spec.name in job.extras.upload_urls,
+            external=spec.name in job.options.upload_urls,
         )
         for spec in job.outputs
     )
     return Task(
         job_id=job.id,
         attempt=job.attempt,
-        file_id=track.id,
-        filename=track.filename,
+        file_id=job.track_id,
         request_id=job.request_id,
         service=job.service,
         model=job.model,
         params=job.params,
-        input_url=track.source_url
-        or deps.blobs.get_url(track.key, expires_at=writable_until, content_type="", filename="", inside=True),
-        input_size=track.size,
-        input_sha256=track.sha256,
+        inputs=inputs,
         outputs=outputs,
         lease_seconds=deps.policy.lease_seconds,
         timeout_seconds=deps.limits.job_seconds,
-        max_seconds=_least(deps.limits.max_seconds, job.extras.max_seconds),
-        max_bytes=min(deps.limits.max_bytes, job.extras.max_bytes or deps.limits.max_bytes),
+        max_seconds=least(deps.limits.max_seconds, job.options.max_seconds),
+        max_bytes=least(deps.limits.max_bytes, job.options.max_bytes),
         multipart_over=deps.blobs.multipart_over,
-        source=track.source,
-        correlation_id=job.extras.correlation_id,
-        traceparent=waited.traceparent or job.extras.traceparent,
+        correlation_id=job.options.correlation_id,
+        traceparent=waited.traceparent or job.options.traceparent,
     )
 
 
@@ -92,7 +140,7 @@ def begin_multipart(deps: Deps, request: MultipartRequest) -> MultipartPlan:
     if job is None or job.state is not JobState.RUNNING or job.attempt != request.attempt:
         raise Conflict("The attempt does not run any more.")
     spec = next((spec for spec in job.outputs if spec.name == request.name), None)
-    if spec is None or spec.name in job.extras.upload_urls:
+    if spec is None or spec.name in job.options.upload_urls:
         raise Conflict(f"The job has no output {request.name!r} to upload here.")
     if request.size > _most_bytes(deps):
         raise TooLarge(f"{request.name} has {request.size} bytes; at most {_most_bytes(deps)} are allowed.")
@@ -102,7 +150,3 @@ def begin_multipart(deps: Deps, request: MultipartRequest) -> MultipartPlan:
 
 def _most_bytes(deps: Deps) -> int:
     return 64 * max(deps.limits.max_bytes, 1 << 20)  # stems are larger than the mix, but not without end
-
-
-def _least(*caps: float | None) -> float | None:
-    return min((cap for cap in caps if cap is not None), default=None)

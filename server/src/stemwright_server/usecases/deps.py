@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from stemwright_server.domain.lifecycle import Policy
 from stemwright_server.ports.blobs import BlobStore
 from stemwright_server.ports.broker import Broker
-from stemwright_server.ports.catalogue import Catalogue
 from stemwright_server.ports.jobs import JobRepository
 from stemwright_server.ports.notifier import Notifier
+from stemwright_server.ports.planner import Planner
 from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_worker.ports.probe import Probe
 from stemwright_worker.ports.tracing import NO_TRACER, Tracer
@@ -40,7 +40,7 @@ class Deps:
     broker: Broker
     notifier: Notifier
     workers: WorkerRegistry
-    catalogue: Catalogue
+    planner: Planner
     probe: Probe | None
     policy: Policy
     limits: Limits

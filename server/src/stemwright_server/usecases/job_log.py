@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 def created(job: Job) -> None:
     """A job is new."""
-    _log.info("job_created", **_names(job), priority=job.extras.priority)
+    _log.info("job_created", **_names(job), priority=job.options.priority)
 
 
 def started(job: Job) -> None:
@@ -61,11 +61,11 @@ def _names(job: Job) -> dict[str, Any]:
         "job_id": job.id,
         "model": job.model,
         "service": job.service,
-        "dialect": job.extras.dialect,
+        "dialect": job.options.dialect,
         "attempt": job.attempt,
         "request_id": job.request_id,
-        "correlation_id": job.extras.correlation_id,
-        "trace_id": trace_id(job.extras.traceparent),
+        "correlation_id": job.options.correlation_id,
+        "trace_id": trace_id(job.options.traceparent),
     }
     return {name: value for name, value in names.items() if value is not None}
 

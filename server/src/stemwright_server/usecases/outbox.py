@@ -76,7 +76,7 @@ class Outbox:
     def _traced(self, delivery: Delivery) -> Result:
         """A try is a span in the trace of its job, and the receiver can go on with it."""
         job = self.deps.repository.job(delivery.job_id)
-        parent = None if job is None else job.extras.traceparent
+        parent = None if job is None else job.options.traceparent
         span = self.deps.tracer.begin(
             "webhook",
             parent=parent,

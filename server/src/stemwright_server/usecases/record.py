@@ -24,7 +24,7 @@ def record(deps: Deps, report: Report) -> ReportAnswer:
     if transition is None:
         return ReportAnswer(accepted=False, stop=True)
     if transition.outcome is Outcome.COMPLETED:
-        track_id = transition.job.track_id
+        track_id = transition.job.track_id  # "": there is no track to write it for
         with suppress(StorageFull, Unavailable):  # the job is done all the same; sweep writes it when it can
             write_metadata(deps, track_id)
     return ReportAnswer(accepted=transition.accepted, stop=not transition.accepted)
@@ -56,7 +56,7 @@ def _with_artifacts_there(deps: Deps, report: Completed) -> Completed | Failed:
     if job.state is JobState.RUNNING and job.attempt == report.attempt:
         _put_together(deps, job, report)
     said = {file.name: file.size for file in report.files}
-    ours = [spec for spec in job.outputs if spec.name not in job.extras.upload_urls]
+    ours = [spec for spec in job.outputs if spec.name not in job.options.upload_urls]
     wrong = [spec.name for spec in ours if said.get(spec.name) != deps.blobs.size(prefix + spec.filename)]
     if not wrong or job.state is not JobState.RUNNING:
         return report
@@ -69,7 +69,8 @@ def _with_artifacts_there(deps: Deps, report: Completed) -> Completed | Failed:
 def _describe(deps: Deps, report: Completed) -> None:
     """What decoding told of the track: before the job counts as completed, for who sees that reads this next."""
     job = deps.repository.job(report.job_id)
-    if job is not None and job.state is JobState.RUNNING and job.attempt == report.attempt:
+    alone = job is not None and len(job.inputs) == 1  # of several, the report says nothing of one
+    if job is not None and alone and job.state is JobState.RUNNING and job.attempt == report.attempt:
         deps.repository.describe_track(
             job.track_id, duration=report.duration, sample_rate=report.sample_rate, filename=report.filename
         )

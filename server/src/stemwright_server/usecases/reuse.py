@@ -35,7 +35,7 @@ def reuse_at_once(deps: Deps, job: Job) -> Job | None:
 
 def reuse(deps: Deps, job: Job) -> bool:
     """Complete a running job by copies, if it asks for that and an equal one is completed."""
-    done = _equal(deps, job) if job.extras.reuse else None
+    done = _equal(deps, job) if job.options.sharing == "copy" else None
     if done is None:
         return False
     files = []
@@ -54,12 +54,14 @@ def reuse(deps: Deps, job: Job) -> bool:
 
 
 def _equal(deps: Deps, job: Job) -> Job | None:
-    """A completed job on the same track whose files are all here and that makes the same."""
-    work = (job.service, job.model, job.params, job.outputs)
+    """A completed job on the same inputs whose files are all here and that makes the same."""
+    if not job.track_id:
+        return None  # no track lists such jobs
+    work = (job.inputs, job.service, job.model, job.params, job.outputs)
     for other in reversed(deps.repository.jobs_of(job.track_id)):
         here = other.expires_at is None or other.expires_at > deps.clock()
-        if other.state is not JobState.COMPLETED or not here or other.extras.upload_urls:
+        if other.state is not JobState.COMPLETED or not here or other.options.upload_urls:
             continue
-        if (other.service, other.model, other.params, other.outputs) == work:
+        if (other.inputs, other.service, other.model, other.params, other.outputs) == work:
             return other
     return None

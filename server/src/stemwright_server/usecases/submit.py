@@ -1,190 +1,220 @@
-"""Asking for work on a track."""
+"""Asking for work on what is here, comes along, or lies elsewhere."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from stemwright_server.domain.job import Extras, Job
+from stemwright_server.domain.inputs import ArtifactInput, Input, TrackInput
+from stemwright_server.domain.job import Artifact, Job, JobOptions, JobState, least
 from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.domain.work import Work
 from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.blobs import Part
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 from stemwright_server.usecases import job_log as job_log
-from stemwright_server.usecases.access import owned_track
+from stemwright_server.usecases.access import owned_job, owned_track
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.reuse import reuse_at_once
-from stemwright_server.usecases.upload import receive
-from stemwright_worker.contract.service import Offer
-from stemwright_worker.errors import Gone, InvalidRequest, ServiceError
+from stemwright_server.usecases.upload import receive, take
+from stemwright_worker.errors import Conflict, Gone, InvalidRequest
 from stemwright_worker.ports.tracing import current_traceparent
 
-DEFAULT_MODEL = "default"  # may be said instead of naming none
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Inputs that are here already: none, one or several."""
+
+    inputs: Sequence[Input]
 
 
-def submit(
-    deps: Deps,
-    caller: Principal,
-    *,
-    track_id: str,
-    service: str,
-    model: str | None,
-    params: Mapping[str, Any],
-    key: str | None,
-    request_id: str,
-    extras: Extras | None = None,
-) -> Submission:
-    """Queue a job, or find the one that does or did the same work, or that the idempotency key stands for.
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A file that came whole with the request, for which there was room."""
 
-    A private job (see ``Extras``) is always a new one, but for the key.
+    part: Part
+    filename: str
+    media_type: str | None = None  # by its content, if somebody looked already
+    transient: bool = False  # it goes with the last of its jobs
 
-    Raises NotFound, Conflict (not uploaded yet), Gone, UnusableInput, InvalidRequest, StorageFull.
+
+@dataclass(frozen=True, kw_only=True)
+class Linked:
+    """A file elsewhere: its worker fetches it with ``source``, and nothing of it is kept here."""
+
+    url: str
+    source: str
+    filename: str
+
+
+Source = Stored | Sent | Linked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a request says beside its input and its work."""
+
+    request_id: str
+    options: JobOptions
+    key: str | None = None  # its Idempotency-Key
+    meant: Any = (
+        None  # what it asks, as JSON values: the same where the key comes again; what is here or sent goes without
+    )
+
+
+def submit(deps: Deps, caller: Principal, source: Source, work: Work, wish: Wish) -> Submission:
+    """Queue a job; or find the one that the idempotency key stands for, or, where jobs are shared, equal work.
+
+    Raises:
+        NotFound, Conflict, Gone: an input is not here, not yet or not any more.
+        UnusableInput, TooLarge: it is nothing to work on.
+        InvalidRequest: too few or too many inputs, or what the model cannot take; or the key stands for another request.
+        StorageFull: there is no room for what would be made.
     """
-    track = owned_track(deps, caller, track_id)
-    if track.state is TrackState.PENDING:
-        track = receive(deps, track.id)
-    if track.state is TrackState.EXPIRED:
-        raise Gone(f"The bytes of {track.filename!r} were removed after their retention time; upload the song again.")
-    return _queue(
-        deps,
-        caller,
-        track,
-        service=service,
-        model=model,
-        params=params,
-        key=key,
-        fingerprint=_hash([track_id, service, model, params]),
-        request_id=request_id,
-        extras=extras or Extras(),
-    )
-
-
-def submit_link(
-    deps: Deps,
-    caller: Principal,
-    *,
-    url: str,
-    source: str,
-    filename: str,
-    service: str,
-    model: str | None,
-    params: Mapping[str, Any],
-    key: str | None,
-    meant: Any,
-    request_id: str,
-    extras: Extras,
-) -> Submission:
-    """Queue a job on a file that its worker fetches with ``source`` from ``url``; nothing of it is kept here.
-
-    ``meant``: what the request means, as JSON values: the same where the idempotency key comes again, although links are
-    often signed anew. Raises InvalidRequest, StorageFull.
-    """
-    now = deps.clock()
-    track = Track(
-        id=uuid.uuid4().hex,
-        owner=caller.subject,
-        filename=filename,
-        key="",
-        created_at=now,
-        upload_until=now,
-        request_id=request_id,
-        source=source,
-        source_url=url,
-        state=TrackState.REMOTE,
-        used_at=now,
-    )
-    return _queue(
-        deps,
-        caller,
-        track,
-        service=service,
-        model=model,
-        params=params,
-        key=key,
-        fingerprint=_hash(meant),
-        request_id=request_id,
-        extras=extras,
-    )
-
-
-def check_work(deps: Deps, *, service: str, model: str, params: Mapping[str, Any]) -> None:
-    """Raise InvalidRequest for work that ``submit`` would refuse, before a file is taken in for it."""
-    _checked(_offer(deps, service), model, params)
+    match source:
+        case Stored(inputs=inputs):
+            work.check_count(len(inputs))
+            for each in inputs:
+                _check_input(deps, caller, each, work)
+            deps.blobs.check_room()
+            meant = [_identity(inputs), *wish.meant]
+            return _queue(deps, caller, tuple(inputs), work, wish, meant=meant)
+        case Sent():
+            work.check_count(1)
+            work.check_input(source.filename, size=source.part.size)
+            track = take(
+                deps,
+                caller,
+                source.part,
+                filename=source.filename,
+                media_type=source.media_type,
+                request_id=wish.request_id,
+                max_seconds=wish.options.max_seconds,
+                transient=source.transient,
+            )
+            work.check_input(source.filename, seconds=track.duration)
+            return _queue(deps, caller, (TrackInput(track_id=track.id),), work, wish, meant=[track.id, *wish.meant])
+        case Linked():
+            work.check_count(1)
+            deps.blobs.check_room()
+            link = _link(deps, caller, source, wish)
+            return _queue(deps, caller, (TrackInput(track_id=link.id),), work, wish, meant=wish.meant, link=link)
 
 
 def _queue(
     deps: Deps,
     caller: Principal,
-    track: Track,
+    inputs: tuple[Input, ...],
+    work: Work,
+    wish: Wish,
     *,
-    service: str,
-    model: str | None,
-    params: Mapping[str, Any],
-    key: str | None,
-    fingerprint: str,
-    request_id: str,
-    extras: Extras,
+    meant: Any,
+    link: Track | None = None,
 ) -> Submission:
-    offer = _offer(deps, service)
-    chosen = _default(offer) if model in (None, "", DEFAULT_MODEL) else str(model)
-    complete = _checked(offer, chosen, params)
-    outputs = offer.outputs(chosen, complete)
-    deps.blobs.check_room()
     now = deps.clock()
+    options = wish.options
     job = Job(
         id=uuid.uuid4().hex,
-        track_id=track.id,
+        inputs=inputs,
         owner=caller.subject,
-        service=offer.name,
-        model=chosen,
-        params=complete,
-        outputs=outputs,
-        work_key=_hash([track.id, offer.name, chosen, complete, uuid.uuid4().hex if extras.private else ""]),
+        service=work.service,
+        model=work.model,
+        params=work.params,
+        outputs=work.outputs,
+        work_key=_work_key(caller, inputs, work, alone="" if options.sharing == "join" else uuid.uuid4().hex),
         created_at=now,
         available_at=now,
-        request_id=request_id,
-        extras=replace(extras, traceparent=current_traceparent.get() or extras.traceparent),
+        request_id=wish.request_id,
+        options=replace(
+            options,
+            max_bytes=least(options.max_bytes, work.limits.max_bytes),
+            max_seconds=least(options.max_seconds, work.limits.max_seconds),
+            traceparent=current_traceparent.get() or options.traceparent,
+        ),
     )
-    idempotency = IdempotencyKey(owner=caller.subject, key=key, fingerprint=fingerprint) if key else None
-    submission = deps.repository.submit(job, key=idempotency, track=track if track.state is TrackState.REMOTE else None)
+    key = IdempotencyKey(owner=caller.subject, key=wish.key, fingerprint=_hash(meant)) if wish.key else None
+    submission = deps.repository.submit(job, key=key, track=link)
     if not submission.created:
         return submission
     job_log.created(submission.job)
-    if extras.reuse and (done := reuse_at_once(deps, submission.job)) is not None:
+    if options.sharing == "copy" and (done := reuse_at_once(deps, submission.job)) is not None:
         return Submission(job=done, created=True)
     deps.broker.wake(Waiting.of(submission.job))
     deps.notifier.tell(submission.job)
     return submission
 
 
-def _offer(deps: Deps, service: str) -> Offer:
-    offer = deps.catalogue.offer(service)
-    if offer is None:
-        known = ", ".join(offer.name for offer in deps.catalogue.offers()) or "none is installed"
-        raise InvalidRequest(f"There is no model {service!r}; there is: {known}.", code="unknown_model")
-    return offer
+def _check_input(deps: Deps, caller: Principal, given: Input, work: Work) -> None:
+    """Raise for one that is not the caller's, not here, or nothing for the model."""
+    if isinstance(given, TrackInput):
+        track = _track(deps, caller, given)
+        work.check_input(track.filename, size=track.size, seconds=track.duration)
+        return
+    artifact = _artifact(deps, caller, given)
+    if work.inputs.kind == "audio" and not artifact.content_type.startswith(("audio/", "video/")):
+        raise InvalidRequest(
+            f"The output {given.name!r} of job {given.job_id} is {artifact.content_type}; the model {work.model!r} takes "
+            "audio.",
+            code="bad_inputs",
+        )
+    work.check_input(artifact.filename, size=artifact.size, seconds=artifact.duration)
 
 
-def _default(offer: Offer) -> str:
-    models = offer.models()
-    if not models:
-        raise InvalidRequest(f"The model {offer.name!r} has no variation at hand.", code="unknown_variation")
-    return next((each.name for each in models if each.default), models[0].name)
+def _track(deps: Deps, caller: Principal, given: TrackInput) -> Track:
+    track = owned_track(deps, caller, given.track_id)
+    if track.state is TrackState.PENDING:
+        track = receive(deps, track.id)
+    if track.state is TrackState.EXPIRED:
+        raise Gone(f"The bytes of {track.filename!r} were removed after their retention time; upload the song again.")
+    return track
 
 
-def _checked(offer: Offer, model: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return offer.check(model, params)
-    except ServiceError:
-        raise
-    except Exception as error:
-        code = getattr(error, "code", None)
-        if code is None:
-            raise  # a fault of the model's own, not of the request
-        raise InvalidRequest(str(error), code=code) from error
+def _artifact(deps: Deps, caller: Principal, given: ArtifactInput) -> Artifact:
+    job = owned_job(deps, caller, given.job_id)
+    if job.state is not JobState.COMPLETED:
+        raise Conflict(f"Job {job.id} is {job.state}: it has no outputs to take.", code="not_completed")
+    artifact = next((each for each in job.artifacts if each.name == given.name), None)
+    if artifact is None:
+        known = ", ".join(each.name for each in job.artifacts)
+        raise InvalidRequest(f"Job {job.id} has no output {given.name!r}; it has: {known}.", code="unknown_output")
+    if not artifact.key:
+        raise InvalidRequest(f"The output {given.name!r} of job {job.id} was put elsewhere.", code="output_elsewhere")
+    return artifact
+
+
+def _link(deps: Deps, caller: Principal, source: Linked, wish: Wish) -> Track:
+    now = deps.clock()
+    return Track(
+        id=uuid.uuid4().hex,
+        owner=caller.subject,
+        filename=source.filename,
+        key="",
+        created_at=now,
+        upload_until=now,
+        request_id=wish.request_id,
+        source=source.source,
+        source_url=source.url,
+        state=TrackState.REMOTE,
+        used_at=now,
+    )
+
+
+def _identity(inputs: Sequence[Input]) -> Any:
+    """Which inputs these are, as a JSON value; one track by its id alone, as the version before has it."""
+    if len(inputs) == 1 and isinstance(inputs[0], TrackInput):
+        return inputs[0].track_id
+    return [[each.track_id] if isinstance(each, TrackInput) else [each.job_id, each.name] for each in inputs]
+
+
+def _work_key(caller: Principal, inputs: Sequence[Input], work: Work, *, alone: str) -> str:
+    """``alone``: something that no other job says, for one that is not shared."""
+    what = [_identity(inputs), work.service, work.model, work.params, alone]
+    track = len(inputs) == 1 and isinstance(inputs[0], TrackInput)  # it is its owner's alone
+    return _hash(what if track else [caller.subject, *what])
 
 
 def _hash(values: Any) -> str:

@@ -12,8 +12,7 @@ from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
 from stemwright_server.usecases.deps import Deps
 from stemwright_worker.errors import Conflict, NotFound, SongExists, TooLarge, Unavailable, UnusableInput
-from stemwright_worker.ports.probe import ProbeResult
-from stemwright_worker.sniff import HEAD_BYTES, sniff
+from stemwright_worker.ports.probe import HEAD_BYTES, ProbeResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,24 +24,34 @@ class Announced:
 
 
 def announce(
+    deps: Deps, caller: Principal, *, filename: str, size: int | None, sha256: str | None, request_id: str
+) -> Announced:
+    """Make room for a file that its caller will send to a URL.
+
+    Raises TooLarge, StorageFull, or SongExists if the declared hash is here already.
+    """
+    if sha256 is not None and (known := deps.repository.track_by_hash(caller.subject, sha256)) is not None:
+        raise SongExists(known.id)
+    deps.blobs.check_room()
+    track = _pending(deps, caller, filename=filename, size=size, sha256=sha256, request_id=request_id)
+    max_bytes = deps.limits.max_bytes if size is None else size
+    url = deps.blobs.put_url(track.key, expires_at=track.upload_until, max_bytes=max_bytes)
+    return Announced(track=track, upload_url=url)
+
+
+def _pending(
     deps: Deps,
     caller: Principal,
     *,
     filename: str,
     size: int | None,
-    sha256: str | None,
     request_id: str,
+    sha256: str | None = None,
     transient: bool = False,
-) -> Announced:
-    """Make room for a file; a ``transient`` one goes with the last of its jobs.
-
-    Raises TooLarge, StorageFull, or SongExists if the declared hash is here already.
-    """
+) -> Track:
+    """A track whose bytes have yet to come. Raises TooLarge."""
     if size is not None and size > deps.limits.max_bytes:
         raise TooLarge(f"{filename!r} has {size} bytes; at most {deps.limits.max_bytes} are taken.")
-    if sha256 is not None and (known := deps.repository.track_by_hash(caller.subject, sha256)) is not None:
-        raise SongExists(known.id)
-    deps.blobs.check_room()
     now = deps.clock()
     track_id = uuid.uuid4().hex
     track = Track(
@@ -59,9 +68,7 @@ def announce(
         used_at=now,
     )
     deps.repository.add_track(track)
-    max_bytes = deps.limits.max_bytes if size is None else size
-    url = deps.blobs.put_url(track.key, expires_at=track.upload_until, max_bytes=max_bytes)
-    return Announced(track=track, upload_url=url)
+    return track
 
 
 def take(
@@ -71,27 +78,21 @@ def take(
     *,
     filename: str,
     request_id: str,
+    media_type: str | None = None,
     max_seconds: float | None = None,
     transient: bool = False,
 ) -> Track:
     """Keep a file that came whole with a request. If the caller has the same bytes here already, that track answers.
 
-    ``max_seconds``: cap on its audio, beside the service's own. Raises UnusableInput, TooLarge or StorageFull, and
-    leaves nothing.
+    ``media_type``: by its content, if somebody looked already; ``max_seconds``: cap on its audio, beside the service's
+    own; a ``transient`` file goes with the last of its jobs. Raises UnusableInput, TooLarge or StorageFull, and leaves
+    nothing.
     """
-    announced = announce(
-        deps,
-        caller,
-        filename=filename,
-        size=part.size or None,
-        sha256=None,
-        request_id=request_id,
-        transient=transient,
-    )
-    track = announced.track
+    size = part.size or None
+    track = _pending(deps, caller, filename=filename, size=size, request_id=request_id, transient=transient)
     try:
         digest = part.commit(track.key, replace=False)
-        return receive(deps, track.id, sha256=digest, max_seconds=max_seconds)
+        return receive(deps, track.id, sha256=digest, media_type=media_type, max_seconds=max_seconds)
     except SongExists as error:
         known = deps.repository.track(error.context["file_id"])
         if known is None:
@@ -103,10 +104,17 @@ def take(
             deps.repository.drop_track(track.id)
 
 
-def receive(deps: Deps, track_id: str, *, sha256: str | None = None, max_seconds: float | None = None) -> Track:
+def receive(
+    deps: Deps,
+    track_id: str,
+    *,
+    sha256: str | None = None,
+    media_type: str | None = None,
+    max_seconds: float | None = None,
+) -> Track:
     """Look at the uploaded bytes and make the track ready; again for a ready one it changes nothing.
 
-    ``sha256``: of the bytes, where the store computed it while they came in. Raises UnusableInput, TooLarge or
+    ``sha256`` and ``media_type``: of the bytes, where they were found while they came in. Raises UnusableInput, TooLarge or
     SongExists, the bytes removed and the announcement still open; Conflict (not_uploaded); NotFound.
     """
     track = deps.repository.track(track_id)
@@ -116,7 +124,7 @@ def receive(deps: Deps, track_id: str, *, sha256: str | None = None, max_seconds
     if track.state is TrackState.READY:
         return track
     try:
-        ready = _not_longer(_look(deps, track, sha256), max_seconds)
+        ready = _not_longer(_look(deps, track, sha256, media_type), max_seconds)
         if deps.repository.confirm_track(ready):
             return ready
     except (UnusableInput, TooLarge, SongExists):
@@ -138,7 +146,7 @@ def _key(track_id: str) -> str:
     return f"uploads/{track_id}"
 
 
-def _look(deps: Deps, track: Track, sha256: str | None) -> Track:
+def _look(deps: Deps, track: Track, sha256: str | None, media_type: str | None) -> Track:
     size = deps.blobs.size(track.key)
     if size is None:
         message = f"{track.filename!r} is not uploaded yet: PUT its bytes to the upload_url first."
@@ -153,14 +161,15 @@ def _look(deps: Deps, track: Track, sha256: str | None) -> Track:
     with deps.blobs.local(track.key) as path:
         if path.stat().st_size != size:
             raise Conflict(f"{track.filename!r} is being uploaded; try again when that has ended.", code="not_uploaded")
-        return _read(deps, track, path, sha256)
+        return _read(deps, track, path, sha256, media_type)
 
 
-def _read(deps: Deps, track: Track, path: Path, sha256: str | None) -> Track:
+def _read(deps: Deps, track: Track, path: Path, sha256: str | None, media_type: str | None) -> Track:
     with path.open("rb") as file:
-        media_type = sniff(file.read(HEAD_BYTES))
-        if media_type is None:
-            raise UnusableInput(f"{track.filename!r} is not audio, judging by its content.", code="not_audio")
+        if media_type is None and deps.probe is not None:
+            media_type = deps.probe.sniff(file.read(HEAD_BYTES))
+            if media_type is None:
+                raise UnusableInput(f"{track.filename!r} is not audio, judging by its content.", code="not_audio")
         file.seek(0)
         digest = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
     if track.declared_sha256 not in (None, digest):

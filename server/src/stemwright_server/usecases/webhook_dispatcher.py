@@ -32,7 +32,7 @@ class WebhookDispatcher:
 
     def tell(self, job: Job) -> None:
         """This job has changed."""
-        if job.state.final and job.extras.webhook is not None:
+        if job.state.final and job.options.webhook is not None:
             with self._changed:
                 self._ring = True
                 self._changed.notify_all()

@@ -16,6 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
+from stemwright_server.adapters.services.announced import AnnouncedServices
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.adapters.wakeups.several_notifiers import SeveralNotifiers
 from stemwright_server.adapters.wakeups.track_notifier import TrackNotifier
@@ -36,8 +37,8 @@ from stemwright_server.http.rates import Rates
 from stemwright_server.http.socketio import SocketEvents
 from stemwright_server.ports.auth import Authenticator
 from stemwright_server.ports.blobs import BlobStore
-from stemwright_server.ports.catalogue import Catalogue
 from stemwright_server.ports.jobs import JobRepository
+from stemwright_server.ports.planner import Planner
 from stemwright_server.ports.wakeups import WakeUps
 from stemwright_server.routes.blobs.router import blobs_router
 from stemwright_server.routes.metrics.router import Metrics, metrics_router
@@ -52,6 +53,7 @@ from stemwright_server.usecases.upload import receive
 from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
 from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_server.wiring.stores import build_broker, open_blobs, open_jobs
+from stemwright_worker.contract.codec import described
 from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.installed import InstalledProbe, InstalledServices
 from stemwright_worker.ports.sources import SourceFetcher
@@ -119,8 +121,10 @@ def build_api(
     """
     tracer = build_tracer(settings.traces_endpoint, service="stemwright-api")
     repository, wakeups, clock = open_jobs(settings)
-    services = InstalledServices.find(settings.models)
-    deps = build_deps(settings, repository, open_blobs(settings, me), wakeups, services, clock=clock, tracer=tracer)
+    planner = AnnouncedServices(repository, names=settings.models, clock=clock)
+    installed = [service.describe() for service in InstalledServices.find(settings.models).offers()]
+    planner.announce(installed, described=described(installed), worker=f"local-{me}")
+    deps = build_deps(settings, repository, open_blobs(settings, me), wakeups, planner, clock=clock, tracer=tracer)
     authenticator = _authenticator(settings, closed=closed)
     on = [dialect for dialect in dialects if dialect.is_on(settings)]
     live = SocketEvents(
@@ -213,7 +217,7 @@ def build_deps(
     repository: JobRepository,
     blobs: BlobStore,
     wakeups: WakeUps,
-    catalogue: Catalogue,
+    planner: Planner,
     *,
     clock: Callable[[], float] = time.time,
     tracer: Tracer = NO_TRACER,
@@ -225,7 +229,7 @@ def build_deps(
         broker=build_broker(settings, wakeups),
         notifier=TrackNotifier(wakeups),
         workers=WorkerRegistry(repository, clock),
-        catalogue=catalogue,
+        planner=planner,
         probe=InstalledProbe.find(name=settings.probe, max_seconds=settings.max_duration),
         policy=Policy(
             lease_seconds=settings.lease_seconds,

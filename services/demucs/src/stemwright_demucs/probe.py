@@ -1,4 +1,4 @@
-"""A look into an uploaded file: it is decoded once, in the engine's limited child process."""
+"""A look into a file: at its first bytes, and decoded once, in the engine's limited child process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 _NICE = 19  # whoever waits for an answer of the API goes first
+
+
+def sniff(head: bytes) -> str | None:
+    """The media type of a file that begins with ``head``; None: the engine would refuse it, and it is not decoded."""
+    from stemwright.audio import media_type
+
+    return media_type(head)
 
 
 def probe(path: Path, *, max_seconds: float | None) -> Mapping[str, Any]:

@@ -1,85 +1,56 @@
-"""The engine behind the worker's model protocol."""
+"""The engine behind the worker's service protocol."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from stemwright.audio import FORMATS, InputLimits
-from stemwright.checkpoints import ModelInfo, catalogue, find
-from stemwright.errors import ModelError
-from stemwright.separation.outputs import choose_outputs
+from stemwright.checkpoints import ModelInfo, catalogue
+from stemwright.checkpoints.sources.hub import cached
+from stemwright.machine.cache import Cache
 from stemwright_demucs import params as parameters
-from stemwright_worker.contract.service import PEAKS, PLAIN_NAME
-from stemwright_worker.service import (
-    OutputSpec,
-    ProducedFile,
-    Progress,
-    RunRequest,
-    RunResult,
-    ServiceModel,
+from stemwright_worker.contract.description import (
+    FileFormat,
+    ModelDescription,
+    OutputRule,
+    Refusal,
+    ServiceDescription,
 )
+from stemwright_worker.contract.service import PEAKS, PLAIN_NAME
+from stemwright_worker.service import ProducedFile, Progress, RunRequest, RunResult
 
 if TYPE_CHECKING:
     from stemwright.options import Progress as EngineProgress
     from stemwright.separator import Separator
 
 PEAKS_FILE = "peaks.json"  # the waveforms of all stems
-DEFAULT = "default"  # a request may say so instead of naming a variation
+DEFAULT = "default"  # a task may say so instead of naming a model
+_FORMATS = {name: FileFormat(extension=form.extension, content_type=form.mime) for name, form in FORMATS.items()}
 
 
 class Demucs:
-    """Every model that the engine finds, each a variation."""
+    """Every model that the engine finds."""
 
     name = "demucs"
 
-    def models(self) -> Sequence[ServiceModel]:
-        """One for each model, whether its weights are on this machine yet or not.
+    def describe(self) -> ServiceDescription:
+        """Every model, whether its weights are on this machine yet or not.
 
         A model of the user's own whose name has spaces or the like is left out: names become parts of URLs.
-        """
-        return [
-            ServiceModel(
-                name=model.name,
-                description=model.description,
-                outputs=model.sources,
-                licence=model.licence,
-                params=parameters.schema(model.sources),
-                default=model.name == _default(),
-            )
-            for model in catalogue()
-            if PLAIN_NAME.fullmatch(model.name)
-        ]
-
-    def check(self, model: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Complete parameters.
 
         Raises:
-            ModelError: there is no such variation, or its licence was not accepted.
-            OptionError: a parameter is wrong.
+            ModelError: DEMUCS_MODELS_PATH is no folder.
         """
-        found = _model(model)
-        _check_licence(found)
-        complete = parameters.complete(params, found.sources)
-        choose_outputs(found.sources, parameters.separation_options(complete))
-        # Part of the work's identity: other weights under the same name are other work.
-        return {**complete, "weights": _fingerprint(found)}
-
-    def outputs(self, model: str, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
-        """A file for each stem asked for; and one of their waveforms, if that is wanted."""
-        chosen = choose_outputs(_model(model).sources, parameters.separation_options(params))
-        kind = FORMATS[params["format"]]
-        stems = [
-            OutputSpec(name=each.name, filename=f"{each.name}.{kind.extension}", content_type=kind.mime)
-            for each in chosen
-        ]
-        if params["peaks"]:
-            stems.append(OutputSpec(name=PEAKS_FILE, filename=PEAKS_FILE, content_type="application/json", role=PEAKS))
-        return tuple(stems)
+        return ServiceDescription(
+            name=self.name,
+            version=version("stemwright-demucs"),
+            models=tuple(_described(model) for model in catalogue() if PLAIN_NAME.fullmatch(model.name)),
+            stages=("separating", "encoding"),
+        )
 
     def prepare(self, device: str) -> None:
         """Import torch and what else takes its time, before the first task comes."""
@@ -90,10 +61,14 @@ class Demucs:
         keep_freed_memory()
 
     def load(self, model: str, device: str) -> LoadedDemucs:
-        """Load a model's weights; they are fetched first when they are not on this machine."""
+        """Load a model's weights; they are fetched first when they are not on this machine.
+
+        Raises:
+            ModelError: there is no such model, or its weights cannot be had.
+        """
         from stemwright.separator import Separator
 
-        return LoadedDemucs(Separator(_model(model).name, device=device))
+        return LoadedDemucs(Separator(_default() if model == DEFAULT else model, device=device))
 
 
 class LoadedDemucs:
@@ -117,7 +92,7 @@ class LoadedDemucs:
         on_progress(Progress(done=0, total=0, stage="loading"))
         self._separator.load(options)
         done = self._separator.separate_file(
-            request.input,
+            request.inputs[0].path,
             request.workdir,
             options,
             parameters.output_options(request.params),
@@ -143,40 +118,63 @@ def _default() -> str:
     return os.environ.get("DEMUCS_DEFAULT_MODEL") or "htdemucs"
 
 
+def _described(model: ModelInfo) -> ModelDescription:
+    files = [file for member in model.members if (file := cached(model, member)) is not None]
+    here = len(files) == len(model.members)
+    return ModelDescription(
+        name=model.name,
+        description=model.description,
+        licence=model.licence,
+        params=parameters.schema(model.sources),
+        outputs=output_rules(model.sources),
+        formats=_FORMATS,
+        default=model.name == _default(),
+        revision=_fingerprint(model),
+        refusal=_refusal(model),
+        weights_here=here,
+        weights_bytes=(model.size or sum(file.stat().st_size for file in files)) if here else model.size,
+    )
+
+
+def output_rules(sources: Sequence[str]) -> tuple[OutputRule, ...]:
+    """The outputs that the engine's `choose_outputs` gives for a model with these stems, and the waveforms."""
+
+    def stem(name: str, when: Mapping[str, tuple[Any, ...]], listed_in: str = "") -> OutputRule:
+        return OutputRule(name=name, filename=f"{name}.{{extension}}", when=when, listed_in=listed_in)
+
+    return (
+        *(stem(name, {"two_stems": (None, name)}, "stems") for name in sources),
+        *(stem(f"no_{name}", {"two_stems": (name,), "other_method": ("add",)}) for name in sources),
+        *(stem(f"minus_{name}", {"two_stems": (name,), "other_method": ("minus",)}) for name in sources),
+        OutputRule(
+            name=PEAKS_FILE,
+            filename=PEAKS_FILE,
+            content_type="application/json",
+            role=PEAKS,
+            when={"peaks": (True,)},
+        ),
+    )
+
+
 def _fingerprint(model: ModelInfo) -> str:
-    """Which weights these are: hashes of the files that lie here, signatures of those that are fetched and checked."""
-    parts = []
+    """Which weights these are: hashes of files of the user's own, signatures of those that are fetched and checked."""
+    cache, parts = Cache(), []
     for member in model.members:
         if member.path is not None and member.path.is_file():
-            stat = member.path.stat()
-            parts.append(_sha256(member.path, stat.st_mtime_ns, stat.st_size))
+            parts.append(cache.hash_of(member.path, "sha256"))
         else:
             parts.append(member.signature)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-@functools.lru_cache(maxsize=64)
-def _sha256(file: Path, _changed: int, _size: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _model(name: str) -> ModelInfo:
-    try:
-        return find(_default() if name == DEFAULT else name)
-    except ModelError as error:
-        if error.code == "model_unknown":
-            raise ModelError(str(error), code="unknown_variation") from None
-        raise
-
-
-def _check_licence(model: ModelInfo) -> None:
+def _refusal(model: ModelInfo) -> Refusal | None:
     """In production, weights that are not free are used only by somebody who says that they may."""
     production = os.environ.get("ENVIRONMENT", "local") in {"production", "prod"}
     accepted = os.environ.get("DEMUCS_WEIGHTS_LICENCE_ACCEPTED", "").lower() in {"1", "true", "yes"}
     if model.restricted and production and not accepted:
-        raise ModelError(
-            f"the weights of {model.name} are not free for every use ({model.licence}): "
-            "set DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true if you may use them, or choose pocket",
+        return Refusal(
             code="licence_not_accepted",
+            message=f"the weights of {model.name} are not free for every use ({model.licence}): "
+            "set DEMUCS_WEIGHTS_LICENCE_ACCEPTED=true if you may use them, or choose pocket",
         )
+    return None

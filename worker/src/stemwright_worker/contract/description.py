@@ -94,6 +94,12 @@ class ModelDescription:
         """Raises ValueError for a name that cannot be part of a storage key."""
         plain(self.name, "model")
 
+    @property
+    def default_outputs(self) -> tuple[str, ...]:
+        """The names of what it makes when nothing else is asked, for example the stems."""
+        defaults = {name: rule.get("default") for name, rule in self.params.get("properties", {}).items()}
+        return tuple(each.name for each in self.outputs_of(defaults))
+
     def outputs_of(self, params: Mapping[str, Any]) -> tuple[OutputSpec, ...]:
         """The files that a run with these complete params makes, in the order of the rules."""
         kind = self.formats.get(str(params.get("format")))

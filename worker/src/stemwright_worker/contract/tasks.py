@@ -79,7 +79,7 @@ class ClaimRequest:
     worker: str  # its id, unique for each process ever started
     device: str
     services: tuple[str, ...]  # those it can run
-    described: str = ""  # hash of all that it announced; not looked at unless it takes a task
+    described: str = ""  # hash of all that it announced; "" if it takes nothing
     least_priority: int = 0  # it takes no job below this
     take: bool = True  # False: it only says that it is there
     wait_seconds: float = 0.0  # how long the API may hold the answer back until there is work

@@ -15,9 +15,23 @@ class ProbeResult:
     sample_rate: int | None = None  # Hz
 
 
+HEAD_BYTES = 1 << 16  # of a file, enough to tell what it is
+
+
 class Probe(Protocol):
-    """Decodes a file, somewhere it can do no harm."""
+    """Tells what a file is: the same that whoever decodes it will say."""
+
+    def sniff(self, head: bytes) -> str | None:
+        """The media type of a file that begins so; None: it is refused for what it is, whatever follows.
+
+        ``head``: the first ``HEAD_BYTES``, or the whole of a shorter file.
+        """
+        ...
 
     def probe(self, path: Path, *, filename: str) -> ProbeResult:
-        """Raises UnusableInput or TooLarge, with the decoder's own code and message about ``filename``."""
+        """Decode a file, somewhere it can do no harm.
+
+        Raises:
+            UnusableInput, TooLarge: with the decoder's own code and message about ``filename``.
+        """
         ...

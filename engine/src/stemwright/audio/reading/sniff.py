@@ -7,6 +7,7 @@ sequences) can ever be chosen, whatever the file is called.
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -27,6 +28,11 @@ class Kind:
     demuxer: str
     start: int = 0
     garbage: bool = False  # whether bytes that mean nothing lie before it: the demuxer is to begin at `start`
+
+    @property
+    def media_type(self) -> str:
+        """What HTTP calls it, for example audio/flac."""
+        return _MEDIA_TYPES[self.container]
 
 
 # (offset, magic, container, demuxer)
@@ -50,6 +56,28 @@ _AUDIO: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf", "asf"),
     (0, b"\x00\x00\x01\xba", "mpeg", "mpeg"),
 )
+_MEDIA_TYPES = {
+    "aac": "audio/aac",
+    "aiff": "audio/aiff",
+    "asf": "audio/x-ms-wma",
+    "au": "audio/basic",
+    "avi": "video/x-msvideo",
+    "caf": "audio/x-caf",
+    "flac": "audio/flac",
+    "flv": "video/x-flv",
+    "m4a": "audio/mp4",
+    "matroska": "video/x-matroska",
+    "mov": "video/quicktime",
+    "mp3": "audio/mpeg",
+    "mp4": "audio/mp4",
+    "mpeg": "video/mpeg",
+    "mpegts": "video/mp2t",
+    "ogg": "audio/ogg",
+    "tta": "audio/x-tta",
+    "wav": "audio/wav",
+    "wavpack": "audio/x-wavpack",
+    "webm": "video/webm",
+}
 # What else people hand in, for a message that helps: (magic, what it is)
 _OTHER: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "a PNG picture"),
@@ -102,6 +130,20 @@ def sniff(file: BinaryIO, name: str) -> Kind:
         "text" if text is not None else next((w for m, w in _OTHER if head.startswith(m)), "no audio file known here")
     )
     raise InputError(f"{shown(name)} is {what}; give an audio file, or a video file with sound", code="not_audio")
+
+
+def media_type(head: bytes) -> str | None:
+    """The media type of a file that begins with `head`, or None if `sniff` would refuse the file.
+
+    `head` is the first `HEAD` bytes, or the whole file if it is shorter. Tags at its beginning may be longer than that:
+    such a file passes for MPEG audio, until it is opened.
+    """
+    file = io.BytesIO(head)
+    try:
+        return sniff(file, "").media_type
+    except InputError:
+        cut = len(head) >= HEAD and _after_id3(file) > 0
+        return _MEDIA_TYPES["mp3"] if cut else None
 
 
 def _after_id3(file: BinaryIO) -> int:

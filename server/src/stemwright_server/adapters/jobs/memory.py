@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from stemwright_server.adapters.jobs.memory_deliveries import MemoryDeliveries
 from stemwright_server.domain.counters import Labels, counters
+from stemwright_server.domain.inputs import source_ids, track_ids
 from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.domain.worker import AnnouncedService, SeenWorker
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists
 
@@ -19,7 +20,7 @@ _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 
 
 def _most_urgent(job: Job) -> tuple[int, float, str]:
-    return -job.extras.priority, job.created_at, job.id
+    return -job.options.priority, job.created_at, job.id
 
 
 class MemoryJobRepository(MemoryDeliveries):
@@ -33,6 +34,7 @@ class MemoryJobRepository(MemoryDeliveries):
         self._counters: dict[tuple[str, Labels], float] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._workers: dict[str, SeenWorker] = {}
+        self._services: dict[str, AnnouncedService] = {}
         self._signatures: dict[str, tuple[str, float]] = {}  # -> key, until
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
 
@@ -72,9 +74,7 @@ class MemoryJobRepository(MemoryDeliveries):
                 return Submission(job=self._known(key, *entry[:2]), created=False)
             if track is not None:
                 self._tracks[track.id] = track
-            track = self._tracks.get(job.track_id)
-            if track is None or track.state not in (TrackState.READY, TrackState.REMOTE):
-                raise Gone(f"The uploaded bytes of {job.track_id} are not here any more; upload them again.")
+            self._check_inputs(job)
             reusable = (*_ACTIVE, JobState.COMPLETED)
             same = [
                 known for known in self._jobs.values() if known.work_key == job.work_key and known.state in reusable
@@ -83,8 +83,24 @@ class MemoryJobRepository(MemoryDeliveries):
             self._jobs.setdefault(answer.id, answer)
             if key is not None:
                 self._keys[key.owner, key.key] = (key.fingerprint, answer.id, job.created_at)
-            self._tracks[track.id] = replace(track, used_at=job.created_at)
+            for track_id in track_ids(job.inputs):
+                self._tracks[track_id] = replace(self._tracks[track_id], used_at=job.created_at)
             return Submission(job=answer, created=not same)
+
+    def _check_inputs(self, job: Job) -> None:
+        for track_id in track_ids(job.inputs):
+            track = self._tracks.get(track_id)
+            if track is None or track.state not in (TrackState.READY, TrackState.REMOTE):
+                raise Gone(f"The uploaded bytes of {track_id} are not here any more; upload them again.")
+        for job_id in source_ids(job.inputs):
+            source = self._jobs.get(job_id)
+            if source is None or source.state is not JobState.COMPLETED:
+                raise Gone(f"The outputs of job {job_id} are not here any more; run it again.")
+
+    def _taken(self) -> tuple[set[str], set[str]]:
+        """The tracks and the jobs whose bytes a queued or running job takes in."""
+        inputs = [each for job in self._jobs.values() if job.state in _ACTIVE for each in job.inputs]
+        return set(track_ids(inputs)), set(source_ids(inputs))
 
     def _known(self, key: IdempotencyKey, fingerprint: str, job_id: str) -> Job:
         if fingerprint != key.fingerprint:
@@ -99,7 +115,7 @@ class MemoryJobRepository(MemoryDeliveries):
         return self._jobs.get(job_id)
 
     def history(self, owner: str, dialect: str, *, limit: int, before: float | None = None) -> Sequence[Job]:
-        mine = [job for job in list(self._jobs.values()) if (job.owner, job.extras.dialect) == (owner, dialect)]
+        mine = [job for job in list(self._jobs.values()) if (job.owner, job.options.dialect) == (owner, dialect)]
         found = [job for job in mine if before is None or job.created_at < before]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[:limit]
 
@@ -125,7 +141,7 @@ class MemoryJobRepository(MemoryDeliveries):
     ) -> Job | None:
         with self._lock:
             for job in sorted(self._jobs.values(), key=_most_urgent):
-                if job.service not in services or job.extras.priority < least_priority or job_id not in (None, job.id):
+                if job.service not in services or job.options.priority < least_priority or job_id not in (None, job.id):
                     continue
                 transition = advance(
                     job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now)
@@ -199,6 +215,16 @@ class MemoryJobRepository(MemoryDeliveries):
         with self._lock:
             return [worker for _, worker in sorted(self._workers.items())]
 
+    # Services
+
+    def keep_service(self, service: AnnouncedService) -> None:
+        with self._lock:
+            self._services[service.description.name] = service
+
+    def services(self) -> Sequence[AnnouncedService]:
+        with self._lock:
+            return [service for _, service in sorted(self._services.items())]
+
     # Upkeep
 
     def alone(self) -> AbstractContextManager[bool]:
@@ -210,11 +236,12 @@ class MemoryJobRepository(MemoryDeliveries):
 
     def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
         with self._lock:
+            taken, _ = self._taken()
             for track in list(self._tracks.values()):
                 its_jobs = self.jobs_of(track.id)
                 left = track.transient and track.used_at < transient_before and not its_jobs
                 idle = track.state in (TrackState.READY, TrackState.REMOTE) and (left or track.used_at < used_before)
-                if idle and not any(job.state in _ACTIVE for job in its_jobs):
+                if idle and track.id not in taken:
                     self._tracks[track.id] = replace(track, state=TrackState.EXPIRED, sha256=None)
 
     def tracks_to_purge(self) -> Sequence[Track]:
@@ -230,10 +257,11 @@ class MemoryJobRepository(MemoryDeliveries):
     def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
         dropped = []
         with self._lock:
+            _, taken = self._taken()
             for job in list(self._jobs.values()):
                 ended = job.finished_at or 0.0
                 over = ended < finished_before if job.expires_at is None else job.expires_at <= now
-                if job.state.final and over and not self._awaits_its_body(job.id):
+                if job.state.final and over and job.id not in taken and not self._awaits_its_body(job.id):
                     del self._jobs[job.id]
                     dropped.append(job.id)
                     for number, attempt in self._attempts.items():

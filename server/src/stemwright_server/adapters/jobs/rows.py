@@ -8,7 +8,7 @@ asks for the states it knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -17,9 +17,21 @@ from sqlalchemy import Row, Table
 
 from stemwright_server.adapters.jobs.tables import attempts, deliveries, jobs, tracks, workers
 from stemwright_server.domain.delivery import Delivery, DeliveryState
-from stemwright_server.domain.job import Artifact, Attempt, Extras, Job, JobError, JobState, Outcome, Webhook
+from stemwright_server.domain.inputs import ArtifactInput, Input, TrackInput
+from stemwright_server.domain.job import (
+    Artifact,
+    Attempt,
+    Job,
+    JobError,
+    JobOptions,
+    JobState,
+    Outcome,
+    Sharing,
+    Webhook,
+)
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.domain.worker import AnnouncedService, SeenWorker
+from stemwright_worker.contract.codec import dump_description, load_description
 from stemwright_worker.contract.service import OutputSpec, Progress
 
 S = TypeVar("S", bound=StrEnum)
@@ -38,19 +50,19 @@ def row_track(row: Row[Any]) -> Track:
 
 def job_row(job: Job) -> dict[str, Any]:
     """A row of ``jobs``; nested values become JSON."""
-    return asdict(job) | {
-        "priority": job.extras.priority,
-        "dialect": job.extras.dialect,
-        "outputs": [asdict(spec) for spec in job.outputs],
-        "artifacts": [asdict(a) for a in job.artifacts],
+    values = asdict(job)
+    return values | {
+        "track_id": job.track_id,
+        "inputs": None if _is_track_alone(job.inputs) else values["inputs"],
+        "options": _options_cell(values["options"]),
+        "priority": job.options.priority,
+        "dialect": job.options.dialect,
     }
 
 
 def row_job(row: Row[Any]) -> Job:
     """A job of a row. In a state that is not known here it is RUNNING, and FAILED once it has ended."""
     values = _cells(Job, jobs, row)
-    extras = _known(Extras, values["extras"])
-    webhook = extras.get("webhook")
     state = _nearest(values["state"], JobState.RUNNING if values["finished_at"] is None else JobState.FAILED)
     error = values["error"]
     if state != values["state"] and state.final and not error:
@@ -60,10 +72,11 @@ def row_job(row: Row[Any]) -> Job:
         **values
         | {
             "state": state,
-            "extras": Extras(**extras | {"webhook": Webhook(**_known(Webhook, webhook)) if webhook else None}),
+            "inputs": _inputs(row.track_id, values["inputs"]),
+            "options": _options(values["options"], row.dialect),
             "outputs": tuple(OutputSpec(**_known(OutputSpec, spec)) for spec in values["outputs"]),
             "artifacts": tuple(Artifact(**_known(Artifact, artifact)) for artifact in values["artifacts"]),
-            "progress": Progress(**_known(Progress, values["progress"])),
+            "progress": Progress(**{"stage": ""} | _known(Progress, values["progress"])),
             "error": JobError(**_known(JobError, error)) if error else None,
         }
     )
@@ -87,6 +100,61 @@ def row_worker(row: Row[Any]) -> SeenWorker:
     """A worker of a row."""
     values = _cells(SeenWorker, workers, row)
     return SeenWorker(**values | {"services": tuple(values["services"])})
+
+
+def row_service(row: Row[Any]) -> AnnouncedService:
+    """A service of a row. Raises InvalidRequest for a description that this version cannot read."""
+    return AnnouncedService(
+        description=load_description(row.description),
+        described=row.description.get("described", ""),
+        announced_at=row.announced_at,
+        worker=row.worker or "",
+    )
+
+
+def service_row(service: AnnouncedService) -> dict[str, Any]:
+    """A row of ``services``."""
+    return {
+        "name": service.description.name,
+        "description": dump_description(service.description) | {"described": service.described},
+        "announced_at": service.announced_at,
+        "worker": service.worker,
+    }
+
+
+def _is_track_alone(inputs: tuple[Input, ...]) -> bool:
+    return len(inputs) == 1 and isinstance(inputs[0], TrackInput)
+
+
+def _inputs(track_id: str, cell: Sequence[Mapping[str, Any]] | None) -> tuple[Input, ...]:
+    if cell is None:
+        return (TrackInput(track_id=track_id),)
+    found: list[Input] = []
+    for each in cell:
+        if "track_id" in each:
+            found.append(TrackInput(track_id=each["track_id"]))
+        elif "job_id" in each:
+            found.append(ArtifactInput(job_id=each["job_id"], name=each["name"]))
+    return tuple(found)
+
+
+# The version before, which may run beside this one, reads these keys of the cell, and no others.
+_PRIVATE = {"join": False, "copy": True, "never": True}  # never the answer to another submit, nor answered by one
+_REUSE = {"join": False, "copy": True, "never": False}
+
+
+def _options_cell(options: Mapping[str, Any]) -> dict[str, Any]:
+    cell = dict(options)
+    sharing = cell.pop("sharing")
+    return cell | {"private": _PRIVATE[sharing], "reuse": _REUSE[sharing]}
+
+
+def _options(cell: Mapping[str, Any], dialect: str) -> JobOptions:
+    values = {"dialect": dialect} | _known(JobOptions, cell)
+    webhook = values.get("webhook")
+    sharing: Sharing = "join" if not cell.get("private") else "copy" if cell.get("reuse") else "never"
+    values |= {"sharing": sharing, "webhook": Webhook(**_known(Webhook, webhook)) if webhook else None}
+    return JobOptions(**values)
 
 
 def _cells(kind: type[Any], table: Table, row: Row[Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, Engine, extract, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
+from stemwright_server.adapters.jobs.postgres import HERE
 from stemwright_server.adapters.jobs.retrying import retrying
 from stemwright_server.adapters.jobs.rows import job_row, row_job, row_track, track_row
 from stemwright_server.adapters.jobs.schema import bring_forward
@@ -17,6 +18,7 @@ from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
 from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
 from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, tracks
+from stemwright_server.domain.inputs import source_ids, track_ids
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track, TrackState
@@ -99,17 +101,14 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
 
     def _submit(self, job: Job, key: IdempotencyKey | None, track: Track | None) -> Submission:
         with self._write() as db:
-            # The lock on the track lets no two submits for it pass each other. One that brings its track has nothing
-            # to lock: if two come with the same key at once, the key itself stops the second, and undoes it whole.
-            locked = select(tracks).where(tracks.c.id == job.track_id).with_for_update()
-            row = db.execute(locked).one_or_none() if track is None else None
+            if track is None:
+                self._lock_inputs(db, job)
             if (known := self._known(db, key)) is not None:
                 return Submission(job=known, created=False)
             if track is not None:
                 db.execute(insert(tracks).values(track_row(track)))
-                row = db.execute(locked).one_or_none()
-            if row is None or row.state not in (TrackState.READY, TrackState.REMOTE):
-                raise Gone(f"The uploaded bytes of {job.track_id} are not here any more; upload them again.")
+                self._lock_inputs(db, job)
+            self._check_inputs(db, job)
             same = select(jobs).where(jobs.c.work_key == job.work_key, jobs.c.state.in_(_REUSABLE))
             row = db.execute(same.order_by(jobs.c.created_at).limit(1)).one_or_none()
             answer = row_job(row) if row else job
@@ -118,8 +117,32 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
             if key is not None:
                 entry = {"owner": key.owner, "key": key.key, "fingerprint": key.fingerprint}
                 db.execute(insert(idempotency).values(entry | {"job_id": answer.id, "created_at": job.created_at}))
-            db.execute(update(tracks).where(tracks.c.id == job.track_id).values(used_at=job.created_at))
+            db.execute(update(tracks).where(tracks.c.id.in_(track_ids(job.inputs))).values(used_at=job.created_at))
         return Submission(job=answer, created=row is None)
+
+    def _lock_inputs(self, db: Connection, job: Job) -> None:
+        """Let no two submits for the same inputs pass each other, and nobody remove one meanwhile.
+
+        A job that brings its track has nothing to lock before: if two come with the same key at once, the key itself
+        stops the second, and undoes it whole.
+        """
+        db.execute(
+            select(tracks.c.id).where(tracks.c.id.in_(track_ids(job.inputs))).order_by(tracks.c.id).with_for_update()
+        )
+        db.execute(select(jobs.c.id).where(jobs.c.id.in_(source_ids(job.inputs))).order_by(jobs.c.id).with_for_update())
+        if not job.inputs and self._postgres:
+            db.execute(select(func.pg_advisory_xact_lock(func.hashtext(job.work_key), HERE)))
+
+    def _check_inputs(self, db: Connection, job: Job) -> None:
+        """Raises Gone if one is not here any more."""
+        usable = tracks.c.state.in_((TrackState.READY, TrackState.REMOTE))
+        here = set(db.scalars(select(tracks.c.id).where(tracks.c.id.in_(track_ids(job.inputs)), usable)))
+        if missing := [track_id for track_id in track_ids(job.inputs) if track_id not in here]:
+            raise Gone(f"The uploaded bytes of {missing[0]} are not here any more; upload them again.")
+        completed = jobs.c.state == JobState.COMPLETED
+        here = set(db.scalars(select(jobs.c.id).where(jobs.c.id.in_(source_ids(job.inputs)), completed)))
+        if missing := [job_id for job_id in source_ids(job.inputs) if job_id not in here]:
+            raise Gone(f"The outputs of job {missing[0]} are not here any more; run it again.")
 
     def _known(self, db: Connection, key: IdempotencyKey | None) -> Job | None:
         if key is None:
@@ -151,7 +174,7 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
 
     def ahead(self, job: Job) -> int:
         order = tuple_(-jobs.c.priority, jobs.c.created_at, jobs.c.id)
-        before = order < tuple_(literal(-job.extras.priority), literal(job.created_at), literal(job.id))
+        before = order < tuple_(literal(-job.options.priority), literal(job.created_at), literal(job.id))
         query = select(func.count()).select_from(jobs).where(jobs.c.state == JobState.QUEUED, before)
         with self._read() as db:
             return db.scalar(query) or 0

@@ -7,19 +7,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 
+import structlog
 from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from stemwright_server.adapters.jobs.postgres import HERE, SWEEP_LOCK
-from stemwright_server.adapters.jobs.rows import row_attempt, row_track, row_worker
+from stemwright_server.adapters.jobs.rows import row_attempt, row_service, row_track, row_worker, service_row
 from stemwright_server.adapters.jobs.sql_deliveries import awaits_its_body, forget_deliveries
-from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, signatures, tracks, workers
+from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, services, signatures, tracks, workers
 from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.domain.worker import SeenWorker
-from stemwright_worker.errors import Unavailable
+from stemwright_server.domain.worker import AnnouncedService, SeenWorker
+from stemwright_worker.errors import InvalidRequest, Unavailable
 
+_log = structlog.get_logger(__name__)
 _AT_ONCE = 1000  # jobs that go in one round: a statement takes no end of ids
 _FINAL = tuple(state for state in JobState if state.final)
 # Their files are nobody's. What an outcome means that a newer version wrote is not known here, so its files stay.
@@ -27,7 +29,7 @@ _FAILED = tuple(outcome for outcome in Outcome if outcome is not Outcome.COMPLET
 
 
 class SqlUpkeep(ABC):
-    """Implements ports.jobs.Upkeep and ports.jobs.Workers."""
+    """Implements ports.jobs.Upkeep, Workers and Services."""
 
     _postgres = False
 
@@ -57,6 +59,15 @@ class SqlUpkeep(ABC):
         with self._read() as db:
             return [row_track(row) for row in db.execute(query)]
 
+    def _taken(self, db: Connection) -> tuple[set[str], set[str]]:
+        """The tracks and the jobs whose bytes a queued or running job takes in, beside those of its one track."""
+        cells = db.scalars(select(jobs.c.inputs).where(jobs.c.state.not_in(_FINAL), jobs.c.inputs.is_not(None)))
+        named = [each for cell in cells for each in cell]
+        return (
+            {each["track_id"] for each in named if "track_id" in each},
+            {each["job_id"] for each in named if "job_id" in each},
+        )
+
     def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
         its_jobs = exists().where(jobs.c.track_id == tracks.c.id)
         active = its_jobs.where(jobs.c.state.not_in(_FINAL))
@@ -64,7 +75,10 @@ class SqlUpkeep(ABC):
         over = left | (tracks.c.used_at < used_before)
         idle = (tracks.c.state.in_((TrackState.READY, TrackState.REMOTE)), over, ~active)
         with self._write() as db:
-            db.execute(update(tracks).where(*idle).values(state=TrackState.EXPIRED, sha256=None))
+            taken, _ = self._taken(db)
+            db.execute(
+                update(tracks).where(*idle, tracks.c.id.not_in(taken)).values(state=TrackState.EXPIRED, sha256=None)
+            )
 
     def tracks_to_purge(self) -> Sequence[Track]:
         has_jobs = exists().where(jobs.c.track_id == tracks.c.id)
@@ -82,7 +96,9 @@ class SqlUpkeep(ABC):
         old = select(jobs.c.id).where(jobs.c.state.in_(_FINAL), over, ~awaits_its_body()).limit(_AT_ONCE)
         with self._write() as db:
             # Chosen once: what changes from here on, a webhook's body for one, must not make it others halfway.
-            dropped = db.scalars(old.with_for_update()).all()
+            found = db.scalars(old.with_for_update()).all()
+            _, taken = self._taken(db)  # asked for once they are locked: nobody begins to take them in after that
+            dropped = [job_id for job_id in found if job_id not in taken]
             this = (attempts.c.job_id.in_(dropped), attempts.c.outcome == Outcome.COMPLETED)
             db.execute(update(attempts).where(*this).values(outcome=Outcome.EXPIRED, ended_at=now))
             db.execute(delete(jobs).where(jobs.c.id.in_(dropped)))
@@ -154,3 +170,22 @@ class SqlUpkeep(ABC):
     def seen_workers(self) -> Sequence[SeenWorker]:
         with self._read() as db:
             return [row_worker(row) for row in db.execute(select(workers).order_by(workers.c.worker))]
+
+    # Services
+
+    def keep_service(self, service: AnnouncedService) -> None:
+        values = service_row(service)
+        with self._write() as db:
+            new = upsert(db, services).values(values)
+            db.execute(new.on_conflict_do_update(index_elements=[services.c.name], set_=values))
+
+    def services(self) -> Sequence[AnnouncedService]:
+        with self._read() as db:
+            rows = db.execute(select(services).order_by(services.c.name)).all()
+        found = []
+        for row in rows:
+            try:
+                found.append(row_service(row))
+            except InvalidRequest as error:  # a newer version's; its processes go on with it
+                _log.warning("service_not_read", service=row.name, error=str(error))
+        return found

@@ -78,7 +78,7 @@ jobs = Table(
     Column("work_key", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("request_id", String(128), nullable=False),
-    Column("extras", JSON, nullable=False),
+    Column("extras", JSON, key="options", nullable=False),
     Column("priority", Integer, nullable=False),  # these two of the extras, for the queries
     Column("dialect", String(32), nullable=False),
     Column("available_at", Double, nullable=False),

@@ -1,46 +1,36 @@
-"""From a request of the split dialect to a job: which model, which params, which links."""
+"""From a request of the split dialect to what ``submit`` is told: which work, which links."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stemwright_server.dialects.split.wire import SplitRequest
-from stemwright_server.domain.job import Extras, Webhook
-from stemwright_server.ports.catalogue import Catalogue
-from stemwright_worker.contract.service import ServiceModel
+from stemwright_server.domain.job import JobOptions, Webhook
+from stemwright_server.domain.work import Offered, Work, find_by_name
+from stemwright_server.ports.planner import Planner
+from stemwright_server.usecases.submit import Linked, Wish
 from stemwright_worker.errors import Forbidden, InvalidRequest
 from stemwright_worker.ports.sources import SourceFetcher, SourceRefused
 
 KIND = "split"  # of its jobs and webhooks
 VERSION_ID, BASE_URL = "version_id", "base_url"  # labels of its jobs
+SOURCE = "http"  # who fetches its links
 _OURS = ("uploads", "outputs")  # folders of the store
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What ``submit_link`` is to be told."""
-
-    service: str
-    model: str
-    params: Mapping[str, Any]
-    url: str
-    filename: str
-    meant: Mapping[str, Any]
-    extras: Extras
 
 
 def translate(
     asked: SplitRequest,
     *,
-    catalogue: Catalogue,
+    planner: Planner,
     source: SourceFetcher,
     webhooks: Collection[str],
     base_url: str,
+    request_id: str,
+    key: str | None,
     traceparent: str | None,
-) -> Wanted:
+) -> tuple[Linked, Work, Wish]:
     """Check all that can be checked without the network.
 
     Raises InvalidRequest, Forbidden (code ``webhook_not_allowed``), SourceRefused.
@@ -53,66 +43,51 @@ def translate(
             code="webhook_not_allowed",
         )
     source.check(asked.audio_url)
-    service, model = _find(catalogue, asked.ai_model)
-    stems = _stems(asked, model)
+    found = find_by_name(planner.services(), asked.ai_model)
+    made = found.model.default_outputs
+    stems = _stems(asked, found.model.name, made)
     _check_upload_urls(asked, stems, source)
-    return Wanted(
-        service=service,
-        model=model.name,
-        params=_params(asked, model, stems),
-        url=asked.audio_url,
-        filename=_filename(asked.audio_url),
-        meant=_meant(asked),
-        extras=Extras(
-            dialect=KIND,
-            priority=asked.priority,
-            private=True,
-            webhook=Webhook(url=asked.webhook, kind=KIND),
-            upload_urls=asked.upload_urls or {},
-            labels={VERSION_ID: asked.version_id, BASE_URL: base_url},
-            correlation_id=asked.correlation_id,
-            traceparent=traceparent,
-        ),
+    work = planner.plan(found, _params(asked, found, made, stems))
+    options = JobOptions(
+        dialect=KIND,
+        priority=asked.priority,
+        sharing="never",
+        webhook=Webhook(url=asked.webhook, kind=KIND),
+        upload_urls=asked.upload_urls or {},
+        labels={VERSION_ID: asked.version_id, BASE_URL: base_url},
+        correlation_id=asked.correlation_id,
+        traceparent=traceparent,
     )
+    link = Linked(url=asked.audio_url, source=SOURCE, filename=_filename(asked.audio_url))
+    return link, work, Wish(request_id=request_id, options=options, key=key, meant=_meant(asked))
 
 
-def _find(catalogue: Catalogue, name: str) -> tuple[str, ServiceModel]:
-    """The document's ``aiModel`` names weights, which are models here; a service's name means its default."""
-    known = [(offer.name, model) for offer in catalogue.offers() for model in offer.models()]
-    named = [found for found in known if found[1].name == name]
-    of_model = sorted((found for found in known if found[0] == name), key=lambda found: not found[1].default)
-    if not named and not of_model:
-        words = ", ".join(model.name for _, model in known) or "none is installed"
-        raise InvalidRequest(f"aiModel: there is no model {name!r}; there is: {words}.", code="unknown_model")
-    return (named or of_model)[0]
-
-
-def _stems(asked: SplitRequest, model: ServiceModel) -> tuple[str, ...]:
+def _stems(asked: SplitRequest, model: str, made: Sequence[str]) -> Sequence[str]:
     """The stems that will be made."""
     if asked.stems is None:
-        return model.outputs
-    unknown = [stem for stem in asked.stems if stem not in model.outputs]
+        return made
+    unknown = [stem for stem in asked.stems if stem not in made]
     if unknown:
-        words = ", ".join(model.outputs)
-        raise InvalidRequest(f"stems: {model.name} makes no {unknown[0]!r}; it makes: {words}.", code="unknown_stem")
-    return tuple(stem for stem in model.outputs if stem in asked.stems)
+        words = ", ".join(made)
+        raise InvalidRequest(f"stems: {model} makes no {unknown[0]!r}; it makes: {words}.", code="unknown_stem")
+    return [stem for stem in made if stem in asked.stems]
 
 
-def _params(asked: SplitRequest, model: ServiceModel, stems: tuple[str, ...]) -> Mapping[str, Any]:
-    takes = model.params.get("properties", {})
+def _params(asked: SplitRequest, found: Offered, made: Sequence[str], stems: Sequence[str]) -> Mapping[str, Any]:
+    takes, name = found.model.params.get("properties", {}), found.model.name
     params: dict[str, Any] = {}
     if "format" in takes:
         params["format"] = asked.format
     elif asked.format != "wav":
-        raise InvalidRequest(f"format: {model.name} makes wav only, not {asked.format!r}.", code="bad_params")
-    if stems != model.outputs:
+        raise InvalidRequest(f"format: {name} makes wav only, not {asked.format!r}.", code="bad_params")
+    if len(stems) != len(made):
         if "stems" not in takes:
-            raise InvalidRequest(f"stems: {model.name} makes all of its stems, never some.", code="bad_params")
+            raise InvalidRequest(f"stems: {name} makes all of its stems, never some.", code="bad_params")
         params["stems"] = list(stems)
     return params
 
 
-def _check_upload_urls(asked: SplitRequest, stems: tuple[str, ...], source: SourceFetcher) -> None:
+def _check_upload_urls(asked: SplitRequest, stems: Sequence[str], source: SourceFetcher) -> None:
     if asked.upload_urls is None:
         return
     if set(asked.upload_urls) != set(stems):

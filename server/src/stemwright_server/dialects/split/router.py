@@ -27,13 +27,12 @@ from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.measure import ended_jobs
-from stemwright_server.usecases.submit import submit_link
+from stemwright_server.usecases.submit import submit
 from stemwright_worker.contract.signing import SEEN_SECONDS, check_signature
 from stemwright_worker.errors import InvalidRequest, Unsigned
 from stemwright_worker.ports.sources import SourceFetcher
 
 CALLER = Principal(subject="hmac:split")  # all who hold the token are one
-SOURCE = "http"  # who fetches its links
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _SIGNED: dict[str, Any] = {
     "parameters": [
@@ -138,28 +137,17 @@ def _splitting(
 
     def take(asked: SplitRequest, request: Request, key: str | None) -> SplitResponse:
         trace = request.headers.get("traceparent", "")
-        wanted = translate(
+        link, work, wish = translate(
             asked,
-            catalogue=deps.catalogue,
+            planner=deps.planner,
             source=source,
             webhooks=config.webhooks,
             base_url=callers.absolute(request)("/"),
+            request_id=request_id(),
+            key=key,
             traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         )
-        submission = submit_link(
-            deps,
-            CALLER,
-            url=wanted.url,
-            source=SOURCE,
-            filename=wanted.filename,
-            service=wanted.service,
-            model=wanted.model,
-            params=wanted.params,
-            key=key,
-            meant=wanted.meant,
-            request_id=request_id(),
-            extras=wanted.extras,
-        )
+        submission = submit(deps, CALLER, link, work, wish)
         _log.info("split_taken", job_id=submission.job.id, created=submission.created)
         return SplitResponse(jobId=submission.job.id)
 

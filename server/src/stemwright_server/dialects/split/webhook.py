@@ -21,13 +21,13 @@ class SplitWebhook:
         completed = job.state is JobState.COMPLETED
         began = job.started_at if job.started_at is not None else job.finished_at
         document = {
-            "versionId": job.extras.labels[VERSION_ID],
+            "versionId": job.options.labels[VERSION_ID],
             "status": job.state.value,
             "processingTimeMs": round(1000 * ((job.finished_at or 0.0) - (began or 0.0))),
             "stems": [self._stem(job, artifact) for artifact in job.artifacts] if completed else [],
             "error": None if completed else _error(job),
             "jobId": job.id,
-            "correlationId": job.extras.correlation_id,
+            "correlationId": job.options.correlation_id,
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -43,10 +43,10 @@ class SplitWebhook:
 
     def _url(self, job: Job, artifact: Artifact) -> str:
         """At the caller's own URL (less its signature), in the bucket, or behind a signed URL of ours."""
-        if (given := job.extras.upload_urls.get(artifact.name)) is not None:
+        if (given := job.options.upload_urls.get(artifact.name)) is not None:
             return given.partition("?")[0]
         filename = artifact.key.rpartition("/")[2]
-        address = self._deps.blobs.publish(artifact.key, f"{job.extras.labels[VERSION_ID]}/{filename}")
+        address = self._deps.blobs.publish(artifact.key, f"{job.options.labels[VERSION_ID]}/{filename}")
         if address is not None:
             return address
         ended = job.finished_at or self._deps.clock()
@@ -54,7 +54,7 @@ class SplitWebhook:
         url = self._deps.blobs.get_url(
             artifact.key, expires_at=removed, content_type=artifact.content_type, filename=filename
         )
-        return absolute_to(str(job.extras.labels[BASE_URL]))(url)
+        return absolute_to(str(job.options.labels[BASE_URL]))(url)
 
 
 def _error(job: Job) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stemwright_server.dialects.stemify.wire import FILENAME
-from stemwright_server.domain.job import Extras, Job, JobState
+from stemwright_server.domain.job import Job, JobOptions, JobState
+from stemwright_server.domain.work import find_by_name
 from stemwright_server.http.ids import request_id
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
-from stemwright_server.ports.jobs import Submission
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.estimate import Estimate, estimate
-from stemwright_server.usecases.separation import separation_model
-from stemwright_server.usecases.submit import check_work, submit, submit_link
-from stemwright_server.usecases.upload import take
+from stemwright_server.usecases.submit import Linked, Sent, Source, Wish, submit
 from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.ports.sources import SourceFetcher
 
@@ -84,40 +82,27 @@ class Intake:
         if (file is None) == (asked.youtube_url is None):
             code = "no_input" if file is None else "two_inputs"
             raise InvalidRequest("Give one of file and youtube_url.", code=code)
-        service, model = separation_model(self.deps, asked.model)
-        check_work(self.deps, service=service, model=model, params=asked.params)
-        work = {"service": service, "model": model, "params": asked.params, "key": key}
-        link = asked.youtube_url or ""
-        job = (self._link(caller, link, work) if file is None else self._file(caller, *file, work)).job
+        found = find_by_name(self.deps.planner.services(), asked.model)
+        work = self.deps.planner.plan(found, asked.params)
+        meant = [work.service, work.model, asked.params]
+        if file is None:
+            source, wish = self._link(asked.youtube_url or "", meant, key)
+        else:
+            source, wish = self._file(*file, meant, key)
+        job = submit(self.deps, caller, source, work, wish).job
         return job, self._estimate(job)
 
-    def _file(self, caller: Principal, filename: str, part: Part, work: Mapping[str, Any]) -> Submission:
-        cap = self._limits.max_seconds
-        track = take(self.deps, caller, part, filename=filename, request_id=request_id(), max_seconds=cap)
-        return submit(
-            self.deps,
-            caller,
-            track_id=track.id,
-            request_id=request_id(),
-            extras=_extras(max_seconds=cap, labels={FILENAME: filename}),
-            **work,
-        )
+    def _file(self, filename: str, part: Part, meant: Sequence[Any], key: str | None) -> tuple[Source, Wish]:
+        options = _options(max_seconds=self._limits.max_seconds, labels={FILENAME: filename})
+        return Sent(part=part, filename=filename), Wish(request_id=request_id(), options=options, key=key, meant=meant)
 
-    def _link(self, caller: Principal, url: str, work: Mapping[str, Any]) -> Submission:
+    def _link(self, url: str, meant: Sequence[Any], key: str | None) -> tuple[Source, Wish]:
         if self._links is None:
             raise InvalidRequest("This service takes no links; upload the file.", code="links_off")
         self._links.check(url)
-        return submit_link(
-            self.deps,
-            caller,
-            url=url,
-            source=YOUTUBE,
-            filename=UNTITLED,
-            meant=[url, work["service"], work["model"], work["params"]],
-            request_id=request_id(),
-            extras=_extras(max_seconds=self._limits.youtube_max_seconds),
-            **work,
-        )
+        options = _options(max_seconds=self._limits.youtube_max_seconds)
+        wish = Wish(request_id=request_id(), options=options, key=key, meant=[url, *meant])
+        return Linked(url=url, source=YOUTUBE, filename=UNTITLED), wish
 
     def _estimate(self, job: Job) -> Estimate:
         if job.state is JobState.COMPLETED:
@@ -133,7 +118,7 @@ class Intake:
         )
 
 
-def _extras(*, max_seconds: float, labels: Mapping[str, str] | None = None) -> Extras:
-    # Private: every call makes a job of its own, which its caller may delete without taking it from another. What an
-    # equal one made is copied into it.
-    return Extras(dialect="stemify", private=True, reuse=True, max_seconds=max_seconds, labels=labels or {})
+def _options(*, max_seconds: float, labels: Mapping[str, str] | None = None) -> JobOptions:
+    # Every call makes a job of its own, which its caller may delete without taking it from another. What an equal one
+    # made is copied into it.
+    return JobOptions(dialect="stemify", sharing="copy", max_seconds=max_seconds, labels=labels or {})

@@ -16,6 +16,7 @@ from stemwright_server.dialects.stemify.wire import (
     StemifyResponse,
 )
 from stemwright_server.domain.job import Artifact, JobState
+from stemwright_server.domain.work import offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id
 from stemwright_server.http.multipart import Sink, read_form
@@ -23,7 +24,6 @@ from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.remove import remove
-from stemwright_server.usecases.separation import separation_models
 from stemwright_server.usecases.status import download_url
 from stemwright_worker.errors import InvalidRequest, TooLarge
 
@@ -141,7 +141,7 @@ def _facts(deps: Deps) -> APIRouter:
         return HealthResponse(
             status="healthy" if workers else "degraded",
             version=release,
-            models_available=list(separation_models(deps)),
+            models_available=[each.model.name for each in offered(deps.planner.services())],
             queue_status=QueueStatus(
                 active_jobs=counts[JobState.RUNNING],
                 queued_jobs=counts[JobState.QUEUED],

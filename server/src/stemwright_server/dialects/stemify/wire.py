@@ -159,7 +159,7 @@ def _result(job: Job, track: Track | None, link: Callable[[Artifact], str]) -> R
             for each in job.artifacts
         },
         metadata=MetadataView(
-            original_filename=job.extras.labels.get(FILENAME) or (track.filename if track is not None else ""),
+            original_filename=job.options.labels.get(FILENAME) or (track.filename if track is not None else ""),
             duration=track.duration if track is not None else None,
             format=job.artifacts[0].key.rpartition(".")[2] if job.artifacts else "",
             model=job.model,

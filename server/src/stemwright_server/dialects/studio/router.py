@@ -21,16 +21,18 @@ from stemwright_server.dialects.studio.wire import (
     UploadRequest,
     UploadResponse,
 )
-from stemwright_server.domain.job import Artifact, Job, JobState
+from stemwright_server.domain.job import Artifact, Job, JobOptions, JobState
+from stemwright_server.domain.work import find
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.wakeups import WakeUps, of_track
+from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.status import download_url, track_status
-from stemwright_server.usecases.submit import submit
+from stemwright_server.usecases.submit import Stored, Wish, submit
 from stemwright_server.usecases.upload import announce
 from stemwright_worker.timestamp import timestamp
 
@@ -82,21 +84,19 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
         caller: Annotated[Principal, caller_of],
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> ProcessResponse:
-        """Queue a job on an uploaded file.
+        """Queue a job on an uploaded file, on several, on what other jobs made, or on none, as the model takes them.
 
         Work that is done already is not done again: the answer is the finished job, with `skipped`. Work that is under
         way is joined. The same Idempotency-Key gets the same job for 24 hours.
         """
-        submission = submit(
-            deps,
-            caller,
-            track_id=body.file_id,
-            service=body.model,
-            model=body.variation,
-            params=body.params,
-            key=idempotency_key,
+        work = deps.planner.plan(find(deps.planner.services(), body.model, body.variation), body.params)
+        wish = Wish(
             request_id=request_id(),
+            options=JobOptions(dialect="studio"),
+            key=idempotency_key,
+            meant=[body.model, body.variation, body.params],
         )
+        submission = submit(deps, caller, Stored(inputs=body.all_inputs()), work, wish)
         job = submission.job
         skipped = not submission.created and job.state is JobState.COMPLETED
         return ProcessResponse(job_id=job.id, status=job.state, skipped=skipped)
@@ -123,6 +123,11 @@ def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
         """The file and all its jobs, with progress, outputs and fidelity reports."""
         found = track_status(deps, caller, file_id)
         return StatusResponse.of(found.track, [JobView.of(job, link(request)) for job in found.jobs])
+
+    @router.get("/jobs/{job_id}", responses=_refusals(404))
+    def job(job_id: str, caller: Annotated[Principal, caller_of], request: Request) -> JobView:
+        """A job, whatever it takes in; as in GET /status."""
+        return JobView.of(owned_job(deps, caller, job_id), link(request))
 
     @router.get("/events/{file_id}", response_class=EventSourceResponse, responses=_refusals(404))
     async def events(
@@ -166,7 +171,7 @@ def _facts(deps: Deps) -> APIRouter:
     @router.get("/models")
     def models() -> ModelsResponse:
         """The models at hand and their variations."""
-        return ModelsResponse(models=[ModelView.of(offer) for offer in deps.catalogue.offers()])
+        return ModelsResponse(models=[ModelView.of(each) for each in deps.planner.services()])
 
     @router.get("/health")
     def health() -> HealthResponse:

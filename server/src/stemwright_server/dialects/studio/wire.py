@@ -8,10 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from stemwright_server.domain.inputs import ArtifactInput, Input, TrackInput
 from stemwright_server.domain.job import Artifact, Job, JobError, JobState
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.http.times import Moment
-from stemwright_worker.contract.service import Offer, Progress, ServiceModel
+from stemwright_worker.contract.description import ModelDescription, ServiceDescription
+from stemwright_worker.contract.service import Progress
+from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.timestamp import timestamp
 
 Identity = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -46,10 +49,26 @@ class UploadResponse(BaseModel):
     expires_at: Moment
 
 
-class ProcessRequest(Asked):
-    """Work to be done on an uploaded file."""
+class FileInput(Asked):
+    """An uploaded file."""
 
     file_id: Identity
+
+
+class OutputInput(Asked):
+    """What one of your completed jobs made. It stays for as long as a job that takes it waits or runs."""
+
+    job_id: Identity
+    output: Name = Field(description="The `type` of one of its outputs, for example vocals.")
+
+
+class ProcessRequest(Asked):
+    """Work to be done."""
+
+    file_id: Identity | None = Field(None, description="The one file that the model takes in; or say inputs, or none.")
+    inputs: Annotated[list[FileInput | OutputInput], Field(max_length=32)] | None = Field(
+        None, description="Everything that the model takes in, in its order."
+    )
     model: Name = Field(examples=["demucs"])
     variation: Name | None = Field(None, description="One of the model's; its default if none, or 'default', is named.")
     params: dict[str, Any] = Field(default_factory=dict, description="As the variation's schema in GET /models says.")
@@ -63,6 +82,19 @@ class ProcessRequest(Asked):
         except ValueError as error:
             raise ValueError("has a value that JSON does not know") from error
         return params
+
+    def all_inputs(self) -> list[Input]:
+        """What is to be taken in. Raises InvalidRequest."""
+        if self.inputs is None:
+            return [] if self.file_id is None else [TrackInput(track_id=self.file_id)]
+        if self.file_id is not None:
+            raise InvalidRequest("Give one of file_id and inputs.", code="two_inputs")
+        return [
+            TrackInput(track_id=each.file_id)
+            if isinstance(each, FileInput)
+            else ArtifactInput(job_id=each.job_id, name=each.output)
+            for each in self.inputs
+        ]
 
 
 class ProcessResponse(BaseModel):
@@ -78,7 +110,7 @@ class ProgressView(BaseModel):
 
     percent: float
     message: str
-    stage: str = Field(description="queued, fetching, loading, separating, uploading, completed ...")
+    stage: str = Field(description="queued, fetching, loading, uploading, completed, or a word of the service's own.")
     segments_done: int
     segments_total: int = Field(description="0 while not known.")
     eta_seconds: float | None = Field(description="Estimate of the time left in this stage.")
@@ -126,7 +158,8 @@ class JobView(BaseModel):
     """A job as it is now."""
 
     job_id: str
-    file_id: str
+    file_id: str | None = Field(description="The first file it takes in; null if it takes in none.")
+    inputs: list[FileInput | OutputInput]
     model: str
     variation: str
     params: dict[str, Any]
@@ -148,7 +181,13 @@ class JobView(BaseModel):
         """``link`` makes a fresh download URL."""
         return cls(
             job_id=job.id,
-            file_id=job.track_id,
+            file_id=job.track_id or None,
+            inputs=[
+                FileInput(file_id=each.track_id)
+                if isinstance(each, TrackInput)
+                else OutputInput(job_id=each.job_id, output=each.name)
+                for each in job.inputs
+            ],
             model=job.service,
             variation=job.model,
             params=dict(job.params),
@@ -219,23 +258,35 @@ class CancelResponse(BaseModel):
     status: JobState
 
 
+class InputsView(BaseModel):
+    """What a variation takes in."""
+
+    least: int = Field(description="0: its params alone are enough.")
+    most: int
+    kind: str = Field(description="audio ...")
+
+
 class VariationView(BaseModel):
     """One way to run a model."""
 
     name: str
     description: str
-    outputs: list[str]
+    kind: str = Field(description="separation, transcription ...")
+    inputs: InputsView
+    outputs: list[str] = Field(description="Names of what it makes when no param says otherwise.")
     licence: str
     params: dict[str, Any] = Field(description="JSON Schema.")
     default: bool
 
     @classmethod
-    def of(cls, variation: ServiceModel) -> VariationView:
+    def of(cls, variation: ModelDescription) -> VariationView:
         """The same words."""
         return cls(
             name=variation.name,
             description=variation.description,
-            outputs=list(variation.outputs),
+            kind=variation.kind,
+            inputs=InputsView(least=variation.inputs.least, most=variation.inputs.most, kind=variation.inputs.kind),
+            outputs=list(variation.default_outputs),
             licence=variation.licence,
             params=dict(variation.params),
             default=variation.default,
@@ -249,9 +300,9 @@ class ModelView(BaseModel):
     variations: list[VariationView]
 
     @classmethod
-    def of(cls, offer: Offer) -> ModelView:
+    def of(cls, service: ServiceDescription) -> ModelView:
         """What it offers now."""
-        return cls(name=offer.name, variations=[VariationView.of(each) for each in offer.models()])
+        return cls(name=service.name, variations=[VariationView.of(each) for each in service.models])
 
 
 class ModelsResponse(BaseModel):

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from stemwright_server.http.multipart import Sink, read_form
 from stemwright_server.ports.blobs import BlobStore, Part
 from stemwright_worker.errors import InvalidRequest, ServiceError, TooLarge, UnusableInput
-from stemwright_worker.sniff import HEAD_BYTES, sniff
+from stemwright_worker.ports.probe import HEAD_BYTES, Probe
 
 FILE = "audio_file"
 _SLACK = 1 << 18  # bytes of a form beside its files
@@ -27,6 +27,7 @@ class Upload:
 
     filename: str
     part: Part
+    media_type: str | None = None  # by its first bytes, if they were enough to tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,14 @@ class Form:
 
 
 @asynccontextmanager
-async def received(request: Request, blobs: BlobStore, *, max_bytes: int, max_files: int) -> AsyncIterator[Form]:
+async def received(
+    request: Request, blobs: BlobStore, probe: Probe | None, *, max_bytes: int, max_files: int
+) -> AsyncIterator[Form]:
     """The form in the request's body. Its files are gone at the end, unless they were committed.
 
     Raises InvalidRequest, UnusableInput, TooLarge (a file is over ``max_bytes``), StorageFull.
     """
-    files: list[Upload] = []
+    files: list[_Checked] = []
     with ExitStack() as parts:
 
         def open_file(field: str, filename: str) -> Sink:
@@ -52,8 +55,8 @@ async def received(request: Request, blobs: BlobStore, *, max_bytes: int, max_fi
             if len(files) >= max_files:
                 raise InvalidRequest(f"At most {max_files} files are taken at once.", code="too_many_files")
             part = parts.enter_context(blobs.receive(max_bytes))
-            files.append(Upload(filename=filename, part=part))
-            return _Checked(part, filename, max_bytes)
+            files.append(_Checked(part, filename, probe, max_bytes))
+            return files[-1]
 
         try:
             if int(request.headers.get("Content-Length") or 0) > max_bytes * max_files + _SLACK:
@@ -63,26 +66,34 @@ async def received(request: Request, blobs: BlobStore, *, max_bytes: int, max_fi
         except ServiceError:
             await _drain(request)
             raise
-        yield Form(fields=fields, files=tuple(files))
+        yield Form(fields=fields, files=tuple(file.upload() for file in files))
 
 
 class _Checked:
     """Refuses what is no audio as soon as it can be told, and says which file it was."""
 
-    def __init__(self, part: Part, filename: str, max_bytes: int) -> None:
+    def __init__(self, part: Part, filename: str, probe: Probe | None, max_bytes: int) -> None:
         self._part = part
         self._filename = filename
+        self._probe = probe
+        self._media_type: str | None = None
         self._max_bytes = max_bytes
         self._head = b""
 
     def write(self, data: bytes) -> None:
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
-            if len(self._head) == HEAD_BYTES and sniff(self._head) is None:
-                raise UnusableInput(f"{self._filename!r} is not audio, judging by its content.", code="not_audio")
+            if len(self._head) == HEAD_BYTES and self._probe is not None:
+                self._media_type = self._probe.sniff(self._head)
+                if self._media_type is None:
+                    raise UnusableInput(f"{self._filename!r} is not audio, judging by its content.", code="not_audio")
         if self._part.size + len(data) > self._max_bytes:
             raise TooLarge(f"{self._filename!r} is over the {self._max_bytes} bytes allowed.")
         self._part.write(data)
+
+    def upload(self) -> Upload:
+        """The file, now that it is whole."""
+        return Upload(filename=self._filename, part=self._part, media_type=self._media_type)
 
 
 async def _drain(request: Request) -> None:

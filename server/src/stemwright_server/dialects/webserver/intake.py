@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stemwright_server.domain.job import Extras, Job, Webhook
+from stemwright_server.dialects.webserver.form import Upload
+from stemwright_server.domain.job import Job, JobOptions, Webhook
+from stemwright_server.domain.work import Work, find_by_name
 from stemwright_server.http.ids import request_id
 from stemwright_server.http.multipart import plain_filename
 from stemwright_server.ports.auth import Principal
-from stemwright_server.ports.blobs import Part
 from stemwright_server.usecases.deps import Deps
-from stemwright_server.usecases.separation import separation_model
-from stemwright_server.usecases.submit import check_work, submit, submit_link
-from stemwright_server.usecases.upload import take
-from stemwright_worker.contract.service import ServiceModel
+from stemwright_server.usecases.submit import Linked, Sent, Wish, submit
+from stemwright_worker.contract.description import ModelDescription
 from stemwright_worker.errors import InvalidRequest
 
 DIALECT = "webserver"
@@ -59,9 +58,8 @@ class Gates:
 class Asked:
     """The fields of the form, understood."""
 
-    service: str
-    model: str
-    params: Mapping[str, Any]
+    work: Work
+    meant: Sequence[Any]  # which work that is, in words that stay the same
     priority: int
     webhook_url: str | None
     source_url: str | None
@@ -94,16 +92,11 @@ class Intake:
                 code="unknown_field",
             )
         given = {name: value.strip() for name, value in fields.items() if value.strip()}
-        service, name = separation_model(self.deps, given.get("model", self.rules.default_model))
-        offer = self.deps.catalogue.offer(service)
-        assert offer is not None  # separation_model found it
-        model = next(each for each in offer.models() if each.name == name)
-        params = self._params(model, given)
-        check_work(self.deps, service=service, model=name, params=params)
+        found = find_by_name(self.deps.planner.services(), given.get("model", self.rules.default_model))
+        params = self._params(found.model, given)
         asked = Asked(
-            service=service,
-            model=name,
-            params=params,
+            work=self.deps.planner.plan(found, params),
+            meant=[found.service, found.model.name, params],
             priority=_number(given, "priority", int, 5),
             webhook_url=given.get("webhook_url"),
             source_url=given.get("source_url"),
@@ -114,41 +107,21 @@ class Intake:
         self._check_urls(asked)
         return asked
 
-    def submit_file(self, caller: Principal, asked: Asked, filename: str, part: Part, *, key: str | None) -> Job:
+    def submit_file(self, caller: Principal, asked: Asked, file: Upload, *, key: str | None) -> Job:
         """The job of an uploaded file."""
-        track = take(self.deps, caller, part, filename=filename, request_id=request_id(), transient=True)
-        return submit(
-            self.deps,
-            caller,
-            track_id=track.id,
-            service=asked.service,
-            model=asked.model,
-            params=asked.params,
-            key=key,
-            request_id=request_id(),
-            extras=self._extras(asked, filename),
-        ).job
+        sent = Sent(part=file.part, filename=file.filename, media_type=file.media_type, transient=True)
+        wish = self._wish(asked, file.filename, asked.meant, key)
+        return submit(self.deps, caller, sent, asked.work, wish).job
 
     def submit_link(self, caller: Principal, asked: Asked, *, key: str | None) -> Job:
         """The job of a link."""
         url = asked.source_url or ""
         filename = plain_filename(unquote(urlsplit(url).path))
-        return submit_link(
-            self.deps,
-            caller,
-            url=url,
-            source=LINKS,
-            filename=filename,
-            service=asked.service,
-            model=asked.model,
-            params=asked.params,
-            key=key,
-            meant=[url.partition("?")[0], asked.service, asked.model, asked.params],
-            request_id=request_id(),
-            extras=self._extras(asked, filename),
-        ).job
+        link = Linked(url=url, source=LINKS, filename=filename)
+        wish = self._wish(asked, filename, [url.partition("?")[0], *asked.meant], key)
+        return submit(self.deps, caller, link, asked.work, wish).job
 
-    def _params(self, model: ServiceModel, given: Mapping[str, str]) -> dict[str, Any]:
+    def _params(self, model: ModelDescription, given: Mapping[str, str]) -> dict[str, Any]:
         known = model.params.get("properties", {})
         params: dict[str, Any] = {}
         if given.get("stems", "all") != "all":
@@ -190,18 +163,18 @@ class Intake:
                 code="webhook_not_allowed",
             )
 
-    def _extras(self, asked: Asked, filename: str) -> Extras:
-        # Private: every upload is a job of its own, removed without taking anything from another.
-        return Extras(
+    def _wish(self, asked: Asked, filename: str, meant: Sequence[Any], key: str | None) -> Wish:
+        # Every upload is a job of its own, removed without taking anything from another.
+        options = JobOptions(
             dialect=DIALECT,
             priority=asked.priority,
-            private=True,
-            reuse=True,
+            sharing="copy",
             keep_seconds=self.rules.keep_seconds,
             max_bytes=self.max_bytes,
             webhook=None if asked.webhook_url is None else Webhook(url=asked.webhook_url, kind=DIALECT),
             labels={"filename": filename, BASE_URL: asked.base_url},
         )
+        return Wish(request_id=request_id(), options=options, key=key, meant=meant)
 
 
 def _number(given: Mapping[str, str], name: str, kind: Callable[[str], Any], default: Any) -> Any:

@@ -40,7 +40,7 @@ class ProgressEvents:
         return job
 
     def concerns(self, job: Job) -> bool:
-        return job.extras.dialect == DIALECT
+        return job.options.dialect == DIALECT
 
     def mark(self, job: Job) -> Hashable:
         return job.state, percent(job), job.progress.stage
@@ -51,7 +51,7 @@ class ProgressEvents:
         state = {"job_id": identity, "status": status(job), "progress": percent(job), "message": message(job)}
         found: list[Event] = [("progress", state)]
         if job.state is JobState.COMPLETED:
-            url = absolute_to(str(job.extras.labels.get(BASE_URL, "")))(f"/api/download/{identity}")
+            url = absolute_to(str(job.options.labels.get(BASE_URL, "")))(f"/api/download/{identity}")
             found.append(("completed", {"job_id": identity, "download_url": url}))
         elif job.state.final:
             found.append(("error", {"job_id": identity, "error_message": message(job)}))

@@ -29,6 +29,7 @@ from stemwright_server.dialects.webserver.wire import (
 )
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.domain.lifecycle import Expire
+from stemwright_server.domain.work import offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id, shown_id
 from stemwright_server.http.rates import Rates
@@ -39,7 +40,6 @@ from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.record import apply
 from stemwright_server.usecases.remove import remove
-from stemwright_server.usecases.separation import separation_offers
 from stemwright_server.usecases.status import download_url
 from stemwright_worker.contract.service import PEAKS
 from stemwright_worker.errors import InvalidRequest, NotFound, ServiceError
@@ -95,7 +95,7 @@ class WebserverRoutes:
     def job(self, caller: Principal, shown: str) -> Job:
         """The caller's job that came by this dialect. Raises NotFound."""
         job = owned_job(self.deps, caller, read_id(shown))
-        if job.extras.dialect != DIALECT:
+        if job.options.dialect != DIALECT:
             raise NotFound(f"There is no job {shown!r}.", code="job_not_found")
         return job
 
@@ -128,7 +128,9 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> JobCreated:
         """Make a job of a song. The same Idempotency-Key gets the same job for 24 hours."""
-        async with received(request, intake.deps.blobs, max_bytes=intake.max_bytes, max_files=1) as form:
+        async with received(
+            request, intake.deps.blobs, intake.deps.probe, max_bytes=intake.max_bytes, max_files=1
+        ) as form:
             base_url = routes.callers.absolute(request)("/").rstrip("/")
             job = await run_in_threadpool(_submit, intake, caller, form, base_url, idempotency_key)
         return JobCreated.of(job)
@@ -153,7 +155,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
                 try:
                     if number:  # the first was counted with the request
                         routes.count_one_more(request)
-                    job = intake.submit_file(caller, asked, file.filename, file.part, key=None)
+                    job = intake.submit_file(caller, asked, file, key=None)
                     entry = entry.model_copy(update=JobCreated.of(job).model_dump())
                 except ServiceError as error:
                     entry = entry.model_copy(update={"error": str(error), "code": error.code})
@@ -161,7 +163,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
             return entries
 
         caps = {"max_bytes": intake.max_bytes, "max_files": _BATCH_FILES}
-        async with received(request, intake.deps.blobs, **caps) as form:
+        async with received(request, intake.deps.blobs, intake.deps.probe, **caps) as form:
             return BatchCreated(jobs=await run_in_threadpool(submit_all, form))
 
     return router
@@ -174,8 +176,7 @@ def _submit(intake: Intake, caller: Principal, form: Form, base_url: str, key: s
         raise InvalidRequest("Send one file as the field 'audio_file', or a source_url.", code=code)
     if not form.files:
         return intake.submit_link(caller, asked, key=key)
-    file = form.files[0]
-    return intake.submit_file(caller, asked, file.filename, file.part, key=key)
+    return intake.submit_file(caller, asked, form.files[0], key=key)
 
 
 def _watching(routes: WebserverRoutes) -> APIRouter:
@@ -269,7 +270,7 @@ def _models(routes: WebserverRoutes) -> APIRouter:
     def models() -> ModelsResponse:
         """What can be asked for."""
         rules = intake.rules
-        found = [each for offer in separation_offers(deps) for each in offer.models()]
+        found = [each.model for each in offered(deps.planner.services())]
         return ModelsResponse(
             models=[
                 model_view(each, default=rules.default_model, default_format=rules.default_format) for each in found

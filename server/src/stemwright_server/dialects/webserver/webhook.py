@@ -16,7 +16,7 @@ class WebserverWebhook:
         self._deps = deps
 
     def __call__(self, job: Job) -> bytes:
-        absolute = absolute_to(str(job.extras.labels[BASE_URL]))
+        absolute = absolute_to(str(job.options.labels[BASE_URL]))
 
         def url(artifact: Artifact) -> str:
             return absolute(

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.http.ids import shown_id
 from stemwright_server.http.times import Moment
-from stemwright_worker.contract.service import PEAKS, ServiceModel
+from stemwright_worker.contract.description import ModelDescription
+from stemwright_worker.contract.service import PEAKS
 from stemwright_worker.timestamp import timestamp
 
 Status = Literal["queued", "processing", "completed", "failed", "canceled"]
@@ -170,7 +171,7 @@ class Links:
 
 def status_response(job: Job, links: Links, *, heard_at: float | None, queue_position: int | None) -> StatusResponse:
     """``heard_at``: when the worker of a running job said how far it is."""
-    left, labels = job.progress.eta_seconds, job.extras.labels
+    left, labels = job.progress.eta_seconds, job.options.labels
     running = job.state is JobState.RUNNING
     eta = None if left is None or heard_at is None or not running else timestamp(heard_at + left)
     done = job.state is JobState.COMPLETED
@@ -187,7 +188,7 @@ def status_response(job: Job, links: Links, *, heard_at: float | None, queue_pos
         filename=str(labels.get("filename", "")),
         model=job.model,
         format=job.params.get("format"),
-        priority=job.extras.priority,
+        priority=job.options.priority,
         stems=[_stem(job, stem, links) for stem in job.stems],
         download_url=links.download(job) if done else None,
         expires_at=None if job.expires_at is None else timestamp(job.expires_at),
@@ -225,7 +226,7 @@ def message(job: Job) -> str:
             return job.error.message if job.error is not None else "Failed."
 
 
-def model_view(model: ServiceModel, *, default: str, default_format: str) -> ModelView:
+def model_view(model: ModelDescription, *, default: str, default_format: str) -> ModelView:
     """A model as ``GET /api/models`` shows it."""
     properties = model.params.get("properties", {})
     formats = list(properties.get("format", {}).get("enum", ()))
@@ -234,7 +235,7 @@ def model_view(model: ServiceModel, *, default: str, default_format: str) -> Mod
     return ModelView(
         name=model.name,
         title=model.description or model.name,
-        stems=list(model.outputs),
+        stems=list(model.default_outputs),
         licence=model.licence,
         default=model.name == default,
         formats=formats,

@@ -1,4 +1,4 @@
-"""``POST /worker/claim``, ``/report``, ``/parts`` and ``/leave``: signed bodies as ``contract`` words them."""
+"""``POST /worker/announce``, ``/claim``, ``/report``, ``/parts`` and ``/leave``: signed bodies as ``contract`` words them."""
 
 import time
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from stemwright_worker.contract.codec import (
     dump_answer,
     dump_multipart_plan,
     dump_task,
+    load_announcement,
     load_claim,
     load_leave,
     load_multipart_request,
@@ -28,6 +29,7 @@ from stemwright_worker.contract.codec import (
 )
 from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.contract.tasks import ClaimRequest, Progressed, Report, ReportAnswer, Task
+from stemwright_worker.errors import AnnounceFirst
 
 MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
 _LOOK_AGAIN = 5.0  # a wake-up can be lost; this cannot
@@ -48,10 +50,23 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
 
     signed_body = Depends(signed)
 
-    @router.post("/claim", responses={204: {"description": "Nothing to do."}, **_REFUSED})
+    @router.post("/announce", status_code=204, responses={**_REFUSED, 409: {"model": Problem}})
+    async def announce(body: Annotated[bytes, signed_body]) -> Response:
+        """A worker says what its services offer. 409 `contract_mismatch`: it is of another version than the API."""
+        said = load_announcement(body)
+        await run_in_threadpool(deps.planner.announce, said.services, described=said.described, worker=said.worker)
+        return Response(status_code=204)
+
+    @router.post("/claim", responses={204: {"description": "Nothing to do."}, **_REFUSED, 409: {"model": Problem}})
     async def claim_task(request: Request, body: Annotated[bytes, signed_body]) -> Response:
-        """Take a task, waiting for one if need be."""
+        """Take a task, waiting for one if need be.
+
+        409 `announce_first`: the API does not know what the worker's services offer. 409 `contract_mismatch`: as above.
+        """
         asked = load_claim(body)
+        says = asked.take or asked.described != ""
+        if says and not await run_in_threadpool(deps.planner.knows, asked.described, asked.services):
+            raise AnnounceFirst(f"Announce what {', '.join(asked.services)} offer, then claim again.")
         task = await _wait_for_task(deps, wakeups, request, asked)
         if task is None:
             return Response(status_code=204)
@@ -86,8 +101,9 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
 
 
 def _absolute(task: Task, absolute: Callable[[str], str]) -> Task:
-    outputs = tuple(replace(output, url=absolute(output.url)) for output in task.outputs)
-    return replace(task, input_url=absolute(task.input_url), outputs=outputs)
+    inputs = tuple(replace(each, url=absolute(each.url)) for each in task.inputs)
+    outputs = tuple(replace(each, url=absolute(each.url)) for each in task.outputs)
+    return replace(task, inputs=inputs, outputs=outputs)
 
 
 async def _wait_for_task(deps: Deps, wakeups: WakeUps, request: Request, asked: ClaimRequest) -> Task | None:

@@ -1,0 +1,125 @@
+"""Services by what their workers announced, kept in the job store for every process of the API."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from stemwright_server.domain.work import Offered, Work
+from stemwright_server.domain.worker import AnnouncedService
+from stemwright_server.ports.jobs import Services
+from stemwright_worker.contract.description import ServiceDescription
+from stemwright_worker.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from stemwright_server.adapters.services.params import ParamsSchema
+
+_FRESH = 2.0  # seconds that what was read is believed; another process may have heard more
+_RENEWED = 3600.0  # a claim says that a service is still there; seconds between two notes of it
+_FORGOTTEN = 30 * 86400.0  # of a service that nobody claims work for any more
+_REVISION = "weights"  # a param: other weights under the same name are other work
+_log = structlog.get_logger(__name__)
+
+
+class AnnouncedServices:
+    """Implements ports.planner.Planner."""
+
+    def __init__(
+        self,
+        store: Services,
+        *,
+        names: Collection[str] = (),
+        clock: Callable[[], float] = time.time,
+        fresh_seconds: float = _FRESH,
+    ) -> None:
+        """``names``: the services that are offered, if not all."""
+        self._store = store
+        self._names = names
+        self._clock = clock
+        self._fresh_seconds = fresh_seconds
+        self._lock = Lock()
+        self._known: Mapping[str, AnnouncedService] = {}
+        self._read_at = float("-inf")  # by the monotonic clock
+        self._heard: set[str] = set()  # hashes that were announced to this process
+
+    def services(self) -> Sequence[ServiceDescription]:
+        known = self._read()
+        return [each.description for name, each in sorted(known.items()) if not self._names or name in self._names]
+
+    def announce(self, services: Sequence[ServiceDescription], *, described: str, worker: str) -> None:
+        for service in services:
+            for model in service.models:
+                _schema(model.params)
+        for service in services:
+            self._store.keep_service(
+                AnnouncedService(description=service, described=described, announced_at=self._clock(), worker=worker)
+            )
+        with self._lock:
+            self._heard.add(described)
+            self._read_at = float("-inf")
+        _log.info("services_announced", worker=worker, services=[service.name for service in services])
+
+    def knows(self, described: str, services: Sequence[str]) -> bool:
+        known = self._read()
+        if not self._is_known(described, services, known):
+            known = self._read(anew=True)  # another process may have heard it just now
+            if not self._is_known(described, services, known):
+                return False
+        now = self._clock()
+        for each in (known[name] for name in services):
+            if now - each.announced_at > _RENEWED:
+                self._store.keep_service(replace(each, announced_at=now))
+        return True
+
+    def _is_known(self, described: str, services: Sequence[str], known: Mapping[str, AnnouncedService]) -> bool:
+        # Two workers may describe a service differently, while one of them is upgraded: the last word holds, and neither
+        # has to say its own again.
+        with self._lock:
+            heard = described in self._heard
+        return all(name in known and (heard or known[name].described == described) for name in services)
+
+    def _read(self, *, anew: bool = False) -> Mapping[str, AnnouncedService]:
+        now = time.monotonic()
+        with self._lock:
+            if not anew and now - self._read_at < self._fresh_seconds:
+                return self._known
+        oldest = self._clock() - _FORGOTTEN
+        known = {each.description.name: each for each in self._store.services() if each.announced_at > oldest}
+        with self._lock:
+            self._known, self._read_at = known, now
+        return known
+
+    def plan(self, found: Offered, params: Mapping[str, Any]) -> Work:
+        model = found.model
+        if model.refusal is not None:
+            raise InvalidRequest(model.refusal.message, code=model.refusal.code)
+        complete = _schema(model.params).complete(params)
+        outputs = model.outputs_of(complete)
+        if not outputs:
+            raise InvalidRequest(f"These params make no output of {model.name!r}.", code="bad_params")
+        return Work(
+            service=found.service,
+            model=model.name,
+            params=complete | ({_REVISION: model.revision} if model.revision else {}),
+            outputs=outputs,
+            inputs=model.inputs,
+            limits=model.limits,
+        )
+
+
+def _schema(params: Mapping[str, Any]) -> ParamsSchema:
+    return _compiled(json.dumps(params))
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(params: str) -> ParamsSchema:
+    from stemwright_server.adapters.services.params import ParamsSchema  # takes a while to import
+
+    return ParamsSchema(json.loads(params))
