@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from stemwright_server.adapters.auth.anonymous import AnonymousAuthenticator
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.adapters.jobs.memory import MemoryJobRepository
+from stemwright_server.adapters.services.announced import AnnouncedServices
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.dialects import DIALECTS
 from stemwright_server.dialects.dialect import Dialect
@@ -23,7 +24,6 @@ from stemwright_server.routes.metrics.router import Metrics
 from stemwright_server.settings import SECTIONS, Settings, environment_name
 from stemwright_server.wiring.api import build_app, build_context, build_deps
 from stemwright_worker.contract.signing import Verifier
-from stemwright_worker.installed import InstalledServices
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,7 +80,8 @@ def app() -> FastAPI:
     with tempfile.TemporaryDirectory() as folder:
         blobs = LocalBlobs(Path(folder), Path(folder, ".parts"), secret=b"", min_free_bytes=0)
         wakeups, settings = InProcessWakeUps(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
-        deps = build_deps(settings, MemoryJobRepository(), blobs, wakeups, InstalledServices[Any]([]))
+        repository = MemoryJobRepository()
+        deps = build_deps(settings, repository, blobs, wakeups, AnnouncedServices(repository))
         context = build_context(settings, deps, wakeups, AnonymousAuthenticator())
         metrics = Metrics(cast(Any, None), data_dir=Path(folder))
         return build_app(settings, context, Verifier([]), metrics, SocketEvents([]))

@@ -36,6 +36,7 @@ from stemwright_worker.contract.tasks import (
 )
 from stemwright_worker.control import Pace
 from stemwright_worker.net.outbound import Answer, Outbound
+from stemwright_worker.ports.probe import ProbeResult
 from stemwright_worker.ports.sources import Fetched, FetchLimits, SourceExpired
 from stemwright_worker.runtime import Identity, Runtime
 from stemwright_worker.service import LoadedModel, ProducedFile, Progress, RunRequest, RunResult, Service
@@ -149,6 +150,16 @@ class Api:
         return [report for report in self.reports if not isinstance(report, Progressed | Publishing)]
 
 
+class WavProbe:
+    """Knows wav files by their first bytes."""
+
+    def sniff(self, head: bytes) -> str | None:
+        return "audio/wav" if head[8:12] == b"WAVE" else None
+
+    def probe(self, path: Path, *, filename: str) -> ProbeResult:
+        return ProbeResult()
+
+
 class Outside:
     """What lies beyond the API: a source, and callers' upload URLs."""
 
@@ -212,7 +223,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Api, Serv
         (tmp_path / "work" / "left").mkdir(parents=True)  # by an attempt that died
         outside = Outside(api)
         transfers = Transfers(
-            client, sources={"http": outside}, probe=lambda max_seconds: None, outbound=cast(Outbound, outside)
+            client, sources={"http": outside}, probe=lambda max_seconds: WavProbe(), outbound=cast(Outbound, outside)
         )
         runtime = Runtime(client, transfers, services, identity, Pace(heartbeat=5.0, least=0.001, grace=5.0))
         api.done = runtime.leave
