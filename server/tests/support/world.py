@@ -12,7 +12,7 @@ from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.adapters.services.announced import AnnouncedServices
 from stemwright_server.domain.inputs import Input, TrackInput
 from stemwright_server.domain.job import Job, JobOptions
-from stemwright_server.domain.lifecycle import Policy
+from stemwright_server.domain.lifecycle import CancelAsked, Policy, Transition, advance
 from stemwright_server.domain.track import Track
 from stemwright_server.domain.work import find
 from stemwright_server.ports.auth import Principal
@@ -134,8 +134,14 @@ class World:
 
     def upload(self, task: Task) -> Completed:
         self.deps.blobs.write(self.job(task).prefix(task.attempt) + "a.wav", b"stem")
-        files = (UploadedFile(name="a", size=4, sha256="0" * 64),)
+        return self.report(task, "a")
+
+    def report(self, task: Task, name: str) -> Completed:
+        files = (UploadedFile(name=name, size=4, sha256="0" * 64),)
         return Completed(job_id=task.job_id, attempt=task.attempt, files=files, duration=1.0, sample_rate=8000)
+
+    def canceled(self, job: Job) -> Transition:
+        return advance(job, CancelAsked(), now=self.clock[0], policy=self.deps.policy)
 
     def job(self, task: Task) -> Job:
         found = self.deps.repository.job(task.job_id)

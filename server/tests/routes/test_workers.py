@@ -1,0 +1,108 @@
+"""The routes of workers: what is announced, and which contract is spoken."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from service import Service, running
+
+from stemwright_worker.contract.codec import described, dump_announcement, dump_claim
+from stemwright_worker.contract.description import ModelDescription, OutputRule, ServiceDescription
+from stemwright_worker.contract.signing import sign
+from stemwright_worker.contract.tasks import Announcement, ClaimRequest
+
+SECRET = "w" * 32
+OFFERED = ServiceDescription(
+    name="whisper",
+    version="1.0",
+    models=(
+        ModelDescription(
+            name="large",
+            description="Words.",
+            licence="MIT",
+            kind="transcription",
+            outputs=(OutputRule(name="text", filename="text.json", content_type="application/json", role="text"),),
+        ),
+    ),
+)
+SETTINGS = {"STEMWRIGHT_WORKERS": "0", "STEMWRIGHT_WORKER_SECRET": SECRET, "STEMWRIGHT_MODELS": ""}
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Service]:
+    with running(tmp_path / "data", SETTINGS) as service:
+        yield service
+
+
+def a_claim() -> bytes:
+    said = described([OFFERED])
+    nonce = secrets.token_hex(8)
+    return dump_claim(ClaimRequest(worker="far-1", device="cpu", services=("whisper",), described=said, nonce=nonce))
+
+
+def post(api: Service, path: str, body: bytes) -> httpx2.Response:
+    headers = sign(body, secret=SECRET, now=time.time()) | {"Content-Type": "application/json"}
+    return api.client.http.post(path, content=body, headers=headers)
+
+
+def announce(api: Service, offered: ServiceDescription = OFFERED) -> httpx2.Response:
+    said = Announcement(worker="far-1", services=(offered,), described=described([offered]), nonce="n")
+    return post(api, "/worker/announce", dump_announcement(said))
+
+
+def changed(body: bytes, **values: Any) -> bytes:
+    return json.dumps({**json.loads(body), **values}).encode()
+
+
+def test_a_worker_announces_before_it_gets_work_and_its_service_is_offered_from_then_on(api: Service) -> None:
+    first = post(api, "/worker/claim", a_claim())
+    assert (first.status_code, first.json()["code"]) == (409, "announce_first"), first.text
+    assert announce(api).status_code == 204
+    assert post(api, "/worker/claim", a_claim()).status_code == 204
+    offered = {each["name"]: each for each in api.client.http.get("/models").json()["models"]}
+    assert [each["name"] for each in offered["whisper"]["variations"]] == ["large"]
+
+
+def test_what_was_announced_outlives_the_api(tmp_path: Path) -> None:
+    with running(tmp_path / "data", SETTINGS) as service:
+        assert announce(service).status_code == 204
+    with running(tmp_path / "data", SETTINGS) as service:
+        assert "whisper" in {each["name"] for each in service.client.http.get("/models").json()["models"]}
+        assert post(service, "/worker/claim", a_claim()).status_code == 204
+
+
+@pytest.mark.parametrize("path", ["/worker/claim", "/worker/announce"])
+@pytest.mark.parametrize(("contract", "older"), [(0, "stemwright-worker"), (2, "stemwright-server")])
+def test_another_contract_is_refused_and_the_answer_says_what_to_upgrade(
+    api: Service, path: str, contract: int, older: str
+) -> None:
+    answer = post(api, path, json.dumps({"contract": contract}).encode())
+    assert (answer.status_code, answer.json()["code"]) == (409, "contract_mismatch"), answer.text
+    assert f"upgrade {older} where it runs" in answer.json()["error"]
+
+
+def test_a_field_of_the_next_version_keeps_no_worker_out(api: Service) -> None:
+    said = Announcement(worker="far-1", services=(OFFERED,), described=described([OFFERED]), nonce="n")
+    services = [json.loads(dump_announcement(said))["services"][0] | {"colour": "red"}]
+    newer = changed(dump_announcement(said), services=services, described="hash of what is not all known here", mood=1)
+    assert post(api, "/worker/announce", newer).status_code == 204
+    claim = changed(a_claim(), described="hash of what is not all known here", mood=1)
+    assert post(api, "/worker/claim", claim).status_code == 204
+
+
+def test_a_service_whose_params_are_no_schema_is_refused(api: Service) -> None:
+    model = ModelDescription(name="v", description="", licence="", params={"type": "thing"})
+    answer = announce(api, ServiceDescription(name="bad", version="1", models=(model,)))
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_description"), answer.text
+
+
+def test_nobody_announces_unsigned(api: Service) -> None:
+    answer = api.client.http.post("/worker/announce", content=b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (401, "signature_missing")
