@@ -19,7 +19,7 @@ from stemwright_server.adapters.jobs.postgres import DatabaseClock, postgres_eng
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.domain.delivery import Backoff, Delivery, DeliveryState, Result, delivery_of, settle
-from stemwright_server.domain.inputs import TrackInput
+from stemwright_server.domain.inputs import ArtifactInput, TrackInput
 from stemwright_server.domain.job import Job, JobOptions, JobState, Outcome, Sharing, Webhook
 from stemwright_server.domain.lifecycle import (
     CancelAsked,
@@ -33,8 +33,9 @@ from stemwright_server.domain.lifecycle import (
     advance,
 )
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.domain.worker import AnnouncedService, SeenWorker
 from stemwright_server.ports.jobs import IdempotencyKey, JobRepository, Submission, Waiting
+from stemwright_worker.contract.description import ModelDescription, ServiceDescription
 from stemwright_worker.contract.service import OutputSpec, Progress
 from stemwright_worker.contract.tasks import Completed, Failed, Progressed, UploadedFile
 from stemwright_worker.errors import Gone, InvalidRequest, NotFound, SongExists, Unavailable
@@ -570,6 +571,82 @@ def test_options_are_kept_as_they_were(repository: Repository, sharing: Sharing)
     found = repository.job("j")
     assert found is not None
     assert found.options == options
+
+
+def test_inputs_are_kept_as_they_were(repository: Repository) -> None:
+    ready(repository)
+    ready(repository, "u")
+    repository.submit(job("source"), key=None)
+    assert claim(repository) is not None
+    change(repository, done(job_id="source"), job_id="source")
+    made = ArtifactInput(job_id="source", name="a")
+    for name, inputs, track_id in (
+        ("none", (), ""),
+        ("two", (made, TrackInput(track_id="u")), "u"),
+        ("made", (made,), ""),
+    ):
+        assert repository.submit(job(name, inputs=inputs), key=None).created
+        found = repository.job(name)
+        assert found is not None
+        assert (found.inputs, found.track_id) == (inputs, track_id)
+    assert [each.id for each in repository.jobs_of("u")] == ["two"]
+
+
+def test_what_a_queued_or_running_job_takes_in_stays(repository: Repository) -> None:
+    ready(repository)
+    ready(repository, "u")
+    repository.submit(job("source"), key=None)
+    assert claim(repository) is not None
+    change(repository, done(job_id="source"), job_id="source")
+    inputs = (TrackInput(track_id="t"), TrackInput(track_id="u"), ArtifactInput(job_id="source", name="a"))
+    repository.submit(job("taking", inputs=inputs), key=None)
+    for _ in ("queued", "running"):
+        assert repository.drop_jobs(1e9, finished_before=1e9) == []
+        repository.expire_tracks(1e9)
+        assert repository.tracks_to_purge() == []
+        claim(repository)
+    change(repository, CancelAsked(), job_id="taking")
+    assert set(repository.drop_jobs(1e9, finished_before=1e9)) == {"source", "taking"}
+    repository.expire_tracks(1e9)
+    assert {each.id for each in repository.tracks_to_purge()} == {"t", "u"}
+
+
+def test_inputs_that_are_gone_are_said(repository: Repository) -> None:
+    ready(repository)
+    for inputs in (
+        (TrackInput(track_id="t"), TrackInput(track_id="missing")),
+        (ArtifactInput(job_id="missing", name="a"),),
+    ):
+        with pytest.raises(Gone, match="missing"):
+            repository.submit(job(inputs=inputs), key=None)
+    repository.submit(job("waiting"), key=None)
+    with pytest.raises(Gone, match="waiting"):
+        repository.submit(job(inputs=(ArtifactInput(job_id="waiting", name="a"),)), key=None)
+
+
+def test_many_submits_of_work_without_an_input_are_one_job(repository: Repository) -> None:
+    def submit(number: int) -> Submission:
+        return repository.submit(job(f"j{number}", inputs=(), work_key="same"), key=None)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(submit, range(24)))
+    assert len({each.job.id for each in found}) == 1
+    assert sum(each.created for each in found) == 1
+
+
+def test_what_a_service_offers_is_kept_and_the_last_word_holds(repository: Repository) -> None:
+    model = ModelDescription(name="v", description="d", licence="MIT", params={"properties": {"a": {"default": None}}})
+    first = AnnouncedService(
+        description=ServiceDescription(name="m", version="1", models=(model,)),
+        described="hash",
+        announced_at=1.0,
+        worker="w",
+    )
+    other = replace(first, description=ServiceDescription(name="a", version="1"))
+    newer = replace(first, described="other hash", announced_at=2.0)
+    for each in (first, other, newer):
+        repository.keep_service(each)
+    assert list(repository.services()) == [other, newer]
 
 
 def test_a_remote_track_comes_with_its_job(repository: Repository) -> None:
