@@ -48,14 +48,14 @@ def test_a_job_is_one_trace_from_the_request_to_the_upload(tmp_path: Path) -> No
     ):
         job_id = stemify(service, 1)
         assert ended(service, job_id) == "completed"
-        until(lambda: "upload" in {span.name for span in collector.of_trace(TRACE)}, what="the whole trace")
+        until(lambda: "uploading" in {span.name for span in collector.of_trace(TRACE)}, what="the whole trace")
         lines = service.logged()
     spans = {span.name: span for span in collector.of_trace(TRACE)}
     request, queue, attempt = spans["POST /api/v1/stemify"], spans["queue"], spans["attempt"]
     assert (request.service, request.parent) == ("stemwright-api", PARENT.split("-")[2])
     assert (queue.service, queue.parent) == ("stemwright-api", request.span)
     assert (attempt.service, attempt.parent) == ("stemwright-worker", queue.span)
-    stages = ["fetch", "load", "separate", "encode", "upload"]
+    stages = ["fetching", "loading", "separating", "encoding", "uploading"]
     assert all(spans[stage].parent == attempt.span for stage in stages)
     assert [span.name for span in collector.of_trace(TRACE) if span.name in stages] == stages  # in this order
     assert all(attempt.began - 10**8 <= spans[stage].began <= spans[stage].ended for stage in stages)
@@ -91,9 +91,9 @@ def test_the_trace_goes_out_with_the_webhook(tmp_path: Path) -> None:
             counted = service.client.http.get("/metrics").text
         receiver.shutdown()
     spans = {span.name: span for span in collector.of_trace(TRACE)}
-    assert {"POST /split", "queue", "attempt", "fetch", "separate", "upload", "webhook"} <= set(spans)
+    assert {"POST /split", "queue", "attempt", "fetching", "separating", "uploading", "webhook"} <= set(spans)
     assert spans["webhook"].parent == spans["POST /split"].span
-    assert spans["webhook"].ended >= spans["upload"].ended
+    assert spans["webhook"].ended >= spans["uploading"].ended
     assert told.headers["traceparent"] == f"00-{TRACE}-{spans['webhook'].span}-01"
     assert 'demucs_webhook_deliveries{state="delivered"} 1.0' in counted
 
@@ -115,17 +115,17 @@ def test_a_job_over_a_broker_is_one_trace_from_the_request_to_the_webhook(tmp_pa
             answer = Backend(service.url).split(headers={"traceparent": PARENT}, **asked)
             assert answer.status_code == 202, answer.text
             until(lambda: receiver.of(answer.json()["jobId"]), seconds=240.0, what="the webhook")
-            whole = {"webhook", "upload", "attempt"}
+            whole = {"webhook", "uploading", "attempt"}
             until(lambda: whole <= {span.name for span in collector.of_trace(TRACE)}, what="the whole trace")
         receiver.shutdown()
     spans = {span.name: span for span in collector.of_trace(TRACE)}
     line = ["POST /split", "queue", "attempt"]
     assert [spans[name].parent for name in line] == [PARENT.split("-")[2], spans[line[0]].span, spans[line[1]].span]
     assert [spans[name].service for name in line] == ["stemwright-api", "stemwright-api", "stemwright-worker"]
-    stages = ["fetch", "load", "separate", "encode", "upload"]
+    stages = ["fetching", "loading", "separating", "encoding", "uploading"]
     assert all(spans[stage].parent == spans["attempt"].span for stage in stages)
     assert (spans["webhook"].service, spans["webhook"].parent) == ("stemwright-api", spans["POST /split"].span)
-    assert spans["webhook"].ended >= spans["upload"].ended
+    assert spans["webhook"].ended >= spans["uploading"].ended
 
 
 @pytest.mark.parametrize("how", ["refuses", "says 503", "is silent"])

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from world import CALLER, make_world
 
-import stemwright_demucs.probe
 from stemwright.audio import open_audio
 from stemwright.errors import InputError
 from stemwright_server.usecases.upload import announce, receive
@@ -70,7 +69,8 @@ def test_both_doors_refuse_the_same(tmp_path: Path, name: str, more: int) -> Non
         command_line = error.code
 
     world = make_world(tmp_path / "service")
-    probe = InstalledProbe(stemwright_demucs.probe, max_seconds=None)
+    probe = InstalledProbe.find(name="audio", max_seconds=None)
+    assert probe is not None
     world.deps = replace(world.deps, probe=probe, limits=replace(world.deps.limits, max_bytes=1 << 20))
     track = announce(world.deps, CALLER, filename="s", size=None, sha256=None, request_id="r").track
     world.deps.blobs.write(track.key, data)

@@ -29,7 +29,6 @@ from stemwright_worker.transfers import Transfers
 
 _CLAIM_WAIT = 20.0
 _INPUTS = "in"  # the folder of the inputs in a work folder
-_SPANS = {"fetching": "fetch", "loading": "load", "separating": "separate", "encoding": "encode", "uploading": "upload"}
 _log = structlog.get_logger(__name__)
 
 
@@ -195,7 +194,7 @@ class Runtime:
         )
         report = self._catch(task, workdir, control, disk)
         for stage, began, ended in control.stages():
-            span.part(_SPANS.get(stage, stage), began=began, ended=ended)
+            span.part(stage, began=began, ended=ended)
         error = "stopped" if report is None else report.code if isinstance(report, Failed) else None
         span.end(error=error, service=task.service, model=task.model, device=self._identity.device)
         return report
