@@ -31,7 +31,8 @@ _HEAD = """# Settings of the service
 
 Read from the environment by `stemwright serve`, `worker`, `webhooks` and `storage` and by Celery workers, and from the file
 `.env` in the current folder, if there is one: the environment wins over the file, and an option on the command line over both.
-Written by `server/scripts/write_docs.py` from `settings/` and `dialects/*/settings.py` of the server: change it there.
+Written by `server/scripts/write_docs.py` from `settings/` and `dialects/*/settings.py` of the server, and from
+`settings/` of the worker: change it there.
 """
 
 _TABLE = """

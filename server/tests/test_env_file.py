@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from service import COMMAND, environment
 
-from stemwright_server.settings.env_file import read_env_file
 from stemwright_worker.errors import InvalidRequest
+from stemwright_worker.settings.env_file import read_env_file
 
 
 @pytest.fixture(autouse=True)

@@ -218,9 +218,10 @@ def test_the_server_never_imports_torch_nor_the_engine() -> None:
 def test_the_worker_process_imports_no_database_and_no_web_framework() -> None:
     code = (
         "import sys, pathlib, stemwright_worker.__main__\n"
-        "from stemwright_worker.wiring import build_worker\n"
-        "build_worker(api_url='http://127.0.0.1:1', secret='s', worker='w', device='cpu', work_dir=pathlib.Path('w'),"
-        " heartbeat=1.0, stop_seconds=1.0)\n"
+        "from stemwright_worker.settings import WorkerSettings\n"
+        "from stemwright_worker.wiring import build_worker, worker_config\n"
+        "build_worker(worker_config(WorkerSettings(), secret='s', worker='w', device='cpu', work_dir=pathlib.Path('w'),"
+        " services=()))\n"
         "print([name for name in ('torch', 'sqlalchemy', 'fastapi', 'starlette', 'uvicorn') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

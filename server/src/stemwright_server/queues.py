@@ -17,12 +17,13 @@ from stemwright_server.adapters.broker.celery_app import celery_app
 from stemwright_server.processes.celery_worker import CeleryWorker, add_worker
 from stemwright_server.settings import Settings
 from stemwright_server.settings.reading import end, read_settings
-from stemwright_server.wiring.worker import worker_config
 from stemwright_worker.client import ApiClient
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.errors import InvalidRequest
+from stemwright_worker.process.environments import OWN, Inquiry
 from stemwright_worker.runtime import Runtime
 from stemwright_worker.telemetry import configure_logging
-from stemwright_worker.wiring import build_worker
+from stemwright_worker.wiring import build_worker, worker_config
 
 
 def build(settings: Settings) -> Celery:
@@ -35,18 +36,27 @@ def build(settings: Settings) -> Celery:
         settings.broker_address, services=services, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds
     )
 
-    config = worker_config(settings, api_url=settings.api_url, secret=secret, work_dir=Path())
-
     def runtime(worker: str, folder: Path) -> Runtime:
-        given = config(worker, settings.worker_device) | {"work_dir": folder}
-        del given["log_level"], given["nice"]  # Celery's own command says both
-        return build_worker(**given)
+        return build_worker(
+            worker_config(
+                settings,
+                secret=secret,
+                worker=worker,
+                device=settings.worker_device,
+                work_dir=folder,
+                services=services,
+            )
+        )
+
+    def describe() -> tuple[ServiceDescription, ...]:
+        return tuple(said for each in Inquiry([OWN], services).answers() for said in each.services)
 
     worker = CeleryWorker(
         host=socket.gethostname()[:40],
         root=settings.work_dir,
         device=settings.worker_device,
         services=services,
+        describe=describe,
         client=ApiClient(settings.api_url, secret),
         build=runtime,
     )

@@ -4,32 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, SecretStr, StringConstraints
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import StringConstraints
 
-_MIN_SECRET = 32  # characters: shorter ones can be guessed from one signature
+from stemwright_worker.settings.section import Names, Section, long_enough
 
-
-class Section(BaseSettings):
-    """Read from the environment. A name without the prefix STEMWRIGHT_ is one that other tools use for the same thing."""
-
-    model_config = SettingsConfigDict(env_prefix="STEMWRIGHT_", extra="ignore", frozen=True, populate_by_name=True)
-
-
-def _comma_separated(value: object) -> object:
-    """``a,b``, or a JSON list as one document writes it: ``["*"]``."""
-    if not isinstance(value, str):
-        return value
-    return tuple(part.strip(" \"'") for part in value.strip("[] ").split(",") if part.strip(" \"'"))
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+__all__ = ["Names", "Rate", "Section", "long_enough"]
 
 Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d* ?/ ?([1-9]\d* )?(second|minute|hour|day))?$")]
-
-
-def long_enough(value: SecretStr | None) -> SecretStr | None:
-    """A secret that signs. ValueError if it is short."""
-    if value is not None and len(value.get_secret_value()) < _MIN_SECRET:
-        raise ValueError(f"has to be at least {_MIN_SECRET} characters; make one with: openssl rand -hex 32")
-    return value

@@ -1,39 +1,51 @@
-"""A worker of ``stemwright serve``: ``python -m stemwright_worker``, configured by one JSON line on stdin."""
+"""``python -m stemwright_worker``: without arguments a worker process, configured by one JSON line on stdin.
+
+With arguments, the commands of ``stemwright-worker``.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-from pathlib import Path
-
-from stemwright_worker.process.parent_death import end_with_parent
-from stemwright_worker.process.priority import give_way
-from stemwright_worker.telemetry import configure_logging
-from stemwright_worker.wiring import build_worker
+import sys
 
 
 def _first_line() -> bytes:
     line = b""
     while not line.endswith(b"\n"):
-        byte = os.read(0, 1)  # no buffer: the rest of stdin is the tether's
+        byte = os.read(0, 1)  # no buffer: the rest of stdin says when the parent ends
         if not byte:
-            raise SystemExit("stemwright_worker: a worker is started by `stemwright serve`, not by hand")
+            raise SystemExit("stemwright_worker: a worker process is started by a parent: `stemwright-worker run`")
         line += byte
     return line
 
 
 def main() -> None:
-    """Run until told to leave, or the parent is gone."""
-    config = json.loads(_first_line())
-    give_way(config.pop("nice"))
+    """Run tasks until told to leave, or the parent is gone."""
+    from stemwright_worker.errors import ContractMismatch
+    from stemwright_worker.process.parent_death import end_with_parent
+    from stemwright_worker.process.priority import give_way
+    from stemwright_worker.process.supervisor import CONTRACT_MISMATCH
+    from stemwright_worker.telemetry import configure_logging
+    from stemwright_worker.wiring import build_worker, load_config
+
+    config = load_config(_first_line())
+    give_way(config.nice)
     end_with_parent()
-    configure_logging(config.pop("log_level"))
-    runtime = build_worker(**config | {"work_dir": Path(config["work_dir"])})
+    configure_logging(config.log_level)
+    runtime = build_worker(config)
     signal.signal(signal.SIGTERM, runtime.leave)
     signal.signal(signal.SIGINT, runtime.leave)
-    runtime.run()
+    try:
+        runtime.run()
+    except ContractMismatch as error:
+        print(f"stemwright_worker: error: {error}", file=sys.stderr)
+        raise SystemExit(CONTRACT_MISMATCH) from None
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        from stemwright_worker.cli import main as command
+
+        raise SystemExit(command())
     main()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from stemwright_worker.process.environments import OWN, Place
 from stemwright_worker.process.supervisor import Supervisor
+
+PLACE = Place(environment=OWN, device="cpu", services=("a",))
 
 
 def test_a_fault_around_a_worker_is_logged_and_the_device_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,8 +27,8 @@ def test_a_fault_around_a_worker_is_logged_and_the_device_is_kept(monkeypatch: p
             raise BlockingIOError("no more processes")
         return await spawn("/bin/true", **options)
 
-    def config(worker: str, device: str) -> Mapping[str, Any]:
-        return {}
+    def config(worker: str, place: Place, watchdog: int) -> bytes:
+        return b"{}"
 
     async def keep() -> None:
         def ended(worker: str) -> None:
@@ -36,7 +38,7 @@ def test_a_fault_around_a_worker_is_logged_and_the_device_is_kept(monkeypatch: p
             loop.call_soon_threadsafe(supervisor.stop)
 
         loop = asyncio.get_running_loop()
-        supervisor = Supervisor("w-", ["cpu"], config, ended, stop_seconds=5.0)
+        supervisor = Supervisor("w-", [PLACE], config, ended, stop_seconds=5.0)
         await asyncio.wait_for(supervisor.run(), 60.0)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", once_refused)

@@ -29,15 +29,14 @@ def _worker(args: argparse.Namespace) -> int:
     if settings.worker_secret is None:
         print("stemwright: error: set STEMWRIGHT_WORKER_SECRET to the one that the service has", file=sys.stderr)
         return 2
-    from stemwright_server.processes.work import work
     from stemwright_worker.errors import ServiceError
+    from stemwright_worker.process.environments import find_environments
     from stemwright_worker.telemetry import configure_logging
+    from stemwright_worker.workers import run_workers
 
     configure_logging(settings.log_threshold)
     try:
-        work(
-            settings, api_url=settings.api_url, secret=settings.worker_secret.get_secret_value(), root=settings.work_dir
-        )
+        run_workers(settings, find_environments(settings.services_path))
     except ServiceError as error:
         print(f"stemwright: error: {error}", file=sys.stderr)
         return 2

@@ -24,7 +24,9 @@ from stemwright_server.adapters.broker.celery_app import RUN_JOB
 from stemwright_server.adapters.broker.queue_names import least_priority, service_of
 from stemwright_server.adapters.broker.quorum_repair import repair_quorum_queues
 from stemwright_worker.client import ApiClient
-from stemwright_worker.errors import Unavailable
+from stemwright_worker.contract.codec import described
+from stemwright_worker.contract.description import ServiceDescription
+from stemwright_worker.errors import AnnounceFirst, ContractMismatch, Unavailable
 from stemwright_worker.process.parent_death import die_with_parent
 from stemwright_worker.process.work_folder import worker_folder
 from stemwright_worker.runtime import Runtime
@@ -45,17 +47,20 @@ class CeleryWorker:
     root: Path | None  # where its folder goes; None: the system's place for temporary files
     device: str
     services: tuple[str, ...]
+    describe: Callable[[], tuple[ServiceDescription, ...]]  # in the parent, without importing a service
     client: ApiClient  # the parent's; a child makes its own after the fork
     build: Callable[[str, Path], Runtime]  # by worker id and work folder
     prefix: str = field(default="", init=False)  # the ids of its children begin so
     folder: Path = field(default=Path(), init=False)  # each child has a folder in it
     runtime: Runtime | None = field(default=None, init=False)  # in a child
+    offered: tuple[ServiceDescription, ...] = field(default=(), init=False)  # in the parent: what the services offer
     prepared: bool = field(default=False, init=False)
     stopping: bool = field(default=False, init=False)  # in the parent
     held: ExitStack = field(default_factory=ExitStack, init=False)
 
     def open(self) -> None:
         """In the parent, before anything else."""
+        self.offered = self.describe()
         me, self.folder = self.held.enter_context(worker_folder(self.root, reap=self._reap))
         self.prefix = f"{self.host}-{me}-"
 
@@ -88,6 +93,21 @@ class CeleryWorker:
         me = self.worker_id(os.getpid())
         self.runtime = self.build(me, self.folder / me)
         signal.signal(_LEAVE, self.runtime.leave)
+
+    def hello(self, pid: int) -> None:
+        """In the parent: say to the API that a child is there. A job may need what is announced before a child wakes up.
+
+        Raises:
+            ContractMismatch: the API speaks another version of the contract.
+        """
+        worker, digest = self.worker_id(pid), described(self.offered)
+        try:
+            try:
+                self.client.hello(worker=worker, device=self.device, services=self.services, described=digest)
+            except AnnounceFirst:
+                self.client.announce(worker=worker, services=self.offered, described=digest)
+        except Unavailable as error:
+            _log.warning("hello_failed", error=str(error))
 
     def tell(self, worker: str, *, lost: bool) -> None:
         """In the parent: say to the API that a child went, or died."""
@@ -151,13 +171,12 @@ def add_worker(app: Celery, worker: CeleryWorker) -> None:
                 known.update(living)
                 if hello == living:
                     next_hello = time.monotonic() + _HELLO_SECONDS
-                for pid in hello:
-                    try:
-                        worker.client.hello(
-                            worker=worker.worker_id(pid), device=worker.device, services=worker.services, described=""
-                        )
-                    except Unavailable as error:
-                        _log.warning("hello_failed", error=str(error))
+                try:
+                    for pid in hello:
+                        worker.hello(pid)
+                except ContractMismatch as error:  # no repeat helps
+                    _log.error("contract_mismatch", error=str(error))
+                    os.kill(os.getpid(), signal.SIGTERM)
 
             def leave(**_: Any) -> None:
                 worker.stop(list(parent.pool.info["processes"]))

@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
@@ -26,10 +26,13 @@ from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.workers import worker_left, worker_lost
 from stemwright_server.wiring.api import LOOPBACK_HOSTS, Api, build_api
 from stemwright_server.wiring.stores import incoming_folders
-from stemwright_server.wiring.worker import local_devices, worker_config
+from stemwright_worker.contract.codec import described
+from stemwright_worker.devices import devices
 from stemwright_worker.errors import InvalidRequest, ServiceError, Unavailable
+from stemwright_worker.process.environments import Inquiry, Offered, Place, find_environments, places
 from stemwright_worker.process.instance import instance, reap_dead
 from stemwright_worker.process.supervisor import Supervisor
+from stemwright_worker.wiring import dump_config, worker_config
 
 LOCAL_WORKER = "local-"
 # Seconds that a thread may hold the interpreter while others wait: a call waits for it several times, and with Python's
@@ -41,6 +44,7 @@ _log = structlog.get_logger(__name__)
 
 def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
     """Run until SIGTERM or SIGINT. Raises ServiceError if it may not or cannot start."""
+    inquiry = Inquiry(find_environments(settings.services_path), settings.models)  # they answer while we prepare
     addresses = _resolve(host, port)
     loopback = all(ipaddress.ip_address(str(address[4][0]).partition("%")[0]).is_loopback for address in addresses)
     stranger = not loopback and settings.jwt_secret is None and not insecure
@@ -61,8 +65,17 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
             held.callback(part.close)
         reap_dead(instances, partial(_reap, settings, api))
         held.enter_context(_metrics(settings, api, host))
+        offered = inquiry.answers()
+        _announce(api, offered)
         runner = held.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-        runner.run(_Service(settings, api, listener, secret, f"{LOCAL_WORKER}{me}-").run())
+        runner.run(_Service(settings, api, listener, secret, offered, f"{LOCAL_WORKER}{me}-").run())
+
+
+def _announce(api: Api, offered: Sequence[Offered]) -> None:
+    """What the services here offer is known before the first request comes."""
+    for each in offered:
+        digest = described(each.services)
+        api.deps.planner.announce(each.services, described=digest, worker=str(each.environment.python))
 
 
 def _reap(settings: Settings, api: Api, dead: str) -> None:
@@ -141,6 +154,11 @@ def _listening(addresses: list[Any], host: str, port: int) -> Iterator[socket.so
         yield listener
 
 
+def _devices(settings: Settings) -> list[str]:
+    """The device of each worker here: none if there is a broker for workers elsewhere."""
+    return [] if settings.workers is None and settings.broker_url is not None else devices(settings)
+
+
 class _Uvicorn(uvicorn.Server):
     def capture_signals(self) -> Any:
         """Signals are ours: we end the workers and the open streams first, and exit with 0."""
@@ -148,11 +166,20 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Service:
-    def __init__(self, settings: Settings, api: Api, listener: socket.socket, secret: str, workers: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        api: Api,
+        listener: socket.socket,
+        secret: str,
+        offered: Sequence[Offered],
+        workers: str,
+    ) -> None:
         self._settings = settings
         self._api = api
         self._listener = listener
         self._secret = secret
+        self._offered = offered
         self._workers = workers  # the ids of our workers begin so; no other worker's do
         config = uvicorn.Config(
             api.app,
@@ -171,17 +198,9 @@ class _Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        where = places(self._offered, _devices(self._settings))
         supervisor = Supervisor(
-            self._workers,
-            local_devices(self._settings),
-            worker_config(
-                self._settings,
-                api_url=self._url(),
-                secret=self._secret,
-                work_dir=self._settings.data_dir / "work",
-            ),
-            self._worker_died,
-            stop_seconds=self._settings.stop_seconds,
+            self._workers, where, self._config, self._worker_died, stop_seconds=self._settings.stop_seconds
         )
         serving = asyncio.create_task(self._server.serve([self._listener]))
         while not self._server.started and not serving.done():
@@ -203,6 +222,20 @@ class _Service:
         await serving
         await sweeping
         await asyncio.to_thread(self._api.dispatcher.stop, _LAST_WEBHOOKS)
+
+    def _config(self, worker: str, place: Place, watchdog: int) -> bytes:
+        return dump_config(
+            worker_config(
+                self._settings,
+                api_url=self._url(),
+                secret=self._secret,
+                worker=worker,
+                device=place.device,
+                work_dir=self._settings.data_dir / "work" / worker,
+                services=place.services,
+                watchdog=watchdog,
+            )
+        )
 
     def _url(self) -> str:
         """Where to reach the listener from this machine."""

@@ -5,28 +5,40 @@ One section a file: those of the service here, that of each dialect in its folde
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import model_validator
 
 from stemwright_server.dialects import DIALECTS
 from stemwright_server.settings.core import CoreSettings
 from stemwright_server.settings.observability import ObservabilitySettings
 from stemwright_server.settings.queue import QueueSettings
-from stemwright_server.settings.sources import SourceSettings
 from stemwright_server.settings.storage import StorageSettings
 from stemwright_server.settings.webhooks import WebhookSettings
 from stemwright_server.settings_section import Section
+from stemwright_worker.settings import WorkerSettings, YouTubeSettings
+from stemwright_worker.settings.section import environment_name as name_in_environment
 
 
 class ServiceSettings(
-    CoreSettings, StorageSettings, QueueSettings, SourceSettings, WebhookSettings, ObservabilitySettings
+    CoreSettings,
+    StorageSettings,
+    QueueSettings,
+    WorkerSettings,
+    YouTubeSettings,
+    WebhookSettings,
+    ObservabilitySettings,
 ):
     """The sections of the service, in the order of the page."""
 
-    @property
-    def log_threshold(self) -> str:
-        """LOG_LEVEL, or DEBUG if that is asked for."""
-        return "DEBUG" if self.debug else self.log_level
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError(
+                "heartbeat_seconds has to be at most half of lease_seconds, or a lease is lost by one delay"
+            )
+        return self
 
     @property
     def redis_address(self) -> str | None:
@@ -41,11 +53,6 @@ class ServiceSettings(
         """BROKER_URL, or else the Redis that is there anyway."""
         return self.broker_url.get_secret_value() if self.broker_url else self.redis_address
 
-    @property
-    def worker_device(self) -> str:
-        """STEMWRIGHT_DEVICE, unless DEMUCS_GPU_ENABLED forbids it."""
-        return self.device if self.demucs_gpu_enabled else "cpu"
-
 
 _OF_DIALECTS: tuple[type[Section], ...] = tuple(each.settings for each in DIALECTS if each.settings is not None)
 SECTIONS: tuple[Any, ...] = (*ServiceSettings.__bases__, *_OF_DIALECTS)
@@ -57,5 +64,4 @@ class Settings(ServiceSettings, *_OF_DIALECTS):  # type: ignore[misc]  # which d
 
 def environment_name(field: str) -> str:
     """The environment variable of a setting."""
-    alias = Settings.model_fields[field].validation_alias
-    return alias if isinstance(alias, str) else f"STEMWRIGHT_{field.upper()}"
+    return name_in_environment(Settings, field)

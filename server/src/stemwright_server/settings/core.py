@@ -1,11 +1,11 @@
-"""The settings of the service itself: address, callers, caps, workers."""
+"""The settings of the service itself: address, callers, caps."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 
 from stemwright_server.settings_section import Names, Section, long_enough
 
@@ -24,10 +24,6 @@ class CoreSettings(Section):
         8080, ge=0, le=65535, validation_alias="PORT", description="Port to listen on, unless `--port` says otherwise."
     )
     data_dir: Path = Field(Path("data"), description="Folder of the job store, the uploads and the outputs.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", validation_alias="LOG_LEVEL", description="Least severe log line that is written."
-    )
-    debug: bool = Field(False, validation_alias="DEBUG", description="The same as LOG_LEVEL=DEBUG.")
     public_url: str | None = Field(
         None, description="Address under which clients reach the API, if a proxy stands before it; else as requested."
     )
@@ -60,9 +56,6 @@ class CoreSettings(Section):
     )
     jwt_audience: str | None = Field(None, validation_alias="JWT_AUDIENCE", description="Audience a token must name.")
     jwt_issuer: str | None = Field(None, validation_alias="JWT_ISSUER", description="Issuer a token must name.")
-    worker_secret: SecretStr | None = Field(
-        None, description="Key that workers outside `stemwright serve` sign with (32 characters at least)."
-    )
     worker_secret_previous: SecretStr | None = Field(
         None, description="The key before, still accepted while workers change over."
     )
@@ -83,37 +76,15 @@ class CoreSettings(Section):
         30 * 86400.0, gt=0, description="Jobs and outputs are removed so long after the end, s."
     )
 
-    models: Names = Field((), description="Models to offer and to run, comma-separated. Empty: all that are installed.")
-    probe: str = Field("", description="Which installed probe looks into uploads. Empty: the first; `none`: none.")
-    workers: int | None = Field(
-        None,
-        ge=0,
-        description="Worker processes that `serve` and `stemwright worker` start; 0: `serve` starts none. "
-        "Unset: one for each GPU, or one on the CPU.",
-    )
-    device: str = Field("auto", description="Device of a single worker: auto, cpu, cuda, cuda:1 ...")
-    demucs_gpu_enabled: bool = Field(
-        True, validation_alias="DEMUCS_GPU_ENABLED", description="false: workers compute on the CPU, whatever there is."
-    )
     lease_seconds: float = Field(60.0, gt=0, description="Silence after which a worker is taken for dead.")
-    heartbeat_seconds: float = Field(15.0, gt=0, description="Longest time between two reports of a worker.")
     job_seconds: float = Field(3600.0, gt=0, le=80000.0, description="How long an attempt may take.")
     max_attempts: int = Field(3, ge=1, description="Crashed attempts before a job fails for good.")
     retry_seconds: float = Field(
         2.0, ge=0, description="Wait before the second attempt; doubles with each further one."
     )
     sweep_seconds: float = Field(2.0, gt=0, description="Time between two rounds of cleaning up.")
-    stop_seconds: float = Field(10.0, gt=0, description="What a worker gets to end in good order on shutdown.")
 
-    @field_validator("jwt_secret", "worker_secret", "worker_secret_previous")
+    @field_validator("jwt_secret", "worker_secret_previous")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         return long_enough(value)
-
-    @model_validator(mode="after")
-    def _renewed_in_time(self) -> Self:
-        if self.heartbeat_seconds * 2 > self.lease_seconds:
-            raise ValueError(
-                "heartbeat_seconds has to be at most half of lease_seconds, or a lease is lost by one delay"
-            )
-        return self

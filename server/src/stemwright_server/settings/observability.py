@@ -18,18 +18,3 @@ class ObservabilitySettings(Section):
         validation_alias="OBSERVABILITY_PROMETHEUS_PORT",
         description="A port of its own for /metrics, on HOST; 0 for a free one. Unset: only the API's own.",
     )
-    enable_tracing: bool = Field(
-        False,
-        validation_alias="OBSERVABILITY_ENABLE_TRACING",
-        description="Send OpenTelemetry traces to OTEL_EXPORTER_OTLP_ENDPOINT. Needs stemwright-server[tracing].",
-    )
-    otlp_endpoint: str = Field(
-        "http://localhost:4318",
-        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="Where a collector takes OTLP over HTTP.",
-    )
-
-    @property
-    def traces_endpoint(self) -> str | None:
-        """Where traces go; None: nobody traces."""
-        return self.otlp_endpoint if self.enable_tracing else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field, SecretStr, field_validator
 
 from stemwright_server.settings_section import Section
@@ -29,29 +27,6 @@ class QueueSettings(Section):
         description="The broker of Celery workers: amqp://user:password@host:5672/ (RabbitMQ) or redis://host:6379/0. "
         "With one, `serve` starts no workers of its own unless STEMWRIGHT_WORKERS says so. Unset: REDIS_URL, if the "
         "extra stemwright-server[celery] is installed; `serve` then has its own workers as well.",
-    )
-    api_url: str = Field(
-        "http://127.0.0.1:8080", description="Where `stemwright worker` and Celery workers find the service."
-    )
-    work_dir: Path | None = Field(
-        None, description="Where workers outside `serve` keep the files of the task at hand. Unset: the system's place."
-    )
-    work_bytes: int | None = Field(
-        None,
-        gt=0,
-        description="Cap on what one task may keep on the disk of its worker, bytes: the mix, the stems and temporary "
-        "files. A job over it fails with `work_folder_full`. Unset: none.",
-    )
-    worker_least_priority: int = Field(
-        0, ge=0, le=9, description="Workers take no job below this priority: some can be kept for what is urgent."
-    )
-
-    worker_nice: int = Field(
-        5,
-        ge=0,
-        le=19,
-        description="By how much worker processes on this machine give way to the API and others, as `nice` has it: "
-        "status calls stay quick while jobs take all processors.",
     )
 
     @field_validator("database_url")

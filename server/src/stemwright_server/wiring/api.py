@@ -53,14 +53,14 @@ from stemwright_server.usecases.upload import receive
 from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
 from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_server.wiring.stores import build_broker, open_blobs, open_jobs
-from stemwright_worker.contract.codec import described
 from stemwright_worker.contract.signing import Verifier
-from stemwright_worker.installed import InstalledProbe, InstalledServices
+from stemwright_worker.installed import InstalledProbe
 from stemwright_worker.ports.sources import SourceFetcher
 from stemwright_worker.ports.tracing import NO_TRACER, Tracer
 from stemwright_worker.sources.http import HttpSources
-from stemwright_worker.sources.youtube import youtube_source
+from stemwright_worker.sources.youtube import YouTubeSource
 from stemwright_worker.tracing.build import build_tracer
+from stemwright_worker.wiring import youtube_limits
 
 Dialects = Sequence[Dialect[Any]]
 
@@ -122,8 +122,6 @@ def build_api(
     tracer = build_tracer(settings.traces_endpoint, service="stemwright-api")
     repository, wakeups, clock = open_jobs(settings)
     planner = AnnouncedServices(repository, names=settings.models, clock=clock)
-    installed = [service.describe() for service in InstalledServices.find(settings.models).offers()]
-    planner.announce(installed, described=described(installed), worker=f"local-{me}")
     deps = build_deps(settings, repository, open_blobs(settings, me), wakeups, planner, clock=clock, tracer=tracer)
     authenticator = _authenticator(settings, closed=closed)
     on = [dialect for dialect in dialects if dialect.is_on(settings)]
@@ -272,8 +270,8 @@ def _authenticator(settings: Settings, *, closed: bool) -> Authenticator:
 def _sources(settings: Settings) -> Mapping[str, SourceFetcher]:
     """What looks at callers' links before their jobs are queued, by the name under which a worker has the same."""
     found: dict[str, SourceFetcher] = {"http": HttpSources(settings.source_origin_allowlist)}
-    if (youtube := settings.youtube_options) is not None:
-        found["youtube"] = youtube_source(**youtube)
+    if (youtube := youtube_limits(settings)) is not None:
+        found["youtube"] = YouTubeSource(youtube)
     return found
 
 

@@ -22,6 +22,8 @@ from typing import Protocol
 
 from stemwright_worker.errors import UnusableInput
 
+YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")  # their subdomains count
+
 
 class SourceError(UnusableInput):
     """The file that a URL points at could not be had."""

@@ -1,25 +1,25 @@
-"""Keeps one worker process for each device alive, and ends them when told."""
+"""Keeps a worker process alive in each of its places, and ends them when told."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from typing import Any
 
 import structlog
 
+from stemwright_worker.process.environments import Place
 from stemwright_worker.process.watchdog import WatchdogMonitor
 
+CONTRACT_MISMATCH = os.EX_PROTOCOL  # how a worker ends that the API does not understand
 _STEADY = 30.0  # seconds of life after which a death is the first of its kind
 _LONGEST_BACKOFF = 5.0
-_LOOK = 0.5  # seconds between two looks at the fuse
+_LOOK = 0.5  # seconds between two looks at the watchdog
 _log = structlog.get_logger(__name__)
 
 
@@ -29,44 +29,47 @@ class Supervisor:
     def __init__(
         self,
         prefix: str,
-        devices: Sequence[str],
-        config: Callable[[str, str], Mapping[str, Any]],
+        places: Sequence[Place],
+        config: Callable[[str, Place, int], bytes],
         died: Callable[[str], None],
         *,
         stop_seconds: float,
     ) -> None:
-        """``prefix``: how ids begin. ``config(worker, device)`` is what a worker reads at its start; ``died(worker)`` is
-        called after each end.
+        """``prefix``: how ids begin. ``config(worker, place, watchdog)`` is the line that a worker reads at its
+        start; ``died(worker)`` is called after each end.
         """
         self._prefix = prefix
-        self._devices = devices
+        self._places = places
         self._config = config
         self._died = died
         self._stop_seconds = stop_seconds
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Until ``stop``."""
-        await asyncio.gather(*(self._keep(device) for device in self._devices))
+        """Until ``stop``, or until no worker of any place speaks the API's version of the contract."""
+        await asyncio.gather(*(self._keep(place) for place in self._places))
 
     def stop(self) -> None:
         """Ask all workers to go; ``run`` returns once they went, or were made to."""
         self._stopping.set()
 
-    async def _keep(self, device: str) -> None:
+    async def _keep(self, place: Place) -> None:
         crashes = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            worker = f"{self._prefix}{device.replace(':', '')}-{secrets.token_hex(6)}"
+            worker = f"{self._prefix}{place.device.replace(':', '')}-{secrets.token_hex(6)}"
             status, heard = None, False
             try:
                 with closing(WatchdogMonitor()) as watch:
-                    status = await self._one(worker, device, watch)
+                    status = await self._one(worker, place, watch)
                     watch.expired()  # what it said last
                     heard = watch.heard
             except Exception:  # whatever it was, it may pass, and without another try nobody works on this device
                 _log.exception("worker_not_kept", worker=worker)
             if self._stopping.is_set():
+                return
+            if status == CONTRACT_MISMATCH:  # the worker said so; another one would say the same
+                _log.error("worker_given_up", worker=worker, python=str(place.environment.python))
                 return
             # One that got as far as a task is no worker that cannot start; what a task does to it is counted there.
             steady = heard or time.monotonic() - began >= _STEADY
@@ -76,25 +79,26 @@ class Supervisor:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
 
-    async def _one(self, worker: str, device: str, watch: WatchdogMonitor) -> int:
+    async def _one(self, worker: str, place: Place, watch: WatchdogMonitor) -> int:
         """One worker process from start to end; its exit status."""
-        config = dict(self._config(worker, device)) | {"watchdog": watch.theirs}
+        config = self._config(worker, place, watch.theirs)
         # A session of its own: Ctrl-C reaches the service only, and the worker's children can be ended with it.
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            place.environment.python,
             "-m",
             "stemwright_worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=sys.stderr.fileno(),  # what a model prints is no output of the service
             pass_fds=(watch.theirs,),
             start_new_session=True,
+            env=place.environment.variables(),
         )
         watch.started()
-        _log.info("worker_started", worker=worker, device=device, pid=process.pid)
+        _log.info("worker_started", worker=worker, device=place.device, services=place.services, pid=process.pid)
         assert process.stdin is not None
         try:
             with suppress(ConnectionError):
-                process.stdin.write(json.dumps(config).encode() + b"\n")
+                process.stdin.write(config + b"\n")
                 await process.stdin.drain()
             ended = asyncio.create_task(process.wait())
             stopping = asyncio.create_task(self._stopping.wait())

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 from stemwright_worker.errors import StorageFull, Unavailable
 from stemwright_worker.net.addresses import Target, parse
 from stemwright_worker.ports.sources import (
+    YOUTUBE_HOSTS,
     Fetched,
     FetchLimits,
     SourceError,
@@ -32,8 +33,6 @@ from stemwright_worker.ports.sources import (
     SourceTooLarge,
 )
 from stemwright_worker.sources.youtube_errors import error_of
-
-YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 
 _POLL = 0.1  # seconds between two looks at the child
 _MEDIA = "media"  # the downloaded file's name, less its extension
@@ -257,17 +256,3 @@ def _move(file: Path, into: Path) -> str:
     finally:
         part.unlink(missing_ok=True)
     return digest
-
-
-def youtube_source(
-    *, max_seconds: float, total_seconds: float, hosts: Sequence[str], folder: str | None
-) -> YouTubeSource:
-    """A source of the values that cross to a worker as JSON."""
-    return YouTubeSource(
-        YouTubeLimits(
-            max_seconds=max_seconds,
-            total_seconds=total_seconds,
-            hosts=tuple(hosts),
-            folder=Path(folder) if folder else None,
-        )
-    )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
-from stemwright_server.settings_section import Names, Section
-
-YOUTUBE_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
+from stemwright_worker.settings import YouTubeSettings
 
 
-class StemifySettings(Section):
+class StemifySettings(YouTubeSettings):
     """The stemify dialect."""
 
     demucs_models_path: Path | None = Field(
@@ -39,20 +36,6 @@ class StemifySettings(Section):
         validation_alias="DEMUCS_MAX_DURATION",
         description="Cap on such a file's audio, seconds. MAX_DURATION holds for it as well.",
     )
-    youtube_download_dir: Path | None = Field(
-        None,
-        validation_alias="YOUTUBE_DOWNLOAD_DIR",
-        description="Where workers download from YouTube; each download has a folder of its own in it for its time. "
-        "Unset: the worker's own folder.",
-    )
-    youtube_max_duration: float = Field(
-        600.0, gt=0, validation_alias="YOUTUBE_MAX_DURATION", description="Cap on a video's length, seconds."
-    )
-    youtube_seconds: float = Field(600.0, gt=0, description="How long a download from YouTube may take.")
-    youtube_hosts: Names = Field(
-        YOUTUBE_HOSTS,
-        description="Hosts that `youtube_url` may point at, comma-separated; their subdomains count. Empty: off.",
-    )
     api_rate_limit: int = Field(
         5,
         ge=0,
@@ -67,15 +50,3 @@ class StemifySettings(Section):
     def stemify_rate(self) -> str:
         """API_RATE_LIMIT and its period as one rate; empty: no limit."""
         return f"{self.api_rate_limit}/{self.api_rate_limit_period} second" if self.api_rate_limit else ""
-
-    @property
-    def youtube_options(self) -> dict[str, Any] | None:
-        """What a worker has to know of links to videos, as JSON values; None: they are off."""
-        if not self.youtube_hosts:
-            return None
-        return {
-            "max_seconds": self.youtube_max_duration,
-            "total_seconds": self.youtube_seconds,
-            "hosts": self.youtube_hosts,
-            "folder": str(self.youtube_download_dir) if self.youtube_download_dir else None,
-        }
