@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from world import CALLER, make_world
 
-from stemwright.audio import open_audio
+from stemwright.audio import inspection, open_audio
 from stemwright.errors import InputError
 from stemwright_server.usecases.upload import announce, receive
 from stemwright_worker.errors import TooLarge, UnusableInput
@@ -69,8 +69,7 @@ def test_both_doors_refuse_the_same(tmp_path: Path, name: str, more: int) -> Non
         command_line = error.code
 
     world = make_world(tmp_path / "service")
-    probe = InstalledProbe.find(name="audio", max_seconds=None)
-    assert probe is not None
+    probe = InstalledProbe(inspection, max_seconds=None)
     world.deps = replace(world.deps, probe=probe, limits=replace(world.deps.limits, max_bytes=1 << 20))
     track = announce(world.deps, CALLER, filename="s", size=None, sha256=None, request_id="r").track
     world.deps.blobs.write(track.key, data)

@@ -23,7 +23,6 @@ from stemwright.errors import InputError, ModelError, OptionError
 from stemwright.separation.outputs import choose_outputs
 from stemwright_demucs import service
 from stemwright_demucs.params import output_options, schema, separation_options
-from stemwright_demucs.probe import probe
 from stemwright_demucs.separation_service import output_rules
 from stemwright_worker.contract.codec import dump_announcement, load_announcement
 from stemwright_worker.contract.description import FileFormat, ModelDescription
@@ -68,11 +67,9 @@ def request(song: Path, tmp_path: Path, params: Mapping[str, Any]) -> RunRequest
     return RunRequest(inputs=(given,), workdir=workdir, model="tiny", params=complete(params), max_seconds=60)
 
 
-def test_it_is_found_by_its_entry_points() -> None:
+def test_it_is_found_by_its_entry_point() -> None:
     (entry,) = [each for each in entry_points(group="stemwright.services") if each.name == "demucs"]
     assert entry.load() is service
-    (entry,) = [each for each in entry_points(group="stemwright.probes") if each.name == "audio"]
-    assert entry.load() is probe
 
 
 def test_every_model_is_described_by_data(tiny: str) -> None:
@@ -243,15 +240,6 @@ def test_a_song_that_is_too_long_is_refused_with_its_code(tiny: str, song: Path,
     with pytest.raises(InputError) as caught:
         service.load(tiny, "cpu").run(short, lambda _: None)
     assert caught.value.code == "too_long"
-
-
-def test_a_probe_says_what_a_file_is_or_why_it_will_not_do(song: Path, tmp_path: Path) -> None:
-    assert probe(song, max_seconds=None) == {
-        "duration": pytest.approx(2), "sample_rate": 48000, "channels": 2, "codec": "flac"
-    }  # fmt: skip
-    (bad := tmp_path / "bad").write_bytes(b"RIFF")
-    with pytest.raises(InputError):
-        probe(bad, max_seconds=None)
 
 
 def test_waveforms_of_the_stems_are_made_when_asked_for(tiny: str, song: Path, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""A look into a file: at its first bytes, and decoded once, in the engine's limited child process."""
+"""What the service and its workers ask of a file before it is separated: its first bytes, and whether it can be decoded.
+
+Found by the entry point group `stemwright.probes`. Decoding happens once, in a limited child process.
+"""
 
 from __future__ import annotations
 
