@@ -13,14 +13,21 @@ PORT ?= 8080
 DATA ?= data
 TESTS ?= engine/tests server/tests services/demucs/tests
 IMAGE ?= demucs-server:latest
+# Services that `make services` installs, each into services/NAME/.venv
+SERVICES ?= $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve server-build server-run server-dev web bench test coverage chaos lint format lock wheels version clean
+.PHONY: help setup services lock-services demo serve server-build server-run server-dev web bench test coverage chaos lint format lock wheels version clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(VENV)/.installed ## Install stemwright into .venv
+
+services: $(SERVICES:%=services/%/.venv/.installed) ## Install each service into an environment of its own; SERVICES="demucs" for some
+
+lock-services: services ## Write the versions in use in the services' environments into their lock files
+	for each in $(SERVICES); do services/$$each/.venv/bin/python scripts/lock.py > services/$$each/requirements.lock || exit; touch services/$$each/.venv/.installed; done
 
 demo: $(VENV)/.installed ## Separate the example song through the service, and measure the stems
 	$(BIN)/python scripts/demo.py
@@ -86,7 +93,7 @@ version: $(VENV)/.tested ## Set the version of everything: make version TO=0.2.0
 	$(BIN)/python server/scripts/write_docs.py
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) services/*/.venv out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -96,6 +103,10 @@ $(VENV)/bin/pip:
 $(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) VERSION $(PYPROJECTS) scripts/install_torch.sh
 	scripts/install_torch.sh $(BIN)/pip
 	$(PIP) $(PROJECTS:%=-e ./%)
+	touch $@
+
+services/%/.venv/.installed: services/%/pyproject.toml services/%/requirements.txt services/%/requirements.lock worker/pyproject.toml scripts/install_service.sh
+	scripts/install_service.sh services/$* $(PYTHON)
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh

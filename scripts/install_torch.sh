@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs the pinned torch before anything else can ask for another one, without CUDA unless this machine has a GPU.
-#   install_torch.sh PIP
+#   install_torch.sh PIP [FILE]
+# FILE says which: a line torch==VERSION of it; requirements/torch.txt if none is named.
 # TORCH_INDEX names another index (see https://pytorch.org/get-started/locally) and wins over what is found out here.
 set -eu
 pip=$1
-pin=$(sed -n 's/^torch==//p' "$(dirname "$0")/../requirements/torch.txt")
+pin=$(sed -n 's/^torch==//p' "${2:-$(dirname "$0")/../requirements/torch.txt}")
 
 if "${pip%pip}python" -c "import torch; assert torch.__version__.split('+')[0] == '$pin'" 2>/dev/null; then
     exit 0

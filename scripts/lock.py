@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from importlib.metadata import distributions
 
-OURS = {"stemwright", "stemwright-server", "stemwright-demucs", "stemwright-training", "stemwright-worker"}
+OURS = "stemwright"  # so begin the names of our own projects
 TOOLS = {"pip", "setuptools", "wheel"}  # brought by the environment itself
 
 
 def main() -> None:
     """One line each, sorted; a local version such as +cpu is left out, so that a GPU build fits as well."""
     found = {dist.metadata["Name"].lower().replace("_", "-"): dist.version.split("+")[0] for dist in distributions()}
-    print("# Written by `make lock`. Every version that is installed, for the service and for its tests.")
-    for name in sorted(found.keys() - OURS - TOOLS):
-        print(f"{name}=={found[name]}")
+    print("# Written by `make lock` or `make lock-services`: every version that is installed.")
+    for name in sorted(found.keys() - TOOLS):
+        if not name.startswith(OURS):
+            print(f"{name}=={found[name]}")
 
 
 if __name__ == "__main__":

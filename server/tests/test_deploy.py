@@ -66,9 +66,29 @@ def modal_app() -> ModuleType:
     return module
 
 
-def test_the_dockerfile_passes_its_linter() -> None:
-    found = subprocess.run([BIN / "hadolint", DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("dockerfile", [DEPLOY / "Dockerfile", *DEPLOY.parent.glob("services/*/Dockerfile")], ids=str)
+def test_the_dockerfile_passes_its_linter(dockerfile: Path) -> None:
+    found = subprocess.run([BIN / "hadolint", dockerfile], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("dockerfile", [DEPLOY / "Dockerfile", *DEPLOY.parent.glob("services/*/Dockerfile")], ids=str)
+def test_what_an_image_is_made_of_is_there_and_not_kept_out(dockerfile: Path) -> None:
+    """``.dockerignore`` leaves out everything but what it names."""
+    ignore = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    kept = {line[1:] for line in ignore if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile.read_text(), re.MULTILINE)
+    for name in {name for words in copied for name in words.split()}:
+        assert (DEPLOY.parent / name).exists(), name
+        assert any(name == each or name.startswith(f"{each}/") for each in kept), name
+
+
+def test_a_container_of_a_service_runs_the_command_of_its_image(services: dict[str, Any]) -> None:
+    for folder in DEPLOY.parent.glob("services/*/Dockerfile"):
+        block = services[folder.parent.name]
+        assert block["build"]["dockerfile"] == str(folder.relative_to(DEPLOY.parent))
+        assert block["command"] == json.loads(re.findall(r"^CMD (\[.*\])$", folder.read_text(), re.MULTILINE)[0])
+        assert set(block["environment"]) <= {environment_name(name) for name in Settings.model_fields} | NOT_OURS
 
 
 def test_the_compose_file_fits_the_schema_of_compose() -> None:

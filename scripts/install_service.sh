@@ -1,0 +1,15 @@
+#!/bin/sh
+# Makes the environment of a service, services/NAME/.venv, at the versions of its requirements.lock.
+#   install_service.sh services/NAME [PYTHON]
+# With an empty lock the newest versions are installed: `make lock-services SERVICES=NAME` then writes it.
+set -eu
+folder=$1
+python=${2:-python3}
+scripts=$(cd "$(dirname "$0")" && pwd)
+
+cd "$folder"
+[ -x .venv/bin/pip ] || "$python" -m venv .venv
+if grep -q '^torch==' requirements.lock; then
+    "$scripts/install_torch.sh" "$PWD/.venv/bin/pip" "$PWD/requirements.lock"
+fi
+.venv/bin/pip install -q --disable-pip-version-check -c requirements.lock -r requirements.txt
