@@ -6,12 +6,12 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemwright.audio import FORMATS, InputLimits
 from stemwright.checkpoints import ModelInfo, catalogue
-from stemwright.checkpoints.sources.hub import cached
-from stemwright.machine.cache import Cache
+from stemwright.machine.machine import Machine
 from stemwright_demucs import params as parameters
 from stemwright_worker.contract.description import (
     FileFormat,
@@ -88,13 +88,13 @@ class LoadedDemucs:
         from stemwright_demucs.peaks import PeakCounter
 
         counter = PeakCounter() if request.params["peaks"] else None
-        options = parameters.separation_options(request.params)
         on_progress(Progress(done=0, total=0, stage="loading"))
-        self._separator.load(options)
+        recipe = self._separator.recipe(parameters.separation_options(request.params))
+        self._separator.load(recipe)
         done = self._separator.separate_file(
             request.inputs[0].path,
             request.workdir,
-            options,
+            recipe,
             parameters.output_options(request.params),
             limits=InputLimits(max_seconds=request.max_seconds),
             on_block=counter.add if counter is not None else None,
@@ -119,7 +119,7 @@ def _default() -> str:
 
 
 def _described(model: ModelInfo) -> ModelDescription:
-    files = [file for member in model.members if (file := cached(model, member)) is not None]
+    files = [found.path for member in model.members if (found := model.source.cached(model, member)) is not None]
     here = len(files) == len(model.members)
     return ModelDescription(
         name=model.name,
@@ -132,7 +132,14 @@ def _described(model: ModelInfo) -> ModelDescription:
         revision=_fingerprint(model),
         refusal=_refusal(model),
         weights_here=here,
-        weights_bytes=(model.size or sum(file.stat().st_size for file in files)) if here else model.size,
+        weights_bytes=(model.size or sum(map(_size, files))) if here else model.size,
+    )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    return (
+        sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) if path.is_dir() else path.stat().st_size
     )
 
 
@@ -158,7 +165,7 @@ def output_rules(sources: Sequence[str]) -> tuple[OutputRule, ...]:
 
 def _fingerprint(model: ModelInfo) -> str:
     """Which weights these are: hashes of files of the user's own, signatures of those that are fetched and checked."""
-    cache, parts = Cache(), []
+    cache, parts = Machine.here().cache, []
     for member in model.members:
         if member.path is not None and member.path.is_file():
             parts.append(cache.hash_of(member.path, "sha256"))
