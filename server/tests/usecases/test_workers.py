@@ -27,7 +27,9 @@ def test_no_id_of_a_celery_child_is_the_beginning_of_another() -> None:
     from stemwright_server.processes.celery_worker import CeleryWorker
 
     nothing = cast(Any, None)
-    worker = CeleryWorker(host="h", root=None, device="cpu", services=(), client=nothing, build=nothing)
+    worker = CeleryWorker(
+        host="h", root=None, device="cpu", services=(), client=nothing, build=nothing, describe=nothing
+    )
     worker.prefix = "h-me-"
     ids = [worker.worker_id(pid) for pid in (1, 12, 123, 4194304)]
     assert ids[1] == "h-me-0000012"
