@@ -6,7 +6,7 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from service import running, wav
+from service import running, until, wav
 from webserver import Uploader
 
 
@@ -31,7 +31,7 @@ def test_a_model_that_is_put_into_the_folder_can_be_asked_for_without_a_restart(
             shutil.copy(file, folder)
         shutil.copy(assets / "pocket.yaml", folder / "mine.yaml")
         (folder / "broken.yaml").write_text("models: [no-such-file]")  # keeps no other from being offered
-        assert "mine" in names()
+        until(lambda: "mine" in names(), what="the worker to announce it with its next claim")
         assert "broken" not in names()
         job = uploader.wait(uploader.job(wav(1.0, seed=1, rate=44100), model="mine"), seconds=300)
         assert job["model"] == "mine"
