@@ -16,7 +16,7 @@ from stemwright_worker.errors import ServiceError
 from stemwright_worker.process.watchdog import Watchdog
 from stemwright_worker.service import Stopped
 
-_FUSE_SLACK = 20.0  # seconds: longer than any one report may take
+_WATCHDOG_SLACK = 20.0  # seconds: longer than any one report may take
 _MOST_STAGES = 100  # kept of an attempt: a model that goes to and fro does not fill the memory
 _log = structlog.get_logger(__name__)
 
@@ -46,14 +46,14 @@ class Control:
     ) -> None:
         """``leaving`` is set when the whole worker is to go; ``end_process`` is what ends a model that will not stop.
 
-        ``fuse``: for when not even the thread here gets to run. ``gpus``: what to tell of them with each report.
+        ``watchdog``: for when not even the thread here gets to run. ``gpus``: what to tell of them with each report.
         """
         self._task = task
         self._send = send
         self._leaving = leaving
         self._pace = pace
         self._silence = min(pace.heartbeat, task.lease_seconds / 3)  # two reports may be lost and the lease still holds
-        self._fuse = watchdog or Watchdog(None)
+        self._watchdog = watchdog or Watchdog(None)
         self._gpus = gpus
         self._end_process = end_process
         self._changed = Condition()
@@ -80,7 +80,7 @@ class Control:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
-        self._fuse.disarm()
+        self._watchdog.disarm()
 
     @property
     def stopped(self) -> str | None:
@@ -160,7 +160,9 @@ class Control:
         began = heard = time.monotonic()
         while not self._closed:
             left = max(0.0, began + self._task.timeout_seconds - time.monotonic())
-            self._fuse.arm(min(self._task.lease_seconds, left + self._silence) + 2 * self._pace.grace + _FUSE_SLACK)
+            self._watchdog.arm(
+                min(self._task.lease_seconds, left + self._silence) + 2 * self._pace.grace + _WATCHDOG_SLACK
+            )
             with self._changed:
                 if not self._fresh and not self._closed:
                     self._changed.wait(self._silence)

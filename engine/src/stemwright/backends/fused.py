@@ -153,6 +153,7 @@ class FusedDConv(nn.Module):
             self.weights.extend(nn.Parameter(each, requires_grad=False) for each in prepared)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[batch, rows, time, channels]`` to the same: the input with the branch added."""
         return torch.ops.stemwright.dconv(x.contiguous(), list(self.weights))  # type: ignore[no-any-return]
 
 

@@ -84,6 +84,7 @@ class ProductLinear(nn.Module):
         self.product = Product(weight, bias, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[..., channels]`` to ``[..., outputs]``."""
         return self.product(x.reshape(1, -1, 1, x.shape[-1])).view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
 
 

@@ -18,7 +18,10 @@ _log = structlog.get_logger(__name__)
 
 
 def sweep(deps: Deps) -> None:
-    """One round: leases, forgotten rings, files whose time is over, metadata. Of many API processes one does it."""
+    """One round: leases that ended, messages that were lost, files whose time is over, metadata.
+
+    Of many API processes one does it.
+    """
     with deps.repository.alone() as alone:
         if alone:
             _sweep(deps)

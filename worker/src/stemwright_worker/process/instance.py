@@ -26,7 +26,7 @@ def instance(folder: Path) -> Iterator[str]:
 
 
 def reap_dead(folder: Path, reap: Callable[[str], None]) -> None:
-    """Call ``bury`` with the id of each process that died without leaving; if that is cut off, the next to come does it."""
+    """Call ``reap`` with the id of each process that died without leaving; if that is cut off, the next to come does it."""
     for path in folder.glob("*.lock"):
         _reap(path, reap)
 

@@ -1,4 +1,4 @@
-"""A fuse between a worker and its parent: a model that holds the interpreter for good is ended from outside.
+"""A watchdog between a worker and its parent: a model that holds the interpreter for good is ended from outside.
 
 Code in C can keep every thread of its process from running, so no thread of it can watch over it. The worker says how
 long it may go unheard; the parent ends it when that time is over. Both count by the machine's monotonic clock.

@@ -17,7 +17,7 @@ from stemwright_worker.process.instance import instance, reap_dead
 def worker_folder(root: Path | None, *, reap: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
     """An id for this worker and a folder that goes with it, in ``root`` or the system's place for temporary files.
 
-    Folders of workers that died are removed first, and ``bury`` is called with their ids.
+    Folders of workers that died are removed first, and ``reap`` is called with their ids.
     """
     root = root or _own_temporary_folder()
 

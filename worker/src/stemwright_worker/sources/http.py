@@ -70,11 +70,13 @@ class HttpSources:
         self._ssl_context = ssl_context
 
     def check(self, url: str) -> None:
+        """Implements ``ports.sources``: by its spelling, without asking the network."""
         check_target(parse(url), self._allowed)
 
     def fetch(
         self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None] = lambda *_: None
     ) -> Fetched:
+        """Implements ``ports.sources``: by GET, each redirect checked like the first address."""
         part = into.with_name(into.name + ".part")
         deadline = time.monotonic() + limits.total_seconds
         attempt = _Attempt(limits=limits, deadline=deadline, part=part, check=check)

@@ -61,6 +61,7 @@ class OtlpTracer:
         began: float | None = None,
         **attributes: Attribute | None,
     ) -> OtlpSpan:
+        """Implements ``ports.tracing.Tracer``."""
         context = _PROPAGATOR.extract({"traceparent": parent} if parent else {})
         start = None if began is None else round(began * 1e9)
         span = self._tracer.start_span(
@@ -69,6 +70,7 @@ class OtlpTracer:
         return OtlpSpan(span, self._tracer)
 
     def close(self) -> None:
+        """Send what waits, for ``_CLOSE_SECONDS`` at most."""
         closing = Thread(target=self._provider.shutdown, name="tracing", daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
@@ -86,14 +88,17 @@ class OtlpSpan:
 
     @property
     def traceparent(self) -> str | None:
+        """By W3C trace context. None if the span is not recorded."""
         return self._traceparent
 
     def part(self, name: str, *, began: float, ended: float) -> None:
+        """A span within this one, that is over."""
         context = trace.set_span_in_context(self._span)
         part = self._tracer.start_span(name, context=context, start_time=round(began * 1e9))
         part.end(end_time=round(max(began, ended) * 1e9))
 
     def end(self, *, name: str | None = None, error: str | None = None, **attributes: Attribute | None) -> None:
+        """End the span and have it sent."""
         if name is not None:
             self._span.update_name(name)
         self._span.set_attributes(_named(attributes))
