@@ -28,8 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Take tasks from a service and run them here, one process for each device. Needs STEMWRIGHT_WORKER_SECRET, the same
-    as the service has. Other settings come from the environment too: see docs/settings.md.
+    """Take tasks from a service and run them here, one process for each device.
+
+    Needs STEMWRIGHT_WORKER_SECRET, the same as the service has. Other settings come from the environment too: see
+    docs/settings.md.
     """
     from stemwright_worker.settings import WorkerSettings
     from stemwright_worker.settings.reading import end, read_section
@@ -53,8 +55,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _describe(args: argparse.Namespace) -> int:
-    """Print what the services of this environment offer, as the JSON that a worker announces. One that cannot say it is
-    left out, and the reason stands on stderr.
+    """Print what the services of this environment offer, as the JSON that a worker announces.
+
+    One that cannot say it is left out, and the reason stands on stderr.
     """
     answer = os.dup(1)
     os.dup2(2, 1)  # what a service prints is no part of the answer

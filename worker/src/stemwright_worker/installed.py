@@ -33,9 +33,11 @@ class InstalledServices:
         return cls(_load(SERVICES, names))
 
     def offers(self) -> Sequence[Service]:
+        """All of them."""
         return list(self._services.values())
 
     def offer(self, name: str) -> Service | None:
+        """One by its name. None if there is none."""
         return self._services.get(name)
 
     def descriptions(self) -> tuple[ServiceDescription, ...]:
@@ -81,10 +83,17 @@ class InstalledProbe:
         return cls(shipped[0], max_seconds=max_seconds) if shipped else None
 
     def sniff(self, head: bytes) -> str | None:
+        """The media type that the first bytes show. None if they show no audio."""
         found: str | None = self._shipped.sniff(head)
         return found
 
     def probe(self, path: Path, *, filename: str) -> ProbeResult:
+        """What the file is, by decoding it.
+
+        Raises:
+            TooLarge, UnusableInput: as the probe that is installed says.
+            Unavailable: it could not be looked at now.
+        """
         try:
             found = self._shipped.probe(path, max_seconds=self._max_seconds)
         except Exception as error:

@@ -35,11 +35,17 @@ _log = structlog.get_logger(__name__)
 class Services(Protocol):
     """The whole models at hand, by name."""
 
-    def offers(self) -> Sequence[Service]: ...
+    def offers(self) -> Sequence[Service]:
+        """All of them."""
+        ...
 
-    def offer(self, name: str) -> Service | None: ...
+    def offer(self, name: str) -> Service | None:
+        """One by its name. None if there is none."""
+        ...
 
-    def descriptions(self) -> tuple[ServiceDescription, ...]: ...
+    def descriptions(self) -> tuple[ServiceDescription, ...]:
+        """What they offer, as it is now."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,7 +95,9 @@ class Service(Protocol):
     """A service as its distribution ships it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """In URLs and storage keys: letters, digits, ``_``, ``-`` and ``.``."""
+        ...
 
     def describe(self) -> ServiceDescription:
         """What can be asked for. Cheap: it may look at the disk, never at the network, and imports nothing slow."""

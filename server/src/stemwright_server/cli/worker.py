@@ -20,8 +20,9 @@ def add_worker(subparsers: Subparsers) -> None:
 
 
 def _worker(args: argparse.Namespace) -> int:
-    """Take tasks from a service and run them here, one process for each device. Needs STEMWRIGHT_WORKER_SECRET, the same
-    as the service has.
+    """Take tasks from a service and run them here, one process for each device.
+
+    Needs STEMWRIGHT_WORKER_SECRET, the same as the service has.
     """
     from stemwright_server.settings.reading import read_settings
 

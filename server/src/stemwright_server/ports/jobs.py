@@ -26,7 +26,11 @@ class IdempotencyKey:
     fingerprint: str  # hash of the request, at most 64 characters; the same key with another one is refused
 
     def __post_init__(self) -> None:
-        """Raises ValueError: a store may cut no corner here that another one, with columns of a width, cannot."""
+        """Check the length, which some stores would cut and others refuse.
+
+        Raises:
+            ValueError: the fingerprint is longer than a hash.
+        """
         if len(self.fingerprint) > _FINGERPRINT:
             raise ValueError(f"a fingerprint of {len(self.fingerprint)} characters: a hash is meant")
 
@@ -56,9 +60,13 @@ class Waiting:
 class Tracks(Protocol):
     """Uploaded files."""
 
-    def add_track(self, track: Track) -> None: ...
+    def add_track(self, track: Track) -> None:
+        """Store a new track."""
+        ...
 
-    def track(self, track_id: str) -> Track | None: ...
+    def track(self, track_id: str) -> Track | None:
+        """One by its id. None if there is none."""
+        ...
 
     def track_by_hash(self, owner: str, sha256: str) -> Track | None:
         """The owner's ready track with these bytes."""
@@ -88,7 +96,9 @@ class Jobs(Protocol):
         """
         ...
 
-    def job(self, job_id: str) -> Job | None: ...
+    def job(self, job_id: str) -> Job | None:
+        """One by its id. None if there is none."""
+        ...
 
     def jobs_of(self, track_id: str) -> Sequence[Job]:
         """The jobs whose first track this is, oldest first."""
@@ -171,7 +181,7 @@ class Services(Protocol):
 
 
 class Counters(Protocol):
-    """Sums that outlive the jobs they are about: see ``domain.tally``."""
+    """Sums that outlive the jobs they are about: see ``domain.counters``."""
 
     def counters(self) -> Mapping[tuple[str, Labels], float]:
         """All of them, by name and labels. ``change`` adds to them."""

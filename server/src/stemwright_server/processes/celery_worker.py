@@ -73,7 +73,7 @@ class CeleryWorker:
         return f"{self.prefix}{pid:0{_PID_DIGITS}}"
 
     def run_job(self, queue: str) -> str:
-        """In a child: take what waits in the lane that a message came by. What to say in Celery's log."""
+        """In a child: take a job of the queue that a message came by. Returns what to say in Celery's log."""
         if self.runtime is None:
             raise RuntimeError("the worker process was not set up")
         try:
@@ -127,17 +127,20 @@ class CeleryWorker:
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
-    """Celery's own, which knocks without a pause at a broker that refuses us: one that starts, or a wrong password.
+    """Celery's own, made to wait between two tries, and to do without queues that do not answer.
 
-    And which waits for ever for queues that do not answer, until the broker hangs up because it hears nothing of us.
+    Celery's tries again without a pause where a broker refuses it (one that starts, or a wrong password), and waits for ever
+    for a queue that does not answer, until the broker closes the connection for want of heartbeats.
     """
 
     def connect(self) -> Any:
+        """Connect, and delete queues that do not answer before anything is consumed from them."""
         super().connect().close()  # as soon as the broker is there
         repair_quorum_queues(self.app.conf.broker_url, [queue.name for queue in self.app.conf.task_queues])
         return super().connect()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        """Wait before Celery tries again."""
         super().on_connection_error_before_connected(exc)
         time.sleep(_REFUSED_SECONDS)
 

@@ -35,8 +35,14 @@ class Supervisor:
         *,
         stop_seconds: float,
     ) -> None:
-        """``prefix``: how ids begin. ``config(worker, place, watchdog)`` is the line that a worker reads at its
-        start; ``died(worker)`` is called after each end.
+        """Keep workers; none is started yet.
+
+        Args:
+            prefix: How the workers' ids begin.
+            places: Where workers run; one for each place.
+            config: Makes the line that a worker reads at its start, of its id, its place and the watchdog's descriptor.
+            died: Called with a worker's id after each end.
+            stop_seconds: What a worker gets to leave before it is killed.
         """
         self._prefix = prefix
         self._places = places

@@ -84,6 +84,7 @@ class YouTubeSource:
         self._limits = limits
 
     def check(self, url: str) -> None:
+        """Implements ``ports.sources``: by host and scheme, without asking the network."""
         target = parse(url)
         if not _is_of(target, self._limits.hosts):
             known = ", ".join(self._limits.hosts) or "none"
@@ -94,6 +95,7 @@ class YouTubeSource:
     def fetch(
         self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None] = lambda *_: None
     ) -> Fetched:
+        """Implements ``ports.sources``: by yt-dlp, in a process of its own."""
         self.check(url)
         limits = replace(limits, total_seconds=min(limits.total_seconds, self._limits.total_seconds))
         if importlib.util.find_spec("yt_dlp") is None:

@@ -1,0 +1,1 @@
+"""What services offer: adapters of ``ports.planner``."""

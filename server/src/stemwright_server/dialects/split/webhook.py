@@ -18,6 +18,7 @@ class SplitWebhook:
         self._deps = deps
 
     def __call__(self, job: Job) -> bytes:
+        """The body for an ended job, as JSON."""
         completed = job.state is JobState.COMPLETED
         began = job.started_at if job.started_at is not None else job.finished_at
         document = {

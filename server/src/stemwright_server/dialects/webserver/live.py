@@ -28,9 +28,20 @@ class ProgressEvents:
         self._authenticator = authenticator
 
     def caller(self, authorization: str | None) -> Principal:
+        """Who connects.
+
+        Raises:
+            Unauthenticated: the token is missing, expired or not ours.
+        """
         return self._authenticator.authenticate(authorization)
 
     def job(self, caller: Principal, data: Any) -> Job:
+        """The job that a client asks to follow.
+
+        Raises:
+            InvalidRequest: it does not say which.
+            NotFound: there is no such job of this caller and this dialect.
+        """
         shown = data.get("job_id") if isinstance(data, Mapping) else None
         if not isinstance(shown, str):
             raise InvalidRequest('Say which job: {"job_id": "..."}.')
@@ -40,9 +51,11 @@ class ProgressEvents:
         return job
 
     def concerns(self, job: Job) -> bool:
+        """Whether the job came by this dialect."""
         return job.options.dialect == DIALECT
 
     def mark(self, job: Job) -> Hashable:
+        """State, percent and stage: equal for two states of a job that give the same events."""
         return job.state, percent(job), job.progress.stage
 
     def events(self, job: Job) -> list[Event]:
@@ -58,5 +71,6 @@ class ProgressEvents:
         return found
 
     def refusal(self, data: Any, error: ServiceError) -> Event:
+        """The event ``error``, for a job that cannot be followed."""
         shown = data.get("job_id") if isinstance(data, Mapping) else None
         return "error", {"job_id": shown if isinstance(shown, str) else None, "error_message": str(error)}

@@ -16,6 +16,7 @@ class WebserverWebhook:
         self._deps = deps
 
     def __call__(self, job: Job) -> bytes:
+        """The body for an ended job, as JSON."""
         absolute = absolute_to(str(job.options.labels[BASE_URL]))
 
         def url(artifact: Artifact) -> str:
