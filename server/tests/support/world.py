@@ -20,7 +20,7 @@ from stemwright_server.ports.jobs import Submission, Waiting
 from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.deps import Deps, Limits
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.submit import Source, Stored, Wish, submit
+from stemwright_server.usecases.submit import Source, Stored, SubmitRequest, submit
 from stemwright_server.usecases.upload import announce, receive
 from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_worker.contract.codec import described
@@ -109,8 +109,10 @@ class World:
     ) -> Submission:
         """What a dialect does."""
         work = self.deps.planner.plan(find(self.deps.planner.services(), "m", model), {})
-        wish = Wish(request_id="r", options=JobOptions(dialect="studio", **options), key=key, meant=["m", model])
-        return submit(self.deps, caller, source, work, wish)
+        submit_request = SubmitRequest(
+            request_id="r", options=JobOptions(dialect="studio", **options), key=key, meant=["m", model]
+        )
+        return submit(self.deps, caller, source, work, submit_request)
 
     def ask_of(self, *inputs: Input | str, **more: Any) -> Submission:
         """The same, of what is here; a track may be named by its id alone."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from stemwright_server.domain.job import Job
 
 _GONE = 410
-_LONGEST_WISH = 86400.0  # seconds; a Retry-After that asks for more is cut
+_LONGEST_RETRY_AFTER = 86400.0  # seconds; a Retry-After that asks for more is cut
 
 
 class DeliveryState(StrEnum):
@@ -92,5 +92,5 @@ def settle(delivery: Delivery, result: Result, *, now: float, backoff: Backoff, 
         return replace(tried, state=DeliveryState.DELIVERED, error=None, ended_at=now)
     if result.final or result.status == _GONE or delivery.tries >= backoff.tries:
         return replace(tried, state=DeliveryState.DEAD, ended_at=now)
-    wait = max(backoff.wait(delivery.tries, chance), min(result.retry_after or 0.0, _LONGEST_WISH))
+    wait = max(backoff.wait(delivery.tries, chance), min(result.retry_after or 0.0, _LONGEST_RETRY_AFTER))
     return replace(tried, due_at=now + wait)

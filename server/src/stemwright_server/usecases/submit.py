@@ -55,7 +55,7 @@ Source = Stored | Sent | Linked
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class SubmitRequest:
     """What a request says beside its input and its work."""
 
     request_id: str
@@ -66,7 +66,7 @@ class Wish:
     )
 
 
-def submit(deps: Deps, caller: Principal, source: Source, work: Work, wish: Wish) -> Submission:
+def submit(deps: Deps, caller: Principal, source: Source, work: Work, submit_request: SubmitRequest) -> Submission:
     """Queue a job; or find the one that the idempotency key stands for, or, where jobs are shared, equal work.
 
     Raises:
@@ -81,8 +81,8 @@ def submit(deps: Deps, caller: Principal, source: Source, work: Work, wish: Wish
             for each in inputs:
                 _check_input(deps, caller, each, work)
             deps.blobs.check_room()
-            meant = [_identity(inputs), *wish.meant]
-            return _queue(deps, caller, tuple(inputs), work, wish, meant=meant)
+            meant = [_identity(inputs), *submit_request.meant]
+            return _queue(deps, caller, tuple(inputs), work, submit_request, meant=meant)
         case Sent():
             work.check_count(1)
             work.check_input(source.filename, size=source.part.size)
@@ -92,17 +92,32 @@ def submit(deps: Deps, caller: Principal, source: Source, work: Work, wish: Wish
                 source.part,
                 filename=source.filename,
                 media_type=source.media_type,
-                request_id=wish.request_id,
-                max_seconds=wish.options.max_seconds,
+                request_id=submit_request.request_id,
+                max_seconds=submit_request.options.max_seconds,
                 transient=source.transient,
             )
             work.check_input(source.filename, seconds=track.duration)
-            return _queue(deps, caller, (TrackInput(track_id=track.id),), work, wish, meant=[track.id, *wish.meant])
+            return _queue(
+                deps,
+                caller,
+                (TrackInput(track_id=track.id),),
+                work,
+                submit_request,
+                meant=[track.id, *submit_request.meant],
+            )
         case Linked():
             work.check_count(1)
             deps.blobs.check_room()
-            link = _link(deps, caller, source, wish)
-            return _queue(deps, caller, (TrackInput(track_id=link.id),), work, wish, meant=wish.meant, link=link)
+            link = _link(deps, caller, source, submit_request)
+            return _queue(
+                deps,
+                caller,
+                (TrackInput(track_id=link.id),),
+                work,
+                submit_request,
+                meant=submit_request.meant,
+                link=link,
+            )
 
 
 def _queue(
@@ -110,13 +125,13 @@ def _queue(
     caller: Principal,
     inputs: tuple[Input, ...],
     work: Work,
-    wish: Wish,
+    submit_request: SubmitRequest,
     *,
     meant: Any,
     link: Track | None = None,
 ) -> Submission:
     now = deps.clock()
-    options = wish.options
+    options = submit_request.options
     job = Job(
         id=uuid.uuid4().hex,
         inputs=inputs,
@@ -128,7 +143,7 @@ def _queue(
         work_key=_work_key(caller, inputs, work, alone="" if options.sharing == "join" else uuid.uuid4().hex),
         created_at=now,
         available_at=now,
-        request_id=wish.request_id,
+        request_id=submit_request.request_id,
         options=replace(
             options,
             max_bytes=least(options.max_bytes, work.limits.max_bytes),
@@ -136,7 +151,11 @@ def _queue(
             traceparent=current_traceparent.get() or options.traceparent,
         ),
     )
-    key = IdempotencyKey(owner=caller.subject, key=wish.key, fingerprint=_hash(meant)) if wish.key else None
+    key = (
+        IdempotencyKey(owner=caller.subject, key=submit_request.key, fingerprint=_hash(meant))
+        if submit_request.key
+        else None
+    )
     submission = deps.repository.submit(job, key=key, track=link)
     if not submission.created:
         return submission
@@ -186,7 +205,7 @@ def _artifact(deps: Deps, caller: Principal, given: ArtifactInput) -> Artifact:
     return artifact
 
 
-def _link(deps: Deps, caller: Principal, source: Linked, wish: Wish) -> Track:
+def _link(deps: Deps, caller: Principal, source: Linked, submit_request: SubmitRequest) -> Track:
     now = deps.clock()
     return Track(
         id=uuid.uuid4().hex,
@@ -195,7 +214,7 @@ def _link(deps: Deps, caller: Principal, source: Linked, wish: Wish) -> Track:
         key="",
         created_at=now,
         upload_until=now,
-        request_id=wish.request_id,
+        request_id=submit_request.request_id,
         source=source.source,
         source_url=source.url,
         state=TrackState.REMOTE,

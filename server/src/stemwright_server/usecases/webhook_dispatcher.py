@@ -13,7 +13,7 @@ from stemwright_server.domain.job import Job
 from stemwright_server.usecases.outbox import Outbox
 from stemwright_worker.errors import ServiceError
 
-_LOOK_AGAIN = 1.0  # seconds; webhooks fall due, and those of other processes' jobs ring no bell here
+_LOOK_AGAIN = 1.0  # seconds; webhooks fall due, and other processes do not say here that their jobs ended
 _log = structlog.get_logger(__name__)
 
 
@@ -24,17 +24,17 @@ class WebhookDispatcher:
         self._outbox = outbox
         self._hands = hands
         self._changed = Condition()
-        self._ring = False
+        self._due = False
         self._busy = 0
         self._stopping = False
-        self._thread = Thread(target=self._run, name="postman", daemon=True)
+        self._thread = Thread(target=self._run, name="webhook-dispatcher", daemon=True)
         self._pool = ThreadPoolExecutor(hands, thread_name_prefix="webhook")
 
     def tell(self, job: Job) -> None:
         """This job has changed."""
         if job.state.final and job.options.webhook is not None:
             with self._changed:
-                self._ring = True
+                self._due = True
                 self._changed.notify_all()
 
     def start(self) -> None:
@@ -52,11 +52,11 @@ class WebhookDispatcher:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or (self._ring and self._busy < self._hands), _LOOK_AGAIN)
+                self._changed.wait_for(lambda: self._stopping or (self._due and self._busy < self._hands), _LOOK_AGAIN)
                 if self._stopping:
                     return
                 free = self._hands - self._busy
-                self._ring = False
+                self._due = False
             for delivery in self._lease(free) if free else ():
                 with self._changed:
                     self._busy += 1
@@ -77,5 +77,5 @@ class WebhookDispatcher:
             _log.warning("webhook_not_settled", error=str(error), exc_info=not isinstance(error, ServiceError))
         with self._changed:
             self._busy -= 1
-            self._ring = True  # there may be more than there were hands
+            self._due = True  # there may be more than there were hands
             self._changed.notify_all()

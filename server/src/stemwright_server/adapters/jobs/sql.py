@@ -240,7 +240,7 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
             was, now = job_row(before), job_row(transition.job)
             changed = {name: value for name, value in now.items() if value != was[name]}
             db.execute(update(jobs).where(jobs.c.id == job_id).values(changed))
-            self._tally(db, before, transition)
+            self._count(db, before, transition)
             self._announce(db, before, transition)
             if transition.outcome is not None:
                 self._end_attempt(db, before, transition)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from stemwright_server.adapters.jobs.tables import counters
 from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.counters import Labels
-from stemwright_server.domain.counters import counters as tallies_of
+from stemwright_server.domain.counters import counters as counters_of
 from stemwright_server.domain.job import Job
 from stemwright_server.domain.lifecycle import Transition
 
@@ -27,9 +27,9 @@ class SqlCounters(ABC):
         with self._read() as db:
             return {(row.name, _labels(row.labels)): row.amount for row in db.execute(select(counters))}
 
-    def _tally(self, db: Connection, before: Job, transition: Transition) -> None:
+    def _count(self, db: Connection, before: Job, transition: Transition) -> None:
         """Within the transaction that changes the job."""
-        for each in tallies_of(before, transition):
+        for each in counters_of(before, transition):
             row = {"name": each.name, "labels": json.dumps(dict(each.labels)), "amount": each.amount}
             new = upsert(db, counters).values(row)
             more = {"amount": counters.c.amount + new.excluded.amount}

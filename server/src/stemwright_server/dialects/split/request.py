@@ -10,7 +10,7 @@ from stemwright_server.dialects.split.wire import SplitRequest
 from stemwright_server.domain.job import JobOptions, Webhook
 from stemwright_server.domain.work import Offered, Work, find_by_name
 from stemwright_server.ports.planner import Planner
-from stemwright_server.usecases.submit import Linked, Wish
+from stemwright_server.usecases.submit import Linked, SubmitRequest
 from stemwright_worker.errors import Forbidden, InvalidRequest
 from stemwright_worker.ports.sources import SourceFetcher, SourceRefused
 
@@ -30,7 +30,7 @@ def translate(
     request_id: str,
     key: str | None,
     traceparent: str | None,
-) -> tuple[Linked, Work, Wish]:
+) -> tuple[Linked, Work, SubmitRequest]:
     """Check all that can be checked without the network.
 
     Raises InvalidRequest, Forbidden (code ``webhook_not_allowed``), SourceRefused.
@@ -59,7 +59,7 @@ def translate(
         traceparent=traceparent,
     )
     link = Linked(url=asked.audio_url, source=SOURCE, filename=_filename(asked.audio_url))
-    return link, work, Wish(request_id=request_id, options=options, key=key, meant=_meant(asked))
+    return link, work, SubmitRequest(request_id=request_id, options=options, key=key, meant=_meant(asked))
 
 
 def _stems(asked: SplitRequest, model: str, made: Sequence[str]) -> Sequence[str]:

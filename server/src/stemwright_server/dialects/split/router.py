@@ -137,7 +137,7 @@ def _splitting(
 
     def take(asked: SplitRequest, request: Request, key: str | None) -> SplitResponse:
         trace = request.headers.get("traceparent", "")
-        link, work, wish = translate(
+        link, work, submit_request = translate(
             asked,
             planner=deps.planner,
             source=source,
@@ -147,7 +147,7 @@ def _splitting(
             key=key,
             traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         )
-        submission = submit(deps, CALLER, link, work, wish)
+        submission = submit(deps, CALLER, link, work, submit_request)
         _log.info("split_taken", job_id=submission.job.id, created=submission.created)
         return SplitResponse(jobId=submission.job.id)
 

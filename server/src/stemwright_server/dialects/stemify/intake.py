@@ -14,7 +14,7 @@ from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.blobs import Part
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.estimate import Estimate, estimate
-from stemwright_server.usecases.submit import Linked, Sent, Source, Wish, submit
+from stemwright_server.usecases.submit import Linked, Sent, Source, SubmitRequest, submit
 from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.ports.sources import SourceFetcher
 
@@ -86,23 +86,25 @@ class Intake:
         work = self.deps.planner.plan(found, asked.params)
         meant = [work.service, work.model, asked.params]
         if file is None:
-            source, wish = self._link(asked.youtube_url or "", meant, key)
+            source, submit_request = self._link(asked.youtube_url or "", meant, key)
         else:
-            source, wish = self._file(*file, meant, key)
-        job = submit(self.deps, caller, source, work, wish).job
+            source, submit_request = self._file(*file, meant, key)
+        job = submit(self.deps, caller, source, work, submit_request).job
         return job, self._estimate(job)
 
-    def _file(self, filename: str, part: Part, meant: Sequence[Any], key: str | None) -> tuple[Source, Wish]:
+    def _file(self, filename: str, part: Part, meant: Sequence[Any], key: str | None) -> tuple[Source, SubmitRequest]:
         options = _options(max_seconds=self._limits.max_seconds, labels={FILENAME: filename})
-        return Sent(part=part, filename=filename), Wish(request_id=request_id(), options=options, key=key, meant=meant)
+        return Sent(part=part, filename=filename), SubmitRequest(
+            request_id=request_id(), options=options, key=key, meant=meant
+        )
 
-    def _link(self, url: str, meant: Sequence[Any], key: str | None) -> tuple[Source, Wish]:
+    def _link(self, url: str, meant: Sequence[Any], key: str | None) -> tuple[Source, SubmitRequest]:
         if self._links is None:
             raise InvalidRequest("This service takes no links; upload the file.", code="links_off")
         self._links.check(url)
         options = _options(max_seconds=self._limits.youtube_max_seconds)
-        wish = Wish(request_id=request_id(), options=options, key=key, meant=[url, *meant])
-        return Linked(url=url, source=YOUTUBE, filename=UNTITLED), wish
+        submit_request = SubmitRequest(request_id=request_id(), options=options, key=key, meant=[url, *meant])
+        return Linked(url=url, source=YOUTUBE, filename=UNTITLED), submit_request
 
     def _estimate(self, job: Job) -> Estimate:
         if job.state is JobState.COMPLETED:

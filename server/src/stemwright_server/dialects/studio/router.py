@@ -32,7 +32,7 @@ from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.status import download_url, track_status
-from stemwright_server.usecases.submit import Stored, Wish, submit
+from stemwright_server.usecases.submit import Stored, SubmitRequest, submit
 from stemwright_server.usecases.upload import announce
 from stemwright_worker.timestamp import timestamp
 
@@ -90,13 +90,13 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
         way is joined. The same Idempotency-Key gets the same job for 24 hours.
         """
         work = deps.planner.plan(find(deps.planner.services(), body.model, body.variation), body.params)
-        wish = Wish(
+        submit_request = SubmitRequest(
             request_id=request_id(),
             options=JobOptions(dialect="studio"),
             key=idempotency_key,
             meant=[body.model, body.variation, body.params],
         )
-        submission = submit(deps, caller, Stored(inputs=body.all_inputs()), work, wish)
+        submission = submit(deps, caller, Stored(inputs=body.all_inputs()), work, submit_request)
         job = submission.job
         skipped = not submission.created and job.state is JobState.COMPLETED
         return ProcessResponse(job_id=job.id, status=job.state, skipped=skipped)

@@ -22,7 +22,7 @@ _STATUSES = {422: 400}  # the document knows one status for what is wrong with a
 
 
 def _routes(context: Context, settings: WebserverSettings) -> APIRouter:
-    from stemwright_server.dialects.webserver.intake import Gates, Intake, WebserverRules
+    from stemwright_server.dialects.webserver.intake import Intake, UrlRules, WebserverRules
     from stemwright_server.dialects.webserver.router import WebserverRoutes
 
     rules = WebserverRules(
@@ -32,9 +32,9 @@ def _routes(context: Context, settings: WebserverSettings) -> APIRouter:
         keep_seconds=settings.webserver_keep_seconds,
         keep_after_download=settings.webserver_keep_after_download,
     )
-    gates = Gates(webhooks=context.webhooks, source=context.sources["http"].check)
+    url_rules = UrlRules(webhooks=context.webhooks, source=context.sources["http"].check)
     return WebserverRoutes(
-        Intake(context.deps, rules, gates),
+        Intake(context.deps, rules, url_rules),
         context.callers,
         context.rates,
         upload_rate=settings.webserver_upload_rate,

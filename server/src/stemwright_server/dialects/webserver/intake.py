@@ -15,7 +15,7 @@ from stemwright_server.http.ids import request_id
 from stemwright_server.http.multipart import plain_filename
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.deps import Deps
-from stemwright_server.usecases.submit import Linked, Sent, Wish, submit
+from stemwright_server.usecases.submit import Linked, Sent, SubmitRequest, submit
 from stemwright_worker.contract.description import ModelDescription
 from stemwright_worker.errors import InvalidRequest
 
@@ -47,7 +47,7 @@ class WebserverRules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gates:
+class UrlRules:
     """Which URLs of callers are taken."""
 
     webhooks: Collection[str] | None = ()  # those that may be told; None: there is nothing to sign what they are told
@@ -69,10 +69,10 @@ class Asked:
 class Intake:
     """Makes jobs of what is asked."""
 
-    def __init__(self, deps: Deps, rules: WebserverRules, gates: Gates) -> None:
+    def __init__(self, deps: Deps, rules: WebserverRules, url_rules: UrlRules) -> None:
         self.deps = deps
         self.rules = rules
-        self._gates = gates
+        self._url_rules = url_rules
 
     @property
     def max_bytes(self) -> int:
@@ -82,7 +82,7 @@ class Intake:
     @property
     def takes_links(self) -> bool:
         """Whether ``source_url`` may be given."""
-        return self._gates.source is not None
+        return self._url_rules.source is not None
 
     def read(self, fields: Mapping[str, str], base_url: str) -> Asked:
         """Understand the fields; empty ones count as not given. Raises InvalidRequest, SourceRefused."""
@@ -110,16 +110,16 @@ class Intake:
     def submit_file(self, caller: Principal, asked: Asked, file: Upload, *, key: str | None) -> Job:
         """The job of an uploaded file."""
         sent = Sent(part=file.part, filename=file.filename, media_type=file.media_type, transient=True)
-        wish = self._wish(asked, file.filename, asked.meant, key)
-        return submit(self.deps, caller, sent, asked.work, wish).job
+        submit_request = self._submit_request(asked, file.filename, asked.meant, key)
+        return submit(self.deps, caller, sent, asked.work, submit_request).job
 
     def submit_link(self, caller: Principal, asked: Asked, *, key: str | None) -> Job:
         """The job of a link."""
         url = asked.source_url or ""
         filename = plain_filename(unquote(urlsplit(url).path))
         link = Linked(url=url, source=LINKS, filename=filename)
-        wish = self._wish(asked, filename, [url.partition("?")[0], *asked.meant], key)
-        return submit(self.deps, caller, link, asked.work, wish).job
+        submit_request = self._submit_request(asked, filename, [url.partition("?")[0], *asked.meant], key)
+        return submit(self.deps, caller, link, asked.work, submit_request).job
 
     def _params(self, model: ModelDescription, given: Mapping[str, str]) -> dict[str, Any]:
         known = model.params.get("properties", {})
@@ -146,24 +146,24 @@ class Intake:
         if asked.webhook_url is not None:
             self._check_webhook(asked.webhook_url)
         if asked.source_url is not None:
-            if self._gates.source is None:
+            if self._url_rules.source is None:
                 raise InvalidRequest("This service takes no links; upload the file.", code="links_off")
-            self._gates.source(asked.source_url)
+            self._url_rules.source(asked.source_url)
 
     def _check_webhook(self, url: str) -> None:
-        if self._gates.webhooks is None:
+        if self._url_rules.webhooks is None:
             raise InvalidRequest(
                 "This service has no key to sign webhooks with; ask its operator to set WEBHOOK_SECRET, or ask for the "
                 "job's status.",
                 code="webhooks_off",
             )
-        if url not in self._gates.webhooks:
+        if url not in self._url_rules.webhooks:
             raise InvalidRequest(
                 "The webhook_url is not on API_WEBHOOK_URL_ALLOWLIST; it has to be spelled exactly as it stands there.",
                 code="webhook_not_allowed",
             )
 
-    def _wish(self, asked: Asked, filename: str, meant: Sequence[Any], key: str | None) -> Wish:
+    def _submit_request(self, asked: Asked, filename: str, meant: Sequence[Any], key: str | None) -> SubmitRequest:
         # Every upload is a job of its own, removed without taking anything from another.
         options = JobOptions(
             dialect=DIALECT,
@@ -174,7 +174,7 @@ class Intake:
             webhook=None if asked.webhook_url is None else Webhook(url=asked.webhook_url, kind=DIALECT),
             labels={"filename": filename, BASE_URL: asked.base_url},
         )
-        return Wish(request_id=request_id(), options=options, key=key, meant=meant)
+        return SubmitRequest(request_id=request_id(), options=options, key=key, meant=meant)
 
 
 def _number(given: Mapping[str, str], name: str, kind: Callable[[str], Any], default: Any) -> Any:
