@@ -17,7 +17,7 @@ from track_tree import Receiver
 
 from stemwright_server.dialects import DIALECTS
 from stemwright_server.dialects.dialect import Context, Dialect
-from stemwright_server.domain.job import Extras, Webhook
+from stemwright_server.domain.job import JobOptions, Webhook
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.http.error_shape import ErrorShape
 from stemwright_server.http.middleware.body_limit import MAX_JSON_BYTES
@@ -146,7 +146,7 @@ def test_off_it_answers_what_is_answered_all_the_same(tmp_path: Path) -> None:
 
 
 def test_the_end_of_its_job_is_told_in_its_words(api: Api, receiver: Receiver) -> None:
-    extras = Extras(dialect=RADIO.name, webhook=Webhook(url=receiver.url, kind=RADIO.name))
+    options = JobOptions(dialect=RADIO.name, webhook=Webhook(url=receiver.url, kind=RADIO.name))
     track = Track(
         id="t",
         owner="o",
@@ -157,7 +157,7 @@ def test_the_end_of_its_job_is_told_in_its_words(api: Api, receiver: Receiver) -
         request_id="r",
         state=TrackState.REMOTE,
     )
-    api.repository.submit(new_job(extras=extras), key=None, track=track)
+    api.repository.submit(new_job(options=options), key=None, track=track)
     api.dispatcher.start()
     cancel(api.deps, Principal(subject="o"), "j")
     until(lambda: receiver.received, what="the webhook")

@@ -43,7 +43,7 @@ class Dialect(Generic[S]):
     The functions import what they need when they are called, so that reading the settings imports no web framework.
     """
 
-    name: str  # of its folder, of its routes' tag, of its jobs (``Extras.dialect``) and of its webhooks
+    name: str  # of its folder, of its routes' tag, of its jobs (``JobOptions.dialect``) and of its webhooks
     routes: Callable[[Context, S], APIRouter]
     settings: type[S] | None = None  # its section; the settings that ``routes`` and ``is_on`` get have its fields
     is_on: Callable[[S], bool] = lambda settings: True
