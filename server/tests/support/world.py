@@ -157,7 +157,7 @@ def make_world(root: Path) -> World:
     blobs = LocalBlobs(root / "blobs", root / "parts", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0])
     world = World(deps=None, root=root / "blobs", clock=clock)  # type: ignore[arg-type]
     repository = MemoryJobRepository()
-    planner = AnnouncedServices(repository, clock=lambda: clock[0])
+    planner = AnnouncedServices(repository)  # by the real clock: tests turn theirs by years
     planner.announce([SERVICE], described=described([SERVICE]), worker="w")
     world.deps = Deps(
         repository=repository,
