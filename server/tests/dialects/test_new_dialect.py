@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, Request
-from jobs import new_job
+from jobs import job
 from pydantic import Field, SecretStr
 from service import until
 from starlette.testclient import TestClient
@@ -157,7 +157,7 @@ def test_the_end_of_its_job_is_told_in_its_words(api: Api, receiver: Receiver) -
         request_id="r",
         state=TrackState.REMOTE,
     )
-    api.repository.submit(new_job(options=options), key=None, track=track)
+    api.repository.submit(job(options=options), key=None, track=track)
     api.dispatcher.start()
     cancel(api.deps, Principal(subject="o"), "j")
     until(lambda: receiver.received, what="the webhook")

@@ -10,7 +10,7 @@ from chaos import record, scaled
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from jobs import new_job
+from jobs import job
 
 from stemwright_server.domain.job import Job, JobOptions, JobState, Outcome
 from stemwright_server.domain.lifecycle import (
@@ -40,7 +40,7 @@ LEGAL = {
 
 def job_of_vocals(**changes: Any) -> Job:
     outputs = (OutputSpec(name="vocals", filename="vocals.wav", content_type="audio/wav"),)
-    return new_job(outputs=outputs, **changes)
+    return job(outputs=outputs, created_at=0.0, available_at=0.0, **changes)
 
 
 def completed(attempt: int, *names: str) -> Completed:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from jobs import new_job
+from jobs import job
 from loops import in_loop
 
 from stemwright_server.domain.job import Job
@@ -15,7 +15,7 @@ from stemwright_server.http.socketio import Event, SocketEvents
 from stemwright_server.ports.auth import Principal
 from stemwright_worker.errors import ServiceError
 
-JOB = new_job()
+JOB = job()
 
 
 class EventSource:
@@ -89,8 +89,8 @@ def subscribe(*looks: Job | Callable[[SocketEvents], Job], then: Sequence[Job] =
         events.attach()
         server.room.add("first")
         assert await events._subscribe(source, "second", {"job_id": JOB.id}) == {"ok": True}
-        for job in then:
-            events.tell(job)
+        for each in then:
+            events.tell(each)
         await quiet(events)
 
     in_loop(all_of_it())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs import new_job
+from jobs import job
 from structlog.testing import capture_logs
 
 from stemwright_server.domain.job import JobOptions, JobState
@@ -12,7 +12,7 @@ from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.usecases import job_log as job_log
 from stemwright_worker.contract.service import Progress
 
-JOB = new_job(state=JobState.RUNNING, attempt=2, options=JobOptions(dialect="studio", correlation_id="c"))
+JOB = job(state=JobState.RUNNING, attempt=2, options=JobOptions(dialect="studio", correlation_id="c"))
 
 
 def said(*progress: Progress) -> list[dict[str, object]]:

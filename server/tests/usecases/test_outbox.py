@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, cast
 
 import pytest
-from jobs import new_job
+from jobs import job
 from service import until
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
@@ -29,7 +29,7 @@ from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
 from stemwright_worker.errors import Unavailable
 
 URL = "https://a.example/hook"
-JOB = new_job(
+JOB = job(
     created_at=10.0,
     available_at=10.0,
     options=JobOptions(dialect="split", webhook=Webhook(url=URL, kind="split"), correlation_id="c"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from backing import Postgres
-from jobs import new_job
+from jobs import job, ready
 from released import Released
 from service import Service, running, wav
 from sqlalchemy import create_engine, make_url, text
@@ -18,7 +18,6 @@ from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.domain.job import JobState
 from stemwright_server.domain.lifecycle import Policy, advance
-from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_worker.contract.tasks import Completed
 
@@ -61,8 +60,8 @@ def test_services_of_both_versions_share_the_work(
         here, there = (old, new) if number % 2 else (new, old)
         track = here.client.upload(wav(0.02, seed=number))
         asked[here.client.submit(track, segments=2, sleep=0.1)] = (track, there)
-    for job, (track, there) in asked.items():
-        done = there.client.wait(track, job, "completed", "failed")  # each sees the jobs of the other
+    for asked_job, (track, there) in asked.items():
+        done = there.client.wait(track, asked_job, "completed", "failed")  # each sees the jobs of the other
         assert (done["status"], done["attempt"]) == ("completed", 1)
         assert all(there.client.http.get(each["url"]).status_code == 200 for each in done["outputs"])
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
@@ -123,29 +122,27 @@ def test_repositories_of_both_versions_claim_each_job_once(before: Released, tmp
     )
     with closing(SqlJobRepository(sqlite_engine(path))) as repository:
         assert path.with_name(f"jobs.db.before-{HEAD}").exists(), f"it was made at {BASELINE}"
-        song = Track(id="t", owner="o", filename="a.wav", key="k", created_at=0.0, upload_until=0.0, request_id="r")
-        repository.add_track(song)
-        assert repository.confirm_track(Track(**vars(song) | {"state": TrackState.READY, "sha256": "0"}))
-        repository.submit(new_job(id="first"), key=None)
+        ready(repository)
+        repository.submit(job("first", outputs=(), available_at=0.0), key=None)
         repository.see_worker(SeenWorker(worker="new", device="cpu", services=("m",), seen_at=0.0))
         old = before.started(_BEFORE, str(path))
         assert old.stdout is not None
         assert old.stdin is not None
         assert old.stdout.readline() == "ready\n"
         for number in range(20):
-            repository.submit(new_job(id=f"new {number}", work_key=f"new {number}"), key=None)
+            repository.submit(job(f"new {number}", outputs=(), available_at=0.0), key=None)
         ours = []
         while (
-            job := repository.claim(worker="new", services=("m",), now=1.0, lease_until=1e9, writable_until=1e9)
+            mine := repository.claim(worker="new", services=("m",), now=1.0, lease_until=1e9, writable_until=1e9)
         ) is not None:
-            done = Completed(job_id=job.id, attempt=1, files=(), report={})
-            changed = repository.change(job.id, lambda job, done=done: advance(job, done, now=2.0, policy=Policy()))
+            done = Completed(job_id=mine.id, attempt=1, files=(), report={})
+            changed = repository.change(mine.id, lambda job, done=done: advance(job, done, now=2.0, policy=Policy()))
             assert changed is not None
             assert changed.accepted
             if not ours:  # from here on both claim at once
                 old.stdin.write("\n")
                 old.stdin.flush()
-            ours.append(job.id)
+            ours.append(mine.id)
         theirs = old.communicate_checked().splitlines()
         assert ours
         assert theirs  # it had claimed one before

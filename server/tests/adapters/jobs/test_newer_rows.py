@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import new_job
+from jobs import done, job, ready
 from sqlalchemy import Engine, Table, make_url, select, update
 
 from stemwright_server.adapters.jobs.postgres import postgres_engine
@@ -18,29 +18,11 @@ from stemwright_server.adapters.jobs.tables import attempts, deliveries, jobs, t
 from stemwright_server.domain.delivery import DeliveryState
 from stemwright_server.domain.job import Job, JobError, JobOptions, JobState, Outcome, Webhook
 from stemwright_server.domain.lifecycle import CancelAsked, Event, Expire, Policy, Transition, advance
-from stemwright_server.domain.track import Track, TrackState
+from stemwright_server.domain.track import TrackState
 from stemwright_server.domain.worker import SeenWorker
-from stemwright_worker.contract.service import OutputSpec
-from stemwright_worker.contract.tasks import Completed, UploadedFile
 
-JOB = new_job(
-    outputs=(OutputSpec(name="a", filename="a.wav", content_type="audio/wav"),),
-    options=JobOptions(dialect="split", webhook=Webhook(url="https://a/b", kind="split")),
-)
-TRACK = Track(
-    id="t",
-    owner="o",
-    filename="a.wav",
-    key="uploads/t",
-    created_at=0.0,
-    upload_until=9.0,
-    request_id="r",
-    state=TrackState.READY,
-)
+JOB = job(available_at=0.0, options=JobOptions(dialect="split", webhook=Webhook(url="https://a/b", kind="split")))
 CLAIM: Mapping[str, Any] = {"worker": "w", "services": ("m",), "now": 1.0, "lease_until": 9.0, "writable_until": 9.0}
-DONE = Completed(
-    job_id="j", attempt=1, files=(UploadedFile(name="a", size=3, sha256="0" * 64),), report={"sum_db": -100.0}
-)
 
 
 class Store:
@@ -49,7 +31,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.repository = SqlJobRepository(engine)
-        self.repository.add_track(TRACK)
+        self.track = ready(self.repository)
         self.repository.submit(JOB, key=None)
 
     def write(self, table: Table, **values: Any) -> None:
@@ -78,7 +60,7 @@ class Store:
 
     def complete(self) -> None:
         assert self.repository.claim(**CLAIM) is not None
-        assert self.change(DONE).accepted
+        assert self.change(done()).accepted
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -151,7 +133,7 @@ def test_a_column_that_is_not_known_is_left_out(store: Store) -> None:
     assert store.job().state is JobState.COMPLETED
     found = store.repository.track("t")
     assert found is not None
-    assert found.filename == TRACK.filename
+    assert found.filename == store.track.filename
     (delivery,) = store.repository.deliveries()
     assert delivery.job_id == "j"
 
