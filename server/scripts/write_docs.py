@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,8 @@ from pydantic import SecretStr
 
 from stemwright_server.adapters.auth.anonymous import AnonymousAuthenticator
 from stemwright_server.adapters.blobs.local import LocalBlobs
-from stemwright_server.adapters.jobs.memory import MemoryJobRepository
+from stemwright_server.adapters.jobs.sql import SqlJobRepository
+from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.adapters.services.announced import AnnouncedServices
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
 from stemwright_server.dialects import DIALECTS
@@ -78,10 +80,12 @@ def _written(default: Any) -> str:
 
 def app() -> FastAPI:
     """The app with nothing behind it: for its description."""
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(SqlJobRepository(sqlite_engine(Path(folder, "jobs.db")))) as repository,
+    ):
         blobs = LocalBlobs(Path(folder), Path(folder, ".parts"), secret=b"", min_free_bytes=0)
         wakeups, settings = InProcessWakeUps(), Settings.model_construct(demucssvc_token=SecretStr("x" * 32))
-        repository = MemoryJobRepository()
         deps = build_deps(settings, repository, blobs, wakeups, AnnouncedServices(repository))
         context = build_context(settings, deps, wakeups, AnonymousAuthenticator())
         metrics = Metrics(cast(Any, None), data_dir=Path(folder))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memory_jobs import MemoryJobRepository
+
 from stemwright_server.adapters.blobs.local import LocalBlobs
-from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.adapters.services.announced import AnnouncedServices
 from stemwright_server.domain.inputs import Input, TrackInput
 from stemwright_server.domain.job import Job, JobOptions

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 from jobs import job
+from memory_jobs import MemoryJobRepository
 from service import until
 
 from stemwright_server.adapters.blobs.local import LocalBlobs
-from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.dialects.split.request import BASE_URL, VERSION_ID
 from stemwright_server.dialects.split.webhook import SplitWebhook
 from stemwright_server.domain.delivery import Backoff, Delivery, DeliveryState, Result

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, cast
 
-from stemwright_server.adapters.jobs.memory import MemoryJobRepository
+from memory_jobs import MemoryJobRepository
+
 from stemwright_server.usecases.worker_registry import WorkerRegistry
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from memory_jobs import MemoryJobRepository
 from sqlalchemy import make_url
 
-from stemwright_server.adapters.jobs.memory import MemoryJobRepository
 from stemwright_server.adapters.jobs.postgres import postgres_engine
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine

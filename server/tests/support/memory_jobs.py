@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from stemwright_server.adapters.jobs.memory_deliveries import MemoryDeliveries
+from memory_deliveries import MemoryDeliveries
+
 from stemwright_server.domain.counters import Labels, counters
 from stemwright_server.domain.inputs import source_ids, track_ids
 from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
