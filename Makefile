@@ -11,7 +11,10 @@ PYPROJECTS := $(PROJECTS:%=%/pyproject.toml)
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= data
+WATCHED ?= server/src worker/src engine/src services/demucs/src
 TESTS ?= engine/tests server/tests services/demucs/tests
+# Each of the two starts its own service, brokers and databases; without -n, as by `pytest PATH`, everything is in one process.
+PYTEST := pytest -n2 --dist=worksteal
 IMAGE ?= demucs-server:latest
 # Services that `make services` installs, each into services/NAME/.venv
 SERVICES ?= $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml))))
@@ -44,7 +47,7 @@ server-run: ## Run the service's image at http://localhost:8080, for this machin
 server-dev: $(VENV)/.tested ## Start the service and start it again whenever its code changes
 	$(BIN)/watchfiles --filter python \
 		'$(BIN)/stemwright serve --host $(HOST) --port $(PORT) --data-dir $(DATA) --log-level DEBUG' \
-		server/src worker/src engine/src services/demucs/src
+		$(WATCHED)
 
 web: ## Build the page into the server package, from web/ (needs Node 20 or newer)
 	scripts/install_web_tools.sh
@@ -52,12 +55,12 @@ web: ## Build the page into the server package, from web/ (needs Node 20 or newe
 
 test: $(VENV)/.tested lint ## Run all tests
 	scripts/install_web_tools.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m $(PYTEST)
 
 coverage: $(VENV)/.tested ## Run the tests of engine, service and models, and show how much of the core they run; TESTS=server/tests/domain for some
 	scripts/install_web_tools.sh
 	rm -rf out/coverage
-	$(BIN)/coverage run -m pytest -q $(TESTS)
+	$(BIN)/coverage run -m $(PYTEST) -q $(TESTS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage json -q --fail-under=0
 	$(BIN)/python scripts/coverage_table.py
@@ -66,7 +69,7 @@ bench: $(VENV)/.tested ## Measure speed and memory side by side with demucs; ROW
 	$(BIN)/python bench/run.py $(if $(ROWS),--only $(ROWS))
 
 chaos: $(VENV)/.tested ## The bars of docs/reliability.md at full length: processes killed, brokers wiped, disks filled
-	STEMWRIGHT_CHAOS=long $(BIN)/python -m pytest -n0 -m chaos -s
+	STEMWRIGHT_CHAOS=long $(BIN)/python -m pytest -m chaos -s
 
 lint: $(VENV)/.tested ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -48,14 +48,22 @@ def test_the_image_is_built_from_a_dockerfile_that_is_there_and_run_under_the_sa
     assert "other:1" in plan("server-build", "IMAGE=other:1")
 
 
+def test_server_dev_watches_the_code_of_all_that_the_service_is_made_of() -> None:
+    (command,) = (line for line in plan("server-dev").splitlines() if "watchfiles" in line)
+    watched = command.rpartition("'")[2].split()
+    assert {*watched} >= {f"{name}/src" for name in ("server", "worker", "engine", "services/demucs")}
+    assert all((ROOT / each).is_dir() for each in watched)
+
+
 def test_server_dev_serves_and_starts_again_when_the_code_changes(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    changed = ROOT / "server" / "src" / "stemwright_server" / "__init__.py"
+    changed = tmp_path / "watched" / "code.py"
+    changed.parent.mkdir()
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            make("server-dev", f"PORT={port}", f"DATA={tmp_path / 'data'}"),
+            make("server-dev", f"PORT={port}", f"DATA={tmp_path / 'data'}", f"WATCHED={changed.parent}"),
             env={**os.environ, "STEMWRIGHT_WORKERS": "0"},
             stdout=log,
             stderr=log,
@@ -64,7 +72,7 @@ def test_server_dev_serves_and_starts_again_when_the_code_changes(tmp_path: Path
     try:
         _until(lambda: _answers(port), process, tmp_path)
         starts = _starts(tmp_path)
-        os.utime(changed)
+        changed.touch()
         _until(lambda: _starts(tmp_path) > starts and _answers(port), process, tmp_path)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
