@@ -14,7 +14,7 @@ import pytest
 from backing import free_port
 from service import Service, until
 
-FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "observability"
+FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "observability"
 _WORD = re.compile(r"\bdemucs_\w+")
 
 

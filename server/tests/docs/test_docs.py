@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-SERVER = Path(__file__).resolve().parents[1]
+SERVER = Path(__file__).resolve().parents[2]
 PACKAGE = SERVER / "src" / "stemwright_server"
 
 

@@ -17,7 +17,7 @@ from redis_server import free_port
 from service import Service, running, until, wav
 from webserver import SETTINGS
 
-PAGE = Path(__file__).parents[2] / "docs" / "proxy.md"
+PAGE = Path(__file__).parents[3] / "docs" / "proxy.md"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") or "nginx"
 FRAME = """daemon off;
 worker_processes 1;

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from service import Client, environment, running, until, wav
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "new-model.md").read_text()
 FILE = re.compile(r"^`(services/level/\S+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -25,7 +25,7 @@ from service import COMMAND, Client, environment, until, wav
 
 from stemwright_server.settings import Settings, environment_name
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent
 # Of others: the images', CUDA's, and what the compose file alone asks for.
