@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stemwright_worker import installed
 from stemwright_worker.errors import TooLarge, Unavailable, UnusableInput
 from stemwright_worker.installed import InstalledProbe, InstalledServices
-
-
-class Named:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-one, other = Named("one"), Named("other")
 
 
 class Trouble(Exception):
@@ -30,15 +22,18 @@ class Trouble(Exception):
 
 
 @pytest.fixture(autouse=True)
-def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        __import__("sys").modules, "installed_here", __import__("types").SimpleNamespace(one=one, other=other)
+def _installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment with one distribution, which has services and no probe."""
+    (tmp_path / "installed_here.py").write_text(
+        "from types import SimpleNamespace\n\none, other = SimpleNamespace(name='one'), SimpleNamespace(name='other')\n"
     )
-    entries = [
-        EntryPoint(name, f"installed_here:{value}", "stemwright.services")
-        for name, value in (("other", "other"), ("one", "one"), ("broken", "missing"))
-    ]
-    monkeypatch.setattr(installed, "entry_points", lambda group: entries if group == "stemwright.services" else [])
+    folder = tmp_path / "installed_here-0.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: installed-here\nVersion: 0.1\n")
+    entries = "".join(f"{name} = installed_here:{name}\n" for name in ("other", "one", "missing"))
+    (folder / "entry_points.txt").write_text(f"[stemwright.services]\n{entries}")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")])
+    monkeypatch.delitem(sys.modules, "installed_here", raising=False)
 
 
 def test_what_does_not_load_is_left_out_and_the_rest_serves() -> None:
@@ -47,8 +42,8 @@ def test_what_does_not_load_is_left_out_and_the_rest_serves() -> None:
 
 def test_only_what_was_asked_for_is_loaded() -> None:
     services = InstalledServices.find(["one"])
-    assert services.offers() == [one]
-    assert services.offer("one") is one
+    assert [offer.name for offer in services.offers()] == ["one"]
+    assert services.offer("one") is services.offers()[0]
     assert services.offer("other") is None
 
 

@@ -121,9 +121,9 @@ class Api:
             self.uploads[path] = body
             return httpx2.Response(201)
         self._verifier.verify(body, request.headers)
-        return self._post(path, body)
+        return self.post(path, body)
 
-    def _post(self, path: str, body: bytes) -> httpx2.Response:
+    def post(self, path: str, body: bytes) -> httpx2.Response:
         if path == "/worker/claim":
             claim = load_claim(body)
             assert claim.services == ("m",)
@@ -217,8 +217,7 @@ def reverse(request: RunRequest) -> RunResult:
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Api, Services], None]:
     def run(api: Api, services: Services) -> None:
-        client = ApiClient("http://api", "secret")
-        client._http = httpx2.Client(transport=httpx2.MockTransport(api))
+        client = ApiClient("http://api", "secret", transport=httpx2.MockTransport(api))
         identity = Identity(worker="w", device="cpu", work_dir=tmp_path / "work")
         (tmp_path / "work" / "left").mkdir(parents=True)  # by an attempt that died
         outside = Outside(api)
@@ -299,10 +298,10 @@ def test_a_failed_task_does_not_stop_the_next(work: Any) -> None:
 
 def test_a_work_folder_that_was_tidied_away_is_made_again(work: Any, tmp_path: Path) -> None:
     class Tidied(Api):
-        def _post(self, path: str, body: bytes) -> httpx2.Response:
+        def post(self, path: str, body: bytes) -> httpx2.Response:
             if path == "/worker/claim":
                 shutil.rmtree(tmp_path / "work", ignore_errors=True)  # a claim may be answered "announce first"
-            return super()._post(path, body)
+            return super().post(path, body)
 
     api = Tidied([task(1), task(2)])
     work(api, Services(reverse))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
 from memory_jobs import MemoryJobRepository
+
 from stemwright_server.adapters.services.announced import AnnouncedServices
 from stemwright_server.adapters.services.params import ParamsSchema
 from stemwright_server.domain.work import Work, find

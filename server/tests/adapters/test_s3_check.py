@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
-import pytest
+from origin import body, serving
 from s3_server import SECRET_KEY, S3Server
 from service import COMMAND, environment
 
@@ -53,9 +54,11 @@ def test_a_store_that_takes_tags_for_an_upload_is_found_out(bucket: S3Service) -
     )
 
 
-def test_a_store_that_checks_no_signatures_is_found_out(bucket: S3Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemwright_server.adapters.blobs.s3_check._ask", lambda *_: b"whatever was asked for")
-    said = {each.operation: each.error for each in check_bucket(bucket, outside=bucket)}
+def test_a_store_that_checks_no_signatures_is_found_out(bucket: S3Service) -> None:
+    with serving() as careless:
+        careless.other = body(b"whatever was asked for")
+        outside = S3Service(replace(bucket.options, endpoint=careless.url))
+        said = {each.operation: each.error for each in check_bucket(bucket, outside=outside)}
     assert "checks no signatures" in str(said["a changed URL is refused"])
     assert "something else" in str(said["generate_presigned_get_url"])
 

@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
 from botocore.stub import Stubber
 from s3_server import SECRET_KEY, S3Server, flaky_way
 
-from stemwright_server.adapters.blobs import s3_client
 from stemwright_server.adapters.blobs.s3 import S3Blobs
-from stemwright_server.adapters.blobs.s3_client import S3Options
+from stemwright_server.adapters.blobs.s3_client import S3Options, boto_session, make_client
 from stemwright_server.adapters.blobs.s3_service import S3Service
 from stemwright_server.settings.storage import LOCALSTACK, StorageSettings
 from stemwright_worker.errors import InvalidRequest, NotFound, Unavailable
@@ -80,33 +82,37 @@ def test_what_is_not_there_is_not_found(bucket: S3Service, tmp_path: Path) -> No
         bucket.upload_file(tmp_path / "none", "key")
 
 
-def test_more_than_a_page_is_listed_and_deleted(bucket: S3Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemwright_server.adapters.blobs.s3_service._DELETED_AT_ONCE", 3)
+class SmallPages:
+    """A client whose listings come in pages of three."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_paginator(self, name: str) -> Any:
+        pages = self._client.get_paginator(name)
+        return SimpleNamespace(paginate=partial(pages.paginate, PaginationConfig={"PageSize": 3}))
+
+
+def test_more_than_a_page_is_listed_and_deleted(bucket: S3Service) -> None:
+    paged = S3Service(bucket.options, client=SmallPages(make_client(bucket.options)), deleted_at_once=3)
     keys = [f"many/{number:02}" for number in range(8)]
     for key in keys:
-        bucket.put_object(key, b"x")
-    pages = bucket._client.get_paginator("list_objects_v2").paginate
-    monkeypatch.setattr(
-        bucket._client,
-        "get_paginator",
-        lambda _: _Paged(lambda **said: pages(PaginationConfig={"PageSize": 3}, **said)),
-    )
-    assert [each.key for each in bucket.list_objects("many/")] == keys
-    bucket.delete_objects(keys)
-    assert bucket.list_objects("many/") == []
-
-
-class _Paged:
-    def __init__(self, paginate: Callable[..., object]) -> None:
-        self.paginate = paginate
+        paged.put_object(key, b"x")
+    assert [each.key for each in paged.list_objects("many/")] == keys
+    paged.delete_objects(keys)
+    assert paged.list_objects("many/") == []
 
 
 # Tags: rclone's server has none, so they are shown against botocore's own stub, which knows their shapes only.
 
 
 def test_tags_are_set_and_got(s3_server: S3Server) -> None:
-    service = S3Service(s3_server.options("any"))
-    with Stubber(service._client) as stub:
+    client = make_client(s3_server.options("any"))
+    service = S3Service(s3_server.options("any"), client=client)
+    with Stubber(client) as stub:
         where = {"Bucket": "any", "Key": "a.wav"}
         tags = [{"Key": "type", "Value": "audio"}, {"Key": "processed", "Value": "true"}]
         stub.add_response("put_object_tagging", {}, where | {"Tagging": {"TagSet": tags}})
@@ -154,10 +160,11 @@ def test_the_parts_of_an_upload_that_fails_are_removed(bucket: S3Service) -> Non
 
 
 def test_uploads_that_a_dead_process_left_are_ended_ours_and_old_ones_only(bucket: S3Service, tmp_path: Path) -> None:
+    client = make_client(bucket.options)
     for key in ("outputs/a.wav", "uploads/b.wav", "elsewhere/c.wav"):
-        begun = bucket._client.create_multipart_upload(Bucket=bucket.options.bucket, Key=key)
+        begun = client.create_multipart_upload(Bucket=bucket.options.bucket, Key=key)
         part = {"Bucket": bucket.options.bucket, "Key": key, "UploadId": begun["UploadId"], "PartNumber": 1}
-        bucket._client.upload_part(Body=bytes(5 << 20), **part)
+        client.upload_part(Body=bytes(5 << 20), **part)
     now = [time.time()]
     blobs = S3Blobs(bucket, tmp_path / "fetched", clock=lambda: now[0])
     blobs.end_abandoned(now[0] - 3600)
@@ -171,7 +178,7 @@ def test_uploads_that_a_dead_process_left_are_ended_ours_and_old_ones_only(bucke
 
 
 def _begun(bucket: S3Service) -> list[str]:
-    found = bucket._client.list_multipart_uploads(Bucket=bucket.options.bucket)
+    found = make_client(bucket.options).list_multipart_uploads(Bucket=bucket.options.bucket)
     return sorted(each["Key"] for each in found.get("Uploads", ()))
 
 
@@ -238,8 +245,9 @@ def test_what_is_wrong_with_the_bucket_is_one_line_and_no_secret(
     ],
 )
 def test_what_other_stores_answer_has_its_code_too(s3_server: S3Server, said: str, code: str) -> None:
-    service = S3Service(s3_server.options("any"))
-    with Stubber(service._client) as stub:
+    client = make_client(s3_server.options("any"))
+    service = S3Service(s3_server.options("any"), client=client)
+    with Stubber(client) as stub:
         stub.add_client_error("put_object", said, http_status_code=400)
         with pytest.raises(Unavailable) as caught:
             service.put_object("a", b"x")
@@ -251,15 +259,15 @@ def test_no_credentials_at_all_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    s3_client._session.cache_clear()
+    boto_session.cache_clear()
     with pytest.raises(Unavailable, match="set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY") as caught:
         S3Service(S3Options(bucket="b", endpoint="http://127.0.0.1:9")).connect()
     assert caught.value.code == "storage_denied"
-    s3_client._session.cache_clear()
+    boto_session.cache_clear()
 
 
 def test_without_the_extra_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    s3_client._session.cache_clear()
+    boto_session.cache_clear()
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(InvalidRequest, match=r"pip install 'stemwright-server\[s3\]'") as caught:
         S3Service(S3Options(bucket="b"))

@@ -16,6 +16,7 @@ from stemwright_server.ports.auth import Principal
 from stemwright_worker.errors import ServiceError
 
 JOB = job()
+LAST = job("last")  # told when all else is: changes are told in their order
 
 
 class EventSource:
@@ -50,7 +51,12 @@ class Server:
 
     def __init__(self) -> None:
         self.room: set[str] = set()
+        self.handlers: dict[str, Callable[..., Any]] = {}
+        self.quiet = asyncio.Event()
         self.told: list[tuple[str, int]] = []  # who, which revision
+
+    def on(self, event: str, handler: Callable[..., Any], namespace: str) -> None:
+        self.handlers[event] = handler
 
     def rooms(self, sid: str, namespace: str) -> list[str]:
         return []
@@ -63,17 +69,12 @@ class Server:
 
     async def emit(self, name: str, data: dict[str, int], to: str, namespace: str) -> None:
         self.told += [(sid, data["revision"]) for sid in sorted(self.room) if to in (sid, JOB.id)]
+        if to == LAST.id:
+            self.quiet.set()
 
 
 def at(revision: int) -> Job:
     return replace(JOB, revision=revision)
-
-
-async def quiet(events: SocketEvents) -> None:
-    """Until everything that was told has been said."""
-    await asyncio.sleep(0)  # what came from another thread is in the queue
-    while not events._changed.empty():
-        await asyncio.sleep(0)
 
 
 def subscribe(*looks: Job | Callable[[SocketEvents], Job], then: Sequence[Job] = ()) -> list[tuple[str, int]]:
@@ -84,14 +85,15 @@ def subscribe(*looks: Job | Callable[[SocketEvents], Job], then: Sequence[Job] =
         events: SocketEvents
         given = [lambda each=each: each if isinstance(each, Job) else each(events) for each in looks]
         source = cast(Any, EventSource(*given))
-        events = SocketEvents([source])
-        events.__dict__["_server"] = server
+        events = SocketEvents([source], make_server=lambda **_: server)
+        assert events.server is cast(Any, server)  # as when somebody is connected
         events.attach()
         server.room.add("first")
-        assert await events._subscribe(source, "second", {"job_id": JOB.id}) == {"ok": True}
+        assert await server.handlers["subscribe"]("second", {"job_id": JOB.id}) == {"ok": True}
         for each in then:
             events.tell(each)
-        await quiet(events)
+        events.tell(LAST)
+        await server.quiet.wait()
 
     in_loop(all_of_it())
     return server.told

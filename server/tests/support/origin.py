@@ -21,6 +21,7 @@ class Origin(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: dict[str, Answer] = {}
+        self.other = status(404)  # the answer on all other paths
         self.kept: dict[str, bytes] = {}  # what was PUT last, by path
         self.before: dict[str, Answer] = {}  # called when a PUT has begun, before its body is read
         self.cut_off: list[str] = []  # paths of PUTs whose body did not come whole
@@ -42,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         self.close_connection = True
-        self.server.answers.get(path, status(404))(self)
+        self.server.answers.get(path, self.server.other)(self)
 
     def do_PUT(self) -> None:
         path = self.path.partition("?")[0]

@@ -55,11 +55,11 @@ class TransferFailed(ServiceError):
 class ApiClient:
     """Implements the worker's side of the workers' API. Used by two threads at once."""
 
-    def __init__(self, api_url: str, secret: str) -> None:
+    def __init__(self, api_url: str, secret: str, *, transport: httpx2.BaseTransport | None = None) -> None:
         self._api = api_url.rstrip("/")
         self._secret = secret
         # No proxy from the environment: URLs are the API's own, and signatures are nobody else's business.
-        self._http = httpx2.Client(trust_env=False, timeout=httpx2.Timeout(30.0, connect=5.0))
+        self._http = httpx2.Client(trust_env=False, timeout=httpx2.Timeout(30.0, connect=5.0), transport=transport)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -27,10 +27,16 @@ def test_it_looks_now_and_then_and_gives_up_on_a_broken_driver(tmp_path: Path) -
     tool = tmp_path / "smi"
     tool.write_text("#!/bin/sh\necho '0, 10, 20'\n")
     tool.chmod(0o755)
-    meter = GpuMeter(str(tool))
+    now = 100.0
+    meter = GpuMeter(str(tool), clock=lambda: now)
     assert [gpu.index for gpu in meter()] == [0]
     assert meter() == ()  # 15 s are not over
+    now += 15.0
+    assert [gpu.index for gpu in meter()] == [0]
+    works = tool.read_text()
     tool.write_text("#!/bin/sh\nexit 9\n")
-    broken = GpuMeter(str(tool))
-    assert broken() == ()
-    assert broken._command is None
+    now += 15.0
+    assert meter() == ()
+    tool.write_text(works)
+    now += 15.0
+    assert meter() == ()

@@ -21,7 +21,7 @@ from service import alive, until
 
 from stemwright_worker.errors import Unavailable
 from stemwright_worker.ports.sources import FetchLimits, SourceError, SourceRefused
-from stemwright_worker.sources.youtube import YouTubeLimits, YouTubeSource
+from stemwright_worker.sources.youtube import YouTubeLimits, YouTubeSource, check_info, command_of
 from stemwright_worker.sources.youtube_errors import codes, error_of
 
 LIMITS = FetchLimits(max_bytes=1 << 20, idle_seconds=5.0, total_seconds=90.0)
@@ -158,7 +158,7 @@ def test_a_worker_that_is_killed_takes_its_download_with_it(origin: Origin, tmp_
     origin.answers["/slow.mp3"] = lambda handler: time.sleep(60)
     code = (
         "import sys; from pathlib import Path\n"
-        "from stemwright_worker.sources.youtube import YouTubeLimits, YouTubeSource\n"
+        "from stemwright_worker.sources.youtube import YouTubeLimits, YouTubeSource, check_info, command_of\n"
         "from stemwright_worker.ports.sources import FetchLimits\n"
         "source = YouTubeSource(YouTubeLimits(max_seconds=1.0, hosts=('127.0.0.1',)))\n"
         "source.fetch(sys.argv[1], Path(sys.argv[2]), FetchLimits(max_bytes=1000))\n"
@@ -221,9 +221,8 @@ def test_other_links_are_refused_without_a_process(url: str, tmp_path: Path) -> 
     ],
 )
 def test_youtubes_own_links_are_taken_by_its_own_extractor_only(url: str, tmp_path: Path) -> None:
-    source = YouTubeSource(YouTubeLimits(max_seconds=600.0))
-    source.check(url)
-    command = source._command(url, tmp_path, LIMITS)
+    YouTubeSource(YouTubeLimits(max_seconds=600.0)).check(url)
+    command = command_of(url, tmp_path, LIMITS, max_seconds=600.0)
     assert "--use-extractors=youtube" in command
     assert command[-2:] == ["--", url]
 
@@ -249,12 +248,11 @@ def test_without_yt_dlp_the_install_command_is_said(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_length_and_live_are_read_from_what_is_known_of_a_video(info: dict[str, Any], code: str | None) -> None:
-    source = YouTubeSource(YouTubeLimits(max_seconds=600.0))
     if code is None:
-        assert source._checked(info) == info
+        check_info(info, max_seconds=600.0)
         return
     with pytest.raises(SourceError) as refused:
-        source._checked(info)
+        check_info(info, max_seconds=600.0)
     assert refused.value.code == code
 
 

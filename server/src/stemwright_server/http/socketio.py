@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,12 +69,21 @@ class SocketEvents:
     """Implements ports.notifier.Notifier, and is the ASGI app of Socket.IO."""
 
     def __init__(
-        self, sources: Sequence[EventSource], *, origins: Collection[str] = (), redis_url: str | None = None
+        self,
+        sources: Sequence[EventSource],
+        *,
+        origins: Collection[str] = (),
+        redis_url: str | None = None,
+        make_server: Callable[..., Any] | None = None,
     ) -> None:
-        """``sources``: each has a namespace of its own. ``origins``: of pages that may connect beside our own."""
+        """``sources``: each has a namespace of its own. ``origins``: of pages that may connect beside our own.
+
+        ``make_server``: python-socketio's AsyncServer, or what stands for it.
+        """
         self._sources = tuple(sources)
         self._origins = frozenset(origins)
         self._redis_url = redis_url
+        self._make_server = make_server
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Queue[tuple[EventSource, Job]] = asyncio.Queue()
         self._telling: asyncio.Task[None] | None = None
@@ -109,7 +118,7 @@ class SocketEvents:
     async def _tell(self) -> None:
         while True:
             source, job = await self._changed.get()
-            if (self._redis_url is None and "_server" not in self.__dict__) or not self._is_news(source, job):
+            if (self._redis_url is None and "server" not in self.__dict__) or not self._is_news(source, job):
                 continue  # nobody was ever connected here
             try:
                 await self._emit(source, job, to=job.id)
@@ -135,23 +144,24 @@ class SocketEvents:
 
     async def _emit(self, source: EventSource, job: Job, *, to: str) -> None:
         for name, data in source.events(job):
-            await self._server.emit(name, data, to=to, namespace=source.namespace)
+            await self.server.emit(name, data, to=to, namespace=source.namespace)
 
     @cached_property
     def _app(self) -> ASGIApp:
         import socketio
 
-        app: ASGIApp = socketio.ASGIApp(self._server, socketio_path=PATH)
+        app: ASGIApp = socketio.ASGIApp(self.server, socketio_path=PATH)
         return app
 
     @cached_property
-    def _server(self) -> socketio.AsyncServer:
+    def server(self) -> socketio.AsyncServer:
+        """Made with the first connection."""
         import socketio
 
         manager = None
         if self._redis_url is not None:
             manager = socketio.AsyncRedisManager(self._redis_url, channel="stemwright-live")
-        server = socketio.AsyncServer(
+        server = (self._make_server or socketio.AsyncServer)(
             async_mode="asgi",
             client_manager=manager,
             namespaces=self.namespaces,
@@ -176,17 +186,17 @@ class SocketEvents:
             from socketio import exceptions  # its own refusal, not Python's: the words of this one reach the client
 
             raise exceptions.ConnectionRefusedError(str(error)) from error
-        await self._server.save_session(sid, {"authorization": authorization}, namespace=source.namespace)
+        await self.server.save_session(sid, {"authorization": authorization}, namespace=source.namespace)
 
     async def _subscribe(self, source: EventSource, sid: str, data: Any = None) -> Mapping[str, Any]:
         namespace, revision = source.namespace, -1
-        session = await self._server.get_session(sid, namespace=namespace)
+        session = await self.server.get_session(sid, namespace=namespace)
         try:
-            if len(self._server.rooms(sid, namespace=namespace)) > _MAX_ROOMS:
+            if len(self.server.rooms(sid, namespace=namespace)) > _MAX_ROOMS:
                 raise InvalidRequest(f"At most {_MAX_ROOMS} jobs can be followed by one connection.")
             caller = source.caller(session["authorization"])  # a token may have ended meanwhile
             job = await asyncio.to_thread(source.job, caller, data)
-            await self._server.enter_room(sid, job.id, namespace=namespace)
+            await self.server.enter_room(sid, job.id, namespace=namespace)
             told_on_entry = self._revision_told(source, job.id)
             while job.revision != revision:  # what changed while it was told is told again: the last word is right
                 revision = job.revision
@@ -199,6 +209,6 @@ class SocketEvents:
                 job = await asyncio.to_thread(source.job, caller, data)
         except ServiceError as error:
             name, said = source.refusal(data, error)
-            await self._server.emit(name, said, to=sid, namespace=namespace)
+            await self.server.emit(name, said, to=sid, namespace=namespace)
             return {"ok": False, "error": str(error)}
         return {"ok": True}

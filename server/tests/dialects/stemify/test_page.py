@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 
+from stemwright_server.cli.serve import add_serve
+from stemwright_server.cli.worker import add_worker
 from stemwright_server.dialects import stemify
 from stemwright_server.settings import Settings, environment_name
 
@@ -71,20 +74,20 @@ def test_what_a_variable_does(monkeypatch: pytest.MonkeyPatch, variable: str, va
     assert getattr(Settings(), name) == said
 
 
-def test_the_commands_on_the_page_are_there() -> None:
-    from stemwright_server.cli.serve import add_serve
-    from stemwright_server.cli.worker import add_worker
+def test_the_commands_on_the_page_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers()
+    add_serve(subparsers)
+    add_worker(subparsers)
 
-    def options(add: object) -> str:
-        import argparse
-
-        parser = argparse.ArgumentParser()
-        add(parser.add_subparsers())  # type: ignore[operator]
-        return parser._subparsers._group_actions[0].choices.popitem()[1].format_help()  # type: ignore[union-attr]
+    def options(name: str) -> str:
+        with pytest.raises(SystemExit):
+            parser.parse_args([name, "--help"])
+        return capsys.readouterr().out
 
     commands = re.findall(r"`stemwright (serve|worker)([^`:]*)`", section("Starting"))
     assert {name for name, _ in commands} == {"serve", "worker"}
     for name, arguments in commands:
-        known = options(add_serve if name == "serve" else add_worker)
+        known = options(name)
         for option in re.findall(r"--[a-z-]+", arguments):
             assert option in known, (name, option)

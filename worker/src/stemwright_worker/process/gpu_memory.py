@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -20,16 +21,17 @@ _log = structlog.get_logger(__name__)
 class GpuMeter:
     """Looks now and then. Used by one thread."""
 
-    def __init__(self, command: str = "nvidia-smi") -> None:
+    def __init__(self, command: str = "nvidia-smi", *, clock: Callable[[], float] = time.monotonic) -> None:
         self._command = shutil.which(command)
         self._host = socket.gethostname()[:64]
+        self._clock = clock
         self._next = 0.0
 
     def __call__(self) -> tuple[GpuMemory, ...]:
         """All GPUs of the host; none between two looks, or where there is no driver."""
-        if self._command is None or time.monotonic() < self._next:
+        if self._command is None or self._clock() < self._next:
             return ()
-        self._next = time.monotonic() + _EVERY
+        self._next = self._clock() + _EVERY
         try:
             found = subprocess.run(
                 [self._command, *_QUERY],

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +105,8 @@ class YouTubeSource:
         with self._private_folder(into) as folder:
             status = self._run(url, folder, limits, check)
             said = _tail(folder / "log" / "err") + _tail(folder / "log" / "out")
-            info = self._checked(_info(folder / "log" / "out"))
+            info = _info(folder / "log" / "out")
+            check_info(info, max_seconds=self._limits.max_seconds)
             file = _downloaded(folder / "files", limits)
             if file is None or status != 0:
                 raise _failure(said, limits)
@@ -126,30 +127,10 @@ class YouTubeSource:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _command(self, url: str, folder: Path, limits: FetchLimits) -> list[str]:
-        extractors = "youtube" if _is_of(parse(url), YOUTUBE_HOSTS) else "default"  # never a playlist, nor a redirect
-        seconds = max(1, round(limits.total_seconds))
-        child = "stemwright_worker.sources.youtube_child"
-        caps = [str(max(limits.max_bytes, _MAX_LOG) + 1), str(seconds), str(os.getpid())]
-        return [
-            *(sys.executable, "-I", "-m", child, *caps),
-            *_FLAGS,
-            f"--use-extractors={extractors}",
-            f"--socket-timeout={limits.idle_seconds:g}",
-            f"--max-filesize={limits.max_bytes}",
-            # A length that is not known passes: the decoder looks again.
-            f"--match-filters=!is_live & live_status!=?is_upcoming & duration<=?{self._limits.max_seconds:g}",
-            f"--format={_FORMATS}",
-            f"--paths={folder / 'files'}",
-            f"--output={_MEDIA}.%(ext)s",
-            "--",
-            url,
-        ]
-
     def _run(self, url: str, folder: Path, limits: FetchLimits, check: Callable[[int, int | None], None]) -> int:
         """Wait for the child, and end it and all that it started if it goes too far or is not wanted any more."""
         deadline = time.monotonic() + limits.total_seconds
-        command = self._command(url, folder, limits)
+        command = command_of(url, folder, limits, max_seconds=self._limits.max_seconds)
         environment = _environment(folder / "home")
         with (folder / "log" / "out").open("wb") as out, (folder / "log" / "err").open("wb") as err:
             process = subprocess.Popen(
@@ -177,17 +158,43 @@ class YouTubeSource:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
-    def _checked(self, info: dict[str, Any]) -> dict[str, Any]:
-        """What is known of the video, if it is one that is taken."""
-        if info.get("live_status") in _LIVE:
-            raise error_of("is_live")
-        duration = info.get("duration")
-        if isinstance(duration, int | float) and duration > self._limits.max_seconds:
-            raise SourceError(
-                f"The video is {duration:.0f} s long; at most {self._limits.max_seconds:.0f} s are taken.",
-                code="youtube_too_long",
-            )
-        return info
+
+def command_of(url: str, folder: Path, limits: FetchLimits, *, max_seconds: float) -> list[str]:
+    """The child that fetches a video of at most ``max_seconds`` into ``folder``/files."""
+    extractors = "youtube" if _is_of(parse(url), YOUTUBE_HOSTS) else "default"  # never a playlist, nor a redirect
+    seconds = max(1, round(limits.total_seconds))
+    child = "stemwright_worker.sources.youtube_child"
+    caps = [str(max(limits.max_bytes, _MAX_LOG) + 1), str(seconds), str(os.getpid())]
+    return [
+        *(sys.executable, "-I", "-m", child, *caps),
+        *_FLAGS,
+        f"--use-extractors={extractors}",
+        f"--socket-timeout={limits.idle_seconds:g}",
+        f"--max-filesize={limits.max_bytes}",
+        # A length that is not known passes: the decoder looks again.
+        f"--match-filters=!is_live & live_status!=?is_upcoming & duration<=?{max_seconds:g}",
+        f"--format={_FORMATS}",
+        f"--paths={folder / 'files'}",
+        f"--output={_MEDIA}.%(ext)s",
+        "--",
+        url,
+    ]
+
+
+def check_info(info: Mapping[str, Any], *, max_seconds: float) -> None:
+    """By what yt-dlp knows of a video.
+
+    Raises:
+        SourceError: It is live, or longer than ``max_seconds``.
+    """
+    if info.get("live_status") in _LIVE:
+        raise error_of("is_live")
+    duration = info.get("duration")
+    if isinstance(duration, int | float) and duration > max_seconds:
+        raise SourceError(
+            f"The video is {duration:.0f} s long; at most {max_seconds:.0f} s are taken.",
+            code="youtube_too_long",
+        )
 
 
 def _is_of(target: Target, hosts: Collection[str]) -> bool:

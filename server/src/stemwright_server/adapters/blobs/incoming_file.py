@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from stemwright_worker.errors import StorageFull, TooLarge
 
@@ -16,9 +17,9 @@ from stemwright_worker.errors import StorageFull, TooLarge
 class Part:
     """Implements ports.blobs.Part: hashed while written, visible under its key only once committed."""
 
-    def __init__(self, path: Path, max_bytes: int, keep: Callable[[Part, str, bool], str]) -> None:
-        """``keep(part, key, replace)`` makes it the blob of a key, and returns its hex sha256."""
-        self._file = path.open("xb")
+    def __init__(self, file: BinaryIO, path: Path, max_bytes: int, keep: Callable[[Part, str, bool], str]) -> None:
+        """``file``: open at ``path``. ``keep(part, key, replace)`` makes it the blob of a key, and returns its hex sha256."""
+        self._file = file
         self._max_bytes = max_bytes
         self._keep = keep
         self._hash = hashlib.sha256()
@@ -51,7 +52,8 @@ class Part:
 @contextmanager
 def part_in(folder: Path, max_bytes: int, keep: Callable[[Part, str, bool], str]) -> Iterator[Part]:
     """A part to write to; its file is gone at the end, unless ``keep`` moved it."""
-    part = Part(folder / secrets.token_hex(16), max_bytes, keep)
+    path = folder / secrets.token_hex(16)
+    part = Part(path.open("xb"), path, max_bytes, keep)
     try:
         yield part
     finally:

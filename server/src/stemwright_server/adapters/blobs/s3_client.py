@@ -59,7 +59,7 @@ def make_client(options: S3Options) -> Any:
     try:
         from botocore.config import Config
 
-        session = _session()
+        session = boto_session()
     except ImportError as error:
         message = "S3_BUCKET is set, but boto3 is not installed: pip install 'stemwright-server[s3]'"
         raise InvalidRequest(message, code="extra_missing") from error
@@ -88,7 +88,7 @@ def make_client(options: S3Options) -> Any:
 
 
 @cache
-def _session() -> Any:
+def boto_session() -> Any:
     """What clients are made from; the description of S3 that it reads for the first of them takes half a second."""
     import boto3
 

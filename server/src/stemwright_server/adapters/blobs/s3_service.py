@@ -20,7 +20,7 @@ from stemwright_worker.errors import NotFound, ServiceError, Unavailable
 
 MAX_URL_SECONDS = 7 * 86400  # S3's own limit
 MOST_PARTS = 10_000  # likewise, of one upload
-_DELETED_AT_ONCE = 1000  # likewise
+DELETED_AT_ONCE = 1000  # likewise, by one request
 _COPIED_AT_ONCE = 5 << 30  # likewise; more is copied in parts
 _PIECE = 1 << 18  # bytes read at once
 _log = structlog.get_logger(__name__)
@@ -49,10 +49,15 @@ class ObjectMetadata:
 class S3Service:
     """A bucket. All methods may be used by many threads; each raises Unavailable if the bucket cannot be used."""
 
-    def __init__(self, options: S3Options) -> None:
-        """Connects to nothing. Raises InvalidRequest if boto3 is missing or the options cannot be used."""
+    def __init__(self, options: S3Options, *, client: Any = None, deleted_at_once: int = DELETED_AT_ONCE) -> None:
+        """Connects to nothing. ``client``: of boto3; None: one is made.
+
+        Raises:
+            InvalidRequest: boto3 is missing, or the options cannot be used.
+        """
         self._options = options
-        self._client = make_client(options)
+        self._client = make_client(options) if client is None else client
+        self._deleted_at_once = deleted_at_once
 
     @property
     def options(self) -> S3Options:
@@ -226,8 +231,8 @@ class S3Service:
     def delete_objects(self, s3_keys: Iterable[str]) -> None:
         """Delete many; those that are not there do not matter."""
         keys = list(s3_keys)
-        for start in range(0, len(keys), _DELETED_AT_ONCE):
-            objects = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
+        for start in range(0, len(keys), self._deleted_at_once):
+            objects = [{"Key": key} for key in keys[start : start + self._deleted_at_once]]
             with errors_said(self._options):
                 answer = self._client.delete_objects(
                     Bucket=self._options.bucket, Delete={"Objects": objects, "Quiet": True}
