@@ -96,7 +96,8 @@ def memory_of_file(_seconds: float) -> Figure:
 
 def one_stem(_seconds: float) -> Figure:
     """The time of one stem of a bag of four networks with one-hot weights, over that of all four stems."""
-    from inputs import htdemucs, music, save
+    from inputs import htdemucs, save
+    from signals import music
 
     from stemwright import SeparationOptions, Separator
 
@@ -118,7 +119,7 @@ def one_stem(_seconds: float) -> Figure:
 
 def whole_job(seconds: float) -> Figure:
     """A wav file to four mp3 files at 320k, over the separation of the same samples alone."""
-    from inputs import music
+    from signals import music
 
     from stemwright import OutputOptions, SeparationOptions
     from stemwright.audio import open_writer
@@ -151,7 +152,8 @@ def start(_seconds: float) -> Figure:
 def v3(_seconds: float) -> Figure:
     """A network of `mdx_extra` against the peer."""
     from demucs.apply import apply_model
-    from inputs import hdemucs, music, save
+    from inputs import hdemucs, save
+    from signals import music
 
     from stemwright import SeparationOptions, Separator
 
@@ -182,7 +184,7 @@ def gpu(seconds: float) -> Figure:
 def gpu_song(_seconds: float) -> Figure:
     """Seconds for a song of three minutes on a GPU, from array to arrays."""
     import torch
-    from inputs import music
+    from signals import music
 
     from stemwright import SeparationOptions
 
@@ -205,7 +207,8 @@ def _against_peer(seconds: float, precision: Any, *, least_db: float, device: st
     import numpy as np
     import torch
     from demucs.apply import apply_model
-    from inputs import htdemucs, music
+    from inputs import htdemucs
+    from signals import music, snr_db
 
     _built(device)
     peer, mix = htdemucs(), music(seconds)
@@ -225,7 +228,7 @@ def _against_peer(seconds: float, precision: Any, *, least_db: float, device: st
     ):
         ratios = ratios_of(here(theirs), ours, ROUNDS)
         stems, how = ours.result()
-        agreement = _snr_db(made[0], torch.from_numpy(np.load(stems)))
+        agreement = snr_db(made[0], torch.from_numpy(np.load(stems)))
     if agreement < least_db:
         raise NotMeasuredError(
             f"the stems agree with the peer's to {agreement:.1f} dB only: {least_db:g} are asked for"
@@ -290,11 +293,6 @@ def _built(device: str) -> None:
     if os.environ.get("STEMWRIGHT_BACKEND") != "eager" and device == "cpu":
         say = partial(print, "   ", file=sys.stderr, flush=True)
         prepare(CheckpointFile(path=file), say=say, machine=Machine.here())
-
-
-def _snr_db(expected: torch.Tensor, got: torch.Tensor) -> float:
-    error = (expected.double() - got.double()).square().sum().clamp_min(1e-300)
-    return float(10 * (expected.double().square().sum() / error).log10())
 
 
 def _child(*arguments: str) -> float:

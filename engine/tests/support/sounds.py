@@ -64,13 +64,6 @@ def encode(
     return path
 
 
-def similarity(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
-    """Signal-to-noise ratio in dB of `got` against `wanted`: high only if equal in level and without any lag."""
-    assert got.shape == wanted.shape
-    noise = float(np.square(got.astype(np.float64) - wanted).sum())
-    return 10 * float(np.log10(float(np.square(wanted.astype(np.float64)).sum()) / max(noise, 1e-30)))
-
-
 def lag(got: NDArray[np.float32], wanted: NDArray[np.float32], longest: int = 2000) -> int:
     """By how many samples `got` comes later than `wanted`, by cross-correlation of the first channel."""
     size = 1 << (max(got.shape[1], wanted.shape[1]) * 2 - 1).bit_length()

@@ -101,14 +101,6 @@ def api_of(folder: Path, **settings: Any) -> Api:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.shutdown()
-    receiver.server_close()
-
-
-@pytest.fixture
 def api(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     monkeypatch.setenv("RADIO_NAME", "FM")
     secret = SecretStr("whsec_" + "QUJD" * 8)

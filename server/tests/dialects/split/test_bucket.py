@@ -18,13 +18,6 @@ from stemwright_server.adapters.blobs.s3_service import S3Service
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-        receiver.shutdown()
-
-
-@pytest.fixture(scope="module")
 def product(s3_server: S3Server) -> S3Service:
     """The product's own bucket: its mixes, and where it wants stems."""
     return s3_server.bucket("product")

@@ -23,20 +23,6 @@ OLD = "whsec_" + "QUJD" * 8
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-        receiver.shutdown()
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Origin]:
-    """Where the product's files lie: mixes to GET, and presigned URLs to PUT stems to."""
-    with serving() as origin:
-        yield origin
-
-
-@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, store: Origin) -> Iterator[Service]:
     settings = {
         "DEMUCSSVC_TOKEN": TOKEN,

@@ -6,7 +6,6 @@ import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,19 +14,13 @@ from threading import Event, Lock
 import pytest
 from backing import Postgres
 from chaos import LONG, PATIENCE, record, scaled
-from origin import Origin, body, serving
+from origin import Origin, body
 from service import Service, running, until, wav
 from track_tree import TOKEN, Backend, Received, Receiver, status
 
 pytestmark = pytest.mark.chaos
 JOBS = scaled(25, 500)
 PATIENT = {"STEMWRIGHT_WEBHOOK_SECONDS": "60"}  # where an answer that is late would be one more request
-
-
-@pytest.fixture
-def store() -> Iterator[Origin]:
-    with serving() as origin:
-        yield origin
 
 
 class Faulty:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from origin import Origin, body, serving, status
+from origin import Origin, body, status
 from service import Service, running, until, wav
 from track_tree import Received, Receiver
 from webserver import SETTINGS, Uploader
@@ -17,20 +17,6 @@ from webserver import SETTINGS, Uploader
 KEY = bytes(range(32))
 WHSEC = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="  # base64 of KEY
 TOKEN = "a token of the tests"
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-        receiver.shutdown()
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Origin]:
-    """Where the links lead."""
-    with serving() as origin:
-        yield origin
 
 
 @pytest.fixture(scope="module")
