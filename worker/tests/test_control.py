@@ -158,7 +158,7 @@ def test_a_process_that_was_halted_past_its_lease_holds_nothing_by_its_own_clock
 
 
 def test_leave_is_asked_for_again_while_the_api_is_away_and_the_lease_holds() -> None:
-    answers = [Unavailable("away"), Unavailable("away"), GO_ON]
+    answers: list[Unavailable | ReportAnswer] = [Unavailable("away"), Unavailable("away"), GO_ON]
 
     def answer() -> ReportAnswer:
         found = answers.pop(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_one_worker_for_each_gpu_that_is_there_and_visible(
         ({"workers": 0}, []),
     ],
 )
-def test_what_is_said_wins(settings: dict[str, object], expected: list[str]) -> None:
+def test_what_is_said_wins(settings: dict[str, Any], expected: list[str]) -> None:
     assert devices(WorkerSettings.model_construct(**settings)) == expected
 
 

@@ -97,8 +97,8 @@ def test_what_was_not_used_for_a_season_goes_when_something_is_built(tmp_path: P
 def test_two_processes_do_not_build_the_same_and_a_killed_one_leaves_no_lock_and_no_half(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     other = subprocess.Popen([sys.executable, "-c", BUILD_SLOWLY, str(cache.root)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
     try:
-        assert other.stdout is not None
         assert other.stdout.readline() == "building\n"
         with pytest.raises(Busy), cache.building("all"):
             pass

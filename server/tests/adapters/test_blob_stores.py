@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
@@ -202,7 +202,7 @@ def test_the_origin_is_that_of_the_urls_for_callers(blobs: BlobStore) -> None:
 
 def test_the_origin_is_the_bucket_as_callers_reach_it(tmp_path: Path) -> None:
     def service(endpoint: str | None) -> S3Service:
-        keys = {"access_key_id": "AKID", "secret_access_key": "secret"}
+        keys: dict[str, Any] = {"access_key_id": "AKID", "secret_access_key": "secret"}
         return S3Service(S3Options(bucket="stems", endpoint=endpoint, region="eu-west-1", **keys))
 
     inside, outside = service("http://minio:9000"), service("https://files.example:8443/path")

@@ -212,7 +212,7 @@ def test_a_fifth_of_all_requests_refused_is_not_noticed(s3_server: S3Server, buc
     ids=["secret", "key", "bucket", "endpoint"],
 )
 def test_what_is_wrong_with_the_bucket_is_one_line_and_no_secret(
-    s3_server: S3Server, bucket: S3Service, tmp_path: Path, change: dict[str, str], code: str, words: str
+    s3_server: S3Server, bucket: S3Service, tmp_path: Path, change: dict[str, Any], code: str, words: str
 ) -> None:
     options = replace(s3_server.options(bucket.options.bucket, tries=2), **change)
     service = S3Service(options)
@@ -302,7 +302,7 @@ def test_nothing_heavy_is_imported_before_a_bucket_is_used() -> None:
         ),
     ],
 )
-def test_where_the_bucket_is(given: dict[str, str], endpoint: str | None, key: str | None) -> None:
+def test_where_the_bucket_is(given: dict[str, Any], endpoint: str | None, key: str | None) -> None:
     options = StorageSettings(s3_bucket="b", **given).s3_options()
     assert options is not None
     assert (options.endpoint, options.access_key_id, options.region) == (endpoint, key, "us-east-1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from service import Client, Service, alive, until, wav
@@ -162,8 +163,8 @@ def test_two_songs_wait_for_each_other_and_both_get_done(service: Service, clien
     assert alive(service.workers()[0])
 
 
-def _events(client: Client, file_id: str, *, until_event: str) -> list[tuple[str, dict[str, object]]]:
-    found: list[tuple[str, dict[str, object]]] = []
+def _events(client: Client, file_id: str, *, until_event: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
     with client.http.stream("GET", f"/events/{file_id}") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         name = ""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -80,7 +81,7 @@ def test_a_song_goes_in_and_stems_come_out(
     ids=["text", "empty", "truncated", "too-large", "size", "hash"],
 )
 def test_what_was_put_is_looked_at_before_it_is_used_and_removed_if_it_is_no_good(
-    in_bucket: tuple[Service, S3Service], said: dict[str, object], data: bytes, status: int, code: str
+    in_bucket: tuple[Service, S3Service], said: dict[str, Any], data: bytes, status: int, code: str
 ) -> None:
     service, bucket = in_bucket
     announced = service.client.announce(**said).json()

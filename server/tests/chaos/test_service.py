@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import httpx2
 import pytest
@@ -64,7 +65,7 @@ def _has(found: list[str], count: int) -> bool:
 
 
 def test_bar_9_a_service_told_to_stop_gives_back_at_once(tmp_path: Path) -> None:
-    took = []
+    took: list[float] = []
     for _ in range(scaled(1, 10)):
         with running(tmp_path / "data", {"STEMWRIGHT_MAX_ATTEMPTS": "1"}) as service:
             client = service.client
@@ -131,7 +132,12 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 def test_bar_11_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
     settings = {"STEMWRIGHT_MIN_FREE_BYTES": "0", "DEMUCSSVC_TOKEN": TOKEN}  # the hardest: nothing is kept back
-    asked = {"versionId": "v", "audioUrl": "https://example.com/a.wav", "aiModel": "half", "webhook": HOOK}
+    asked: dict[str, Any] = {
+        "versionId": "v",
+        "audioUrl": "https://example.com/a.wav",
+        "aiModel": "half",
+        "webhook": HOOK,
+    }
     with small_disk(tmp_path / "disk", 32) as disk, running(disk / "data", settings) as service:  # with its log
         client = service.client
         before = client.upload(wav(seed=1))

@@ -92,7 +92,12 @@ def test_a_container_of_a_service_runs_the_command_of_its_image(services: dict[s
 
 
 def test_the_compose_file_fits_the_schema_of_compose() -> None:
-    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "docker-compose.yml"]
+    command = [
+        str(BIN / "check-jsonschema"),
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(DEPLOY / "docker-compose.yml"),
+    ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
 

@@ -55,7 +55,7 @@ def link(needed: list[str], site: Path) -> None:
         needed += found.requires or []
         for top in {file.parts[0] for file in found.files or [] if file.parts[0] not in ("..", "__pycache__")}:
             if not (site / top).exists():
-                (site / top).symlink_to(found.locate_file(top))
+                (site / top).symlink_to(Path(str(found.locate_file(top))))
 
 
 def test_the_pages_service_has_no_package_that_it_does_not_need(services: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_pages_service_has_no_package_that_it_does_not_need(services: Path) 
 
 def test_the_pages_own_tests_pass(services: Path) -> None:
     python = services / "level" / ".venv" / "bin" / "python"
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", services / "level" / "tests"]
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(services / "level" / "tests")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

@@ -31,7 +31,7 @@ class Worker:
         command = [*CELERY, "-n", f"w{os.urandom(4).hex()}@%h", *heard] if celery else [*COMMAND, "worker"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=environment(service.state, SECRET | settings | own), stdout=log, stderr=log
+                command, env=environment(service.state, {**SECRET, **settings, **own}), stdout=log, stderr=log
             )
 
     def children(self) -> list[int]:

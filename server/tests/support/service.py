@@ -54,7 +54,7 @@ def wav(seconds: float = 0.5, *, seed: int = 0, rate: int = 8000) -> bytes:
     return data.getvalue()
 
 
-def until(condition: Callable[[], T], *, seconds: float = 60.0, what: str = "the condition") -> T:
+def until(condition: Callable[[], T | None], *, seconds: float = 60.0, what: str = "the condition") -> T:
     """The first truthy value of ``condition``; AssertionError if none comes."""
     deadline = time.monotonic() + seconds
     while True:

@@ -93,6 +93,9 @@ class World:
     def remind(self, waiting: Sequence[Waiting]) -> None:
         self.woken += [each.job_id for each in waiting]
 
+    def close(self) -> None:
+        """Nobody is to be woken any more."""
+
     def tell(self, job: Job) -> None:
         self.told.append(job)
 

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -357,7 +358,7 @@ def test_an_origin_on_the_list_may_be_plain_and_private_and_no_other(origin: Ori
         f"http://127.0.0.2:{origin.server_port}/x",
     ]
     for url in near:
-        refused(lambda url=url: listed.fetch(url, tmp_path / "in", LIMITS), SourceRefused)
+        refused(partial(listed.fetch, url, tmp_path / "in", LIMITS), SourceRefused)
     origin.answers["/out"] = status(302, location=near[0])
     refused(lambda: listed.fetch(f"{origin.url}/out", tmp_path / "in", LIMITS), SourceRefused)
 

@@ -42,7 +42,7 @@ class Store:
         with self.engine.connect() as db:
             return db.scalar(select(table.c[column]))
 
-    def add_to(self, table: Table, column: str, change: Callable[[Any], None]) -> None:
+    def add_to(self, table: Table, column: str, change: Callable[[Any], object]) -> None:
         """Change the JSON of a cell."""
         value = json.loads(json.dumps(self.cell(table, column)))
         change(value)

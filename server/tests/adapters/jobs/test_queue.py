@@ -249,7 +249,7 @@ def test_one_certain_job_can_be_claimed(repository: JobRepository) -> None:
     ready(repository)
     repository.submit(job("j", created_at=10.0), key=None)
     repository.submit(job("k", created_at=11.0), key=None)
-    times = {"now": 20.0, "lease_until": 80.0, "writable_until": 20.0}
+    times: dict[str, Any] = {"now": 20.0, "lease_until": 80.0, "writable_until": 20.0}
     claimed = repository.claim(worker="w", services=("m",), job_id="k", **times)
     assert claimed is not None
     assert (claimed.id, claimed.state) == ("k", JobState.RUNNING)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from backing import Postgres
-from jobs import job, ready
+from jobs import change, job, ready
 from released import Released
 from service import Service, running, wav
 from sqlalchemy import create_engine, make_url, text
@@ -17,7 +17,6 @@ from stemwright_server.adapters.jobs.schema import BASELINE, HEAD
 from stemwright_server.adapters.jobs.sql import SqlJobRepository
 from stemwright_server.adapters.jobs.sqlite import sqlite_engine
 from stemwright_server.domain.job import JobState
-from stemwright_server.domain.lifecycle import Policy, advance
 from stemwright_server.domain.worker import SeenWorker
 from stemwright_worker.contract.tasks import Completed
 
@@ -131,14 +130,13 @@ def test_repositories_of_both_versions_claim_each_job_once(before: Released, tmp
         assert old.stdout.readline() == "ready\n"
         for number in range(20):
             repository.submit(job(f"new {number}", outputs=(), available_at=0.0), key=None)
-        ours = []
+        ours: list[str] = []
         while (
             mine := repository.claim(worker="new", services=("m",), now=1.0, lease_until=1e9, writable_until=1e9)
         ) is not None:
-            done = Completed(job_id=mine.id, attempt=1, files=(), report={})
-            changed = repository.change(mine.id, lambda job, done=done: advance(job, done, now=2.0, policy=Policy()))
-            assert changed is not None
-            assert changed.accepted
+            assert change(
+                repository, Completed(job_id=mine.id, attempt=1, files=(), report={}), job_id=mine.id
+            ).accepted
             if not ours:  # from here on both claim at once
                 old.stdin.write("\n")
                 old.stdin.flush()

@@ -44,7 +44,7 @@ def fields(product: S3Service, receiver: Receiver, seed: int) -> dict[str, objec
     }
 
 
-def told(service: Service, receiver: Receiver, **asked: object) -> dict[str, Any]:
+def told(service: Service, receiver: Receiver, **asked: Any) -> dict[str, Any]:
     answer = Backend(service.url).split(**asked)
     assert answer.status_code == 202, answer.text
     came = until(lambda: receiver.of(answer.json()["jobId"]), what="the webhook")

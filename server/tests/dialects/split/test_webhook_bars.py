@@ -10,6 +10,7 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 
 import pytest
 from backing import Postgres
@@ -76,7 +77,11 @@ def test_bar_5_a_receiver_that_fails_half_the_time_gets_every_webhook_and_one_ef
             with running(tmp_path / "data", given) as service:
                 backend = Backend(service.url)
                 for number in range(len(jobs), len(jobs) + (JOBS + 1) // 2):
-                    fields = {"versionId": f"v{number}", "audioUrl": f"{store.url}/a.wav", "aiModel": "half"}
+                    fields: dict[str, Any] = {
+                        "versionId": f"v{number}",
+                        "audioUrl": f"{store.url}/a.wav",
+                        "aiModel": "half",
+                    }
                     jobs.add(backend.split(webhook=receiver.url, **fields).json()["jobId"])
                 for job_id in jobs:
                     backend.cancel(job_id)
@@ -108,7 +113,11 @@ def test_two_services_over_one_database_send_each_webhook_once(
             backends = [Backend(service.url) for service in services]
             jobs = []
             for number in range(2 * JOBS):
-                fields = {"versionId": f"v{number}", "audioUrl": f"{store.url}/a.wav", "aiModel": "half"}
+                fields: dict[str, Any] = {
+                    "versionId": f"v{number}",
+                    "audioUrl": f"{store.url}/a.wav",
+                    "aiModel": "half",
+                }
                 answer = backends[number % 2].split(webhook=receiver.url, **fields)
                 jobs.append(answer.json()["jobId"])
             for number, job_id in enumerate(jobs):
@@ -144,7 +153,12 @@ def test_bar_10_a_running_job_that_is_called_off_stops_soon_and_tells_once(tmp_p
     slow = PATIENT | {"FAST_MODEL_DEFAULTS": '{"segments": 2000, "sleep": 0.05}'}
     with Receiver() as receiver, running(tmp_path / "data", settings(receiver, store, **slow)) as service:
         backend = Backend(service.url)
-        fields = {"versionId": "v1", "audioUrl": f"{store.url}/a.wav", "aiModel": "half", "webhook": receiver.url}
+        fields: dict[str, Any] = {
+            "versionId": "v1",
+            "audioUrl": f"{store.url}/a.wav",
+            "aiModel": "half",
+            "webhook": receiver.url,
+        }
         job_id = backend.split(**fields).json()["jobId"]
 
         def stopped() -> bool:

@@ -8,6 +8,7 @@ import socket
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from chaos import record
@@ -50,7 +51,12 @@ def test_a_worker_stopped_in_mid_put_and_resumed_past_its_lease_cannot_overwrite
             "STEMWRIGHT_HEARTBEAT_SECONDS": "1",
         }
         with running(tmp_path / "data", settings) as service:
-            asked = {"versionId": "v1", "audioUrl": f"{store.url}/a.wav", "aiModel": "half", "webhook": receiver.url}
+            asked: dict[str, Any] = {
+                "versionId": "v1",
+                "audioUrl": f"{store.url}/a.wav",
+                "aiModel": "half",
+                "webhook": receiver.url,
+            }
             job_id = Backend(service.url).split(uploadUrls=urls, **asked).json()["jobId"]
             until(halfway.reached.is_set, seconds=120.0, what="the first PUT")
             claims = [line for line in service.logged() if line["event"] == "claimed"]

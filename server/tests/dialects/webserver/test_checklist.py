@@ -170,7 +170,7 @@ def test_multiple_concurrent_jobs_work(tmp_path: Path) -> None:
         assert (refused["filename"], refused["job_id"], refused["code"]) == ("x.wav", None, "truncated")
 
         def both() -> bool:
-            return sum(uploader.status(job["job_id"])["status"] == "processing" for job in jobs) == 2
+            return [uploader.status(job["job_id"])["status"] for job in jobs].count("processing") == 2
 
         until(both, what="two jobs to run at once")
         for job in jobs:

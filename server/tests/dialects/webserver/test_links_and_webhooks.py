@@ -140,7 +140,7 @@ def test_the_webhook_of_a_failed_and_of_a_canceled_job_says_so(
     assert (failed["status"], failed["error_code"], failed["stems"]) == ("failed", "source_not_found", [])
     assert failed["error"]
     over = Event()
-    store.answers["/slow.wav"] = lambda _: over.wait(60.0) and None
+    store.answers["/slow.wav"] = lambda _: over.wait(60.0)
     canceled = by_link(caller, f"{store.url}/slow.wav", webhook_url=receiver.url)
     assert caller.http.post(f"/api/cancel/{canceled}").status_code == 200
     told = webhook(receiver, canceled).json()
