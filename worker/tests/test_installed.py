@@ -72,3 +72,17 @@ def test_a_probes_error_becomes_the_services_and_names_the_song(
         probe.probe(Path("/secret/place/uploads/x"), filename="song.wav")
     assert getattr(caught.value, "code", None) == code
     assert "/secret" not in str(caught.value)
+
+
+def test_where_no_probe_has_the_name_the_first_bytes_are_looked_at_and_nothing_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "probe_here.py").write_text(
+        "def sniff(head):\n    return 'audio/wav' if head[:4] == b'RIFF' else None\n"
+    )
+    folder = tmp_path / "probe_here-0.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: probe-here\nVersion: 0.1\n")
+    (folder / "entry_points.txt").write_text("[stemwright.probes]\nwav = probe_here\n")
+    probe = InstalledProbe.find(name="none", max_seconds=None)
+    assert probe is not None
+    assert (probe.sniff(b"RIFF"), probe.sniff(b"Dear")) == ("audio/wav", None)
+    assert probe.probe(tmp_path / "nothing", filename="song.wav").duration is None

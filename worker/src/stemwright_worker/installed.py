@@ -72,15 +72,20 @@ class InstalledProbe:
     first bytes.
     """
 
-    def __init__(self, shipped: Any, *, max_seconds: float | None) -> None:
+    def __init__(self, shipped: Any, *, max_seconds: float | None, decodes: bool = True) -> None:
         self._shipped = shipped
         self._max_seconds = max_seconds
+        self._decodes = decodes
 
     @classmethod
     def find(cls, *, name: str, max_seconds: float | None) -> InstalledProbe | None:
-        """The first one installed, or the one of that name, if any: without one, the worker is the first to decode."""
-        shipped = _load(PROBES, [name] if name else [])
-        return cls(shipped[0], max_seconds=max_seconds) if shipped else None
+        """The first one installed, or the one of that name; without one, the worker is the first to look at a file.
+
+        With a name that no probe has, "none" for example, nothing is decoded, and the first bytes are looked at all the same.
+        """
+        named = _load(PROBES, [name] if name else [])
+        shipped = named or _load(PROBES, [])
+        return cls(shipped[0], max_seconds=max_seconds, decodes=bool(named)) if shipped else None
 
     def sniff(self, head: bytes) -> str | None:
         """The media type that the first bytes show. None if they show no audio."""
@@ -94,6 +99,8 @@ class InstalledProbe:
             TooLarge, UnusableInput: as the probe that is installed says.
             Unavailable: it could not be looked at now.
         """
+        if not self._decodes:
+            return ProbeResult()
         try:
             found = self._shipped.probe(path, max_seconds=self._max_seconds)
         except Exception as error:

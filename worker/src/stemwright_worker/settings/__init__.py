@@ -51,7 +51,11 @@ class WorkerSettings(YouTubeSettings):
         description="Folders of services that have an environment of their own, FOLDER/NAME/.venv, separated by `:`. Each "
         "service gets worker processes in its environment. Unset: `services` of the checkout that this runs from; empty: none.",
     )
-    probe: str = Field("", description="Which installed probe looks into uploads. Empty: the first; `none`: none.")
+    probe: str = Field(
+        "",
+        description="Which installed probe decodes uploads. Empty: the first; `none`: none, and only their first bytes "
+        "are looked at.",
+    )
     workers: int | None = Field(
         None,
         ge=0,
