@@ -38,8 +38,7 @@ class Everybody:
 
 
 def test_the_clock_of_the_job_store_is_never_read_on_the_event_loop(tmp_path: Path) -> None:
-    wakeups, world = InProcessWakeUps(), make_world(tmp_path)
-    world.clock[0] = time.time()  # for the signatures
+    wakeups, world = InProcessWakeUps(), make_world(tmp_path, now=time.time())  # for the signatures
     job = world.submitted()
     task = world.claimed()
     record(world.deps, world.upload(task))

@@ -155,9 +155,9 @@ class World:
         return found
 
 
-def make_world(root: Path) -> World:
-    """Empty, at second 1000."""
-    clock = [1000.0]
+def make_world(root: Path, *, now: float = 1000.0) -> World:
+    """Empty."""
+    clock = [now]
     blobs = LocalBlobs(root / "blobs", root / "parts", secret=b"s" * 32, min_free_bytes=0, clock=lambda: clock[0])
     world = World(deps=None, root=root / "blobs", clock=clock)  # type: ignore[arg-type]
     repository = MemoryJobRepository()
