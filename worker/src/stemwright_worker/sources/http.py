@@ -1,8 +1,6 @@
 """Fetching over HTTP from hosts that are not to be trusted.
 
-Names are resolved once, all their addresses checked, and the connection goes to one of those very addresses; the
-certificate is still checked against the name. Every redirect is checked like a first URL. No proxy, cookie, credential
-or netrc of this machine has a part in it.
+Every redirect is checked like a first URL.
 """
 
 from __future__ import annotations
@@ -10,9 +8,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
-import ssl
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -22,8 +19,8 @@ from urllib.parse import unquote, urljoin
 import httpcore2
 
 from stemwright_worker.errors import StorageFull
-from stemwright_worker.net.addresses import Target, check_addresses, check_target, origins, parse
-from stemwright_worker.net.pinned import Pinned, addresses_of
+from stemwright_worker.net.addresses import Target, check_target, parse
+from stemwright_worker.net.checked import CheckedConnections, NoAddress, authority_of, url_of
 from stemwright_worker.ports.sources import (
     Fetched,
     FetchLimits,
@@ -48,30 +45,12 @@ _MAX_NAME = 200
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
 
 
-class HttpSources:
+class HttpSources(CheckedConnections):
     """Implements ports.sources.SourceFetcher."""
-
-    def __init__(
-        self,
-        allowlist: Collection[str] = (),
-        *,
-        resolve: Callable[[str, int], list[str]] = addresses_of,
-        network: httpcore2.NetworkBackend | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-    ) -> None:
-        """``allowlist``: origins that may be plain http or private. The rest is for tests.
-
-        Raises:
-            ValueError: an entry of the allowlist is no origin.
-        """
-        self._allowed = origins(allowlist)
-        self._resolve = resolve
-        self._network = network or httpcore2.SyncBackend()
-        self._ssl_context = ssl_context
 
     def check(self, url: str) -> None:
         """Implements ``ports.sources``: by its spelling, without asking the network."""
-        check_target(parse(url), self._allowed)
+        check_target(parse(url), self.allowed)
 
     def fetch(
         self, url: str, into: Path, limits: FetchLimits, *, check: Callable[[int, int | None], None] = lambda *_: None
@@ -100,7 +79,7 @@ class HttpSources:
     def _once(self, url: str, attempt: _Attempt) -> Fetched:
         target = parse(url)
         for _ in range(attempt.limits.redirects + 1):
-            check_target(target, self._allowed)
+            check_target(target, self.allowed)
             with self._answer(target, attempt) as response:
                 headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
                 if response.status not in _REDIRECTS:
@@ -114,29 +93,21 @@ class HttpSources:
         """The answer to one GET; whatever goes wrong on the way is said as a SourceError."""
         limits = attempt.limits
         timeouts = {"connect": limits.connect_seconds, "read": limits.idle_seconds, "write": limits.idle_seconds}
-        url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
-        headers = [*_HEADERS, ("Host", _authority(target))]
+        headers = [*_HEADERS, ("Host", authority_of(target))]
         try:
-            network = Pinned(self._network, self._addresses(target), attempt.left)
             with (
-                httpcore2.ConnectionPool(ssl_context=self._ssl_context, network_backend=network) as pool,
-                pool.stream("GET", url, headers=headers, extensions={"timeout": timeouts}) as response,
+                self.open(target, attempt.left) as pool,
+                pool.stream("GET", url_of(target), headers=headers, extensions={"timeout": timeouts}) as response,
             ):
                 yield response
+        except NoAddress as error:
+            raise SourceUnreachable(f"The source's host {target.host} has no address.") from error
         except httpcore2.TimeoutException as error:
             raise SourceTimeout(f"The source at {target.host} is too slow: {attempt.too_slow}.") from error
         except httpcore2.NetworkError as error:
             raise SourceUnreachable(f"The source at {target.host} cannot be reached, or hung up: {error}.") from error
         except httpcore2.ProtocolError as error:
             raise SourceUnreachable(f"The source at {target.host} broke off its answer.") from error
-
-    def _addresses(self, target: Target) -> list[str]:
-        try:
-            addresses = [target.host] if target.literal is not None else self._resolve(target.host, target.port)
-        except (OSError, UnicodeError) as error:
-            raise SourceUnreachable(f"The source's host {target.host} has no address.") from error
-        check_addresses(target, addresses, self._allowed)
-        return addresses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +129,6 @@ class _Attempt:
         if time.monotonic() >= self.deadline:
             return f"it took more than {self.limits.total_seconds:g} s in all"
         return f"no answer within {self.limits.connect_seconds:g} s or no byte for {self.limits.idle_seconds:g} s"
-
-
-def _authority(target: Target) -> str:
-    default = {"http": 80, "https": 443}[target.scheme]
-    authority = target.origin.partition("://")[2]
-    return authority.removesuffix(f":{default}") if target.port == default else authority
 
 
 def _next(target: Target, headers: dict[str, str]) -> Target:
