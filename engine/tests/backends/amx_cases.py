@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tiles
 import torch
-from small import snr_db, tiny_htdemucs
+from small import arguments_of, snr_db, tiny_htdemucs
 from torch import Tensor, nn
 
 from stemwright.backends import fused, operators
@@ -31,7 +31,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert compiler is not None
     folder = tmp_path_factory.mktemp("kernels")
     fused.build(compiler, folder, tiles.OPTIONS)
-    fused.load(folder)
+    operators.load(folder)
     assert operators.loaded(BF16) == set(operators.KERNELS)
     return folder
 
@@ -76,7 +76,7 @@ def test_attention_to_itself_takes_scores_that_grow_from_block_to_block() -> Non
 def test_the_decoders_gate_at_every_size(shape: tuple[int, ...], kernel: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     plain = Rewrite(2 * shape[-1], shape[-1], *kernel, bias=2 * shape[-1]).requires_grad_(False)
-    plain.bias += torch.randn_like(plain.bias)
+    plain.bias.add_(torch.randn_like(plain.bias))
     agree(plain, fused.FusedRewrite, torch.randn(shape), torch.randn(shape))
 
 
@@ -88,7 +88,7 @@ def test_the_residual_branch_at_every_width_and_length(shape: tuple[int, ...]) -
     plain = DConv(shape[-1], compress=8, depth=2, init=0.3).requires_grad_(False)
     for parameter in plain.parameters():
         if parameter.dim() == 1:
-            parameter += 0.2 * torch.randn_like(parameter)
+            parameter.add_(0.2 * torch.randn_like(parameter))
     agree(plain, fused.FusedDConv, torch.randn(shape), residual=True)
 
 
@@ -104,7 +104,7 @@ def test_two_threads_compute_at_once() -> None:
 
 def test_a_network_in_16_bits_agrees_to_40_db_and_all_its_kernels_are_tried() -> None:
     peer = tiny_htdemucs(depth=2, t_layers=2, channels=16, bottom_channels=64, t_heads=1, segment=Fraction(1, 2))
-    network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
+    network = HTDemucs(**arguments_of(peer)).eval().requires_grad_(False)
     network.load_state_dict(peer.state_dict())
     core = HTDemucsCore(network)
     x, xt = core_inputs(network)
@@ -160,11 +160,9 @@ def test_compiled_networks_call_the_same(kernels: Path) -> None:
     got = called(kernels, "attention", q.shape, *map(handle, (q, k, v)), ctypes.c_int64(1))
     assert torch.equal(got, torch.ops.stemwright.attention(q, k, v, 1))
 
-    plain = nn.ModuleList([Rewrite(64, 32, 3, 3, bias=64), DConv(32, compress=8, depth=2, init=0.3)]).requires_grad_(
-        False
-    )
-    lower(plain, BF16)
-    gate, branch = fused.FusedRewrite(plain[0]), fused.FusedDConv(plain[1])
+    rewrite, dconv = Rewrite(64, 32, 3, 3, bias=64), DConv(32, compress=8, depth=2, init=0.3)
+    lower(nn.ModuleList([rewrite, dconv]).requires_grad_(False), BF16)
+    gate, branch = fused.FusedRewrite(rewrite), fused.FusedDConv(dconv)
     got = called(kernels, "rewrite", x.shape, *map(handle, (x, x, gate.prepared, gate.bias)))
     assert torch.equal(got, gate(x, x))
 

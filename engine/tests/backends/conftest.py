@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stemwright.backends import fused
+from stemwright.backends import fused, operators
 from stemwright.machine.machine import Machine
 
 
@@ -23,4 +23,4 @@ def built_kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 @pytest.fixture
 def kernels(built_kernels: Path) -> None:
     """They are what the operators use."""
-    fused.load(built_kernels)
+    operators.load(built_kernels)

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from packed import save_safetensors
 from small import music, snr_db, tiny_htdemucs
 
 from stemwright import Machine, SeparationOptions, Separator
-from stemwright.backends import compiled, fused, library, openvino_core
+from stemwright.backends import compiled, library, openvino_core
 from stemwright.backends import prepare as preparation
 from stemwright.backends.candidate import find_candidate
 from stemwright.backends.eager import EagerNetwork
@@ -29,7 +29,7 @@ from stemwright.checkpoints.checkpoint import CheckpointFile
 from stemwright.checkpoints.files import load_network
 from stemwright.cli import main
 from stemwright.machine.hashing import sha256_of
-from stemwright.models.network import Computation
+from stemwright.models.network import Computation, Samples
 
 SMALLEST = {"depth": 3, "t_layers": 2}
 # Widths that our own kernels are written for, and few layers: compiling is what takes the time.
@@ -37,21 +37,21 @@ FUSABLE = {"depth": 2, "t_layers": 1, "channels": 16, "bottom_channels": 64, "t_
 COMPILED, INTEGERS = (Computation(backend="compiled", precision=each) for each in ("fp32", "int16"))
 
 
-def as_tensor(stems: dict[str, np.ndarray]) -> torch.Tensor:
+def as_tensor(stems: Mapping[str, Samples]) -> torch.Tensor:
     return torch.from_numpy(np.stack(list(stems.values())))
 
 
-def finalizers_of(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> list[weakref.finalize]:
+def finalizers_of(make: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> list[weakref.finalize[..., Any]]:
     """What was to be done when the thing that is made here goes, which it does at once."""
-    found: list[weakref.finalize] = []
+    found: list[weakref.finalize[..., Any]] = []
 
-    def kept(*words: Any) -> weakref.finalize:
+    def kept(*words: Any) -> weakref.finalize[..., Any]:
         found.append(real(*words))
         return found[-1]
 
     real = weakref.finalize
     with monkeypatch.context() as patch:
-        patch.setattr(library.weakref, "finalize", kept)
+        patch.setattr(weakref, "finalize", kept)
         make()
     return found
 
@@ -88,7 +88,7 @@ def test_what_was_compiled_agrees_to_100_db_and_songs_use_it_from_then_on(
     agreements = {each.computation: each.agreement_db for each in known.measured}
     assert agreements[COMPILED] > 100
     assert 65 < agreements[INTEGERS] < 100
-    assert len(list(machine.cache_folder.glob(f"compiled-*/{fused.LIBRARY}"))) == 2
+    assert len(list(machine.cache_folder.glob(f"compiled-*/{library.KERNELS}"))) == 2
     # So small a network may be as fast in plain torch.
     separator = Separator("abc", models_path=tmp_path, device="cpu", backend="compiled", machine=machine)
     second = separator.separate(mix, 44100, SeparationOptions(precision="exact"))
@@ -186,7 +186,7 @@ def test_openvino_agrees_to_100_db_and_runs_without_torch(tmp_path: Path) -> Non
     computation = Computation(backend="openvino", precision="fp32")
     assert found is not None
     with cache.building(name := found.built_name(computation)):
-        cache.build(name, lambda folder: openvino_core.convert(network, folder))  # type: ignore[arg-type]
+        cache.build(name, lambda folder: openvino_core.convert(network, folder))
     mix = music(1.2).numpy()
     built = found.open(computation)
     assert built is not None

@@ -6,15 +6,17 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small import SOURCES, loaded, music, snr_db, tiny_htdemucs
+from small import SOURCES, arguments_of, loaded, music, snr_db, tiny_htdemucs
 
 from stemwright import DeviceError, SeparationOptions
 from stemwright.backends.eager import EagerNetwork, Placed, in_float32
 from stemwright.backends.graphs import Compute, Graphs
+from stemwright.models.architecture import LoadedModule
 from stemwright.models.bag import Bag
 from stemwright.models.htdemucs.architecture import HTDEMUCS
 from stemwright.models.htdemucs.network import HTDemucs
@@ -71,11 +73,18 @@ def graphs_of(module: torch.nn.Module, recorded: list[int]) -> Graphs:
     return Graphs(partial(in_float32, module), record=record)
 
 
-def own(**kwargs: object) -> HTDemucs:
+def own(**kwargs: Any) -> HTDemucs:
     peer = tiny_htdemucs(**kwargs)
-    network = HTDemucs(**peer._init_args_kwargs[1])
+    network = HTDemucs(**arguments_of(peer))
     network.load_state_dict(peer.state_dict())
     return network.eval().requires_grad_(False)
+
+
+def batch_sizes(module: torch.nn.Module) -> list[int]:
+    """Of what it is given from now on."""
+    sizes: list[int] = []
+    module.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    return sizes
 
 
 def test_bf16_agrees_to_40_db_in_the_released_widths() -> None:
@@ -121,10 +130,12 @@ def test_what_fits_with_all_memory_given_back_is_not_halved() -> None:
 
 def test_a_device_without_memory_for_one_segment_gives_over_to_the_cpu_once_whoever_else_finds_it_out() -> None:
     moves: list[int] = []
-    # "meta" stands for anything but the CPU.
-    network = EagerNetwork(
-        loaded(Together(most=0)), device="meta", to_cpu=lambda: (moves.append(1), loaded(Copies(most=1)))[1]
-    )
+
+    def to_cpu() -> LoadedModule:
+        moves.append(1)
+        return loaded(Copies(most=1))
+
+    network = EagerNetwork(loaded(Together(most=0)), device="meta", to_cpu=to_cpu)  # which stands for all but the CPU
     mix = np.ones((1, 2, 10), dtype=np.float32)
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(network, [mix, mix]))
@@ -141,7 +152,8 @@ def test_a_cpu_without_memory_for_one_segment_is_an_error_that_says_what_to_do()
 
 
 def test_the_last_batch_is_filled_up_so_that_one_recording_serves_all() -> None:
-    module, recorded = Copies(most=4), []
+    module = Copies(most=4)
+    recorded: list[int] = []
     network = EagerNetwork(loaded(module), batch=4, graphs=graphs_of(module, recorded))
     for count in (4, 3, 4, 1, 4, 2):
         mix = np.random.default_rng(count).standard_normal((count, 2, 10), dtype=np.float32)
@@ -168,10 +180,8 @@ def test_a_stream_gives_the_same_in_batches() -> None:
     results = []
     for batch in (1, 3):
         module = own()
-        network = EagerNetwork(loaded(module, HTDEMUCS), batch=batch)
-        sizes: list[int] = []
-        module.register_forward_pre_hook(lambda _, given, s=sizes: s.append(len(given[0])))
-        bag = Bag(sources=SOURCES, loaders=[lambda n=network: n])
+        sizes = batch_sizes(module)
+        bag = Bag(sources=SOURCES, loaders=[partial(EagerNetwork, loaded(module, HTDEMUCS), batch=batch)])
         stream = Stream(resolve(bag, SeparationOptions()))
         stats = MixStats(length=mix.shape[-1], mean=0.0, std=1.0)
         results.append(np.concatenate(list(stream.blocks([mix], stats)), axis=-1))
@@ -183,6 +193,6 @@ def test_a_stream_gives_the_same_in_batches() -> None:
 def test_the_report_says_why_no_graphs_are_used() -> None:
     graphs = graphs_of(Copies(most=1), [])
     network = EagerNetwork(loaded(Copies(most=1)), notes=("measured best",), graphs=graphs)
-    assert network.notes == ("measured best",)
+    assert list(network.notes) == ["measured best"]
     graphs.forget()
-    assert network.notes == ("measured best", "no CUDA graphs are used: memory is scarce")
+    assert list(network.notes) == ["measured best", "no CUDA graphs are used: memory is scarce"]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import snr_db, tiny_htdemucs
+from small import arguments_of, snr_db, tiny_htdemucs
 
 from stemwright.backends import fused, operators, winograd
+from stemwright.backends.library import KERNELS
 from stemwright.backends.timing import Timing
 from stemwright.machine.machine import Machine
 from stemwright.models.htdemucs.core import HTDemucsCore, core_inputs
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("kernels")
 def own() -> HTDemucs:
     """Small, with widths that the kernels are written for."""
     peer = tiny_htdemucs(depth=3, t_layers=2, channels=16, bottom_channels=128, t_heads=2)
-    network = HTDemucs(**peer._init_args_kwargs[1])
+    network = HTDemucs(**arguments_of(peer))
     network.load_state_dict(peer.state_dict())
     return network.eval().requires_grad_(False)
 
@@ -34,7 +35,7 @@ def test_the_residual_branch_agrees_to_110_db_at_every_width_and_length(shape: t
     plain = DConv(shape[-1], compress=8, depth=2, init=0.3).requires_grad_(False)
     for parameter in plain.parameters():
         if parameter.dim() == 1:
-            parameter += 0.2 * torch.randn_like(parameter)
+            parameter.add_(0.2 * torch.randn_like(parameter))
     x = torch.randn(shape)
     expected, got = plain(x), fused.FusedDConv(plain)(x)
     assert snr_db(expected - x, got - x) > 110
@@ -67,7 +68,7 @@ def test_attention_agrees_to_100_db_however_many_tokens(queries: int, keys: int,
 def test_the_decoders_gate_agrees_to_110_db_at_every_size(shape: tuple[int, ...], kernel: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     plain = Rewrite(2 * shape[-1], shape[-1], *kernel, bias=2 * shape[-1]).requires_grad_(False)
-    plain.bias += torch.randn_like(plain.bias)
+    plain.bias.add_(torch.randn_like(plain.bias))
     x, skip = torch.randn(shape), torch.randn(shape)
     got = fused.FusedRewrite(plain)(x, skip)
     assert snr_db(plain.double()(x.double(), skip.double()), got) > 110
@@ -106,12 +107,12 @@ def test_a_network_that_multiplies_integers_agrees_to_65_db() -> None:
 
 def test_layers_that_the_kernels_are_not_written_for_stay_as_they_are() -> None:
     peer = tiny_htdemucs(depth=3)  # 8 channels, heads of 8
-    network = HTDemucs(**peer._init_args_kwargs[1]).eval().requires_grad_(False)
+    network = HTDemucs(**arguments_of(peer)).eval().requires_grad_(False)
     fused.fuse(network, operators.KERNELS)
     kinds = [type(module).__name__ for module in network.modules()]
     assert "FusedAttention" not in kinds
-    assert isinstance(network.decoder[-1].rewrite, Rewrite)
-    assert isinstance(network.encoder[0].dconv, DConv)
+    assert isinstance(network.get_submodule("decoder.2.rewrite"), Rewrite)
+    assert isinstance(network.get_submodule("encoder.0.dconv"), DConv)
 
 
 EVERY = (*operators.KERNELS, operators.PRODUCT)
@@ -149,12 +150,12 @@ def test_what_is_right_and_faster_is_installed_and_a_library_that_is_not_used_is
     names: tuple[str, ...], built_kernels: Path, tmp_path: Path
 ) -> None:
     copies = tmp_path / "compiler"  # gives what was compiled before, to the file that the last word names
-    copies.write_text(f'#!/bin/sh\nfor file; do :; done\ncp "{built_kernels / fused.LIBRARY}" "$file"\n')
+    copies.write_text(f'#!/bin/sh\nfor file; do :; done\ncp "{built_kernels / KERNELS}" "$file"\n')
     copies.chmod(0o700)
     core, machine = HTDemucsCore(own()), replace(Machine.here(), compiler=str(copies))
     assert fused.install_kernels(core, tmp_path, machine, dtype=torch.float32, timing=timing(names)) == names
     assert installed(core) == set(names)
-    assert (tmp_path / fused.LIBRARY).exists() == bool(names)
+    assert (tmp_path / KERNELS).exists() == bool(names)
 
 
 def test_a_compiler_that_fails_leaves_the_network_as_it_is_and_that_is_said(

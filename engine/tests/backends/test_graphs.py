@@ -104,7 +104,8 @@ class StandInCuda:
     CUDAGraph = object
 
     def __init__(self) -> None:
-        self.current, self.made = "caller's", []
+        self.current = "caller's"
+        self.made: list[torch.device] = []
 
     def empty_cache(self) -> None:
         pass

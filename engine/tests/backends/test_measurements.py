@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,8 @@ def test_the_reason_names_what_was_measured() -> None:
 def test_measurements_survive_the_cache_and_damaged_ones_count_as_none() -> None:
     known = Measurements(measured=tuple(rows(2.0, 1.4, 0.5)), failed={"openvino bf16": "no"})
     assert Measurements.from_json(known.as_json()) == known
-    for value in (None, [], {}, {"measured": [{}], "failed": {}}, {"measured": [], "failed": 3}):
+    damaged: list[Any] = [None, [], {}, {"measured": [{}], "failed": {}}, {"measured": [], "failed": 3}]
+    for value in damaged:
         assert Measurements.from_json(value) is None
 
 

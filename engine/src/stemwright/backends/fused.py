@@ -194,6 +194,9 @@ class FusedAttention(nn.Module):
 class FusedRewrite(nn.Module):
     """`Rewrite` through the kernel, which wants its weight prepared."""
 
+    bias: Tensor
+    prepared: Tensor
+
     def __init__(self, plain: Rewrite) -> None:
         super().__init__()
         self.dtype = plain.weight.dtype
