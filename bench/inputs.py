@@ -57,11 +57,16 @@ def save(network: Any, folder: Path, name: str) -> Path:
     return file
 
 
+def made_with(network: torch.nn.Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a network of Demucs's, as it keeps them for its checkpoint."""
+    return cast(tuple[tuple[Any, ...], dict[str, Any]], network._init_args_kwargs)
+
+
 def save_safetensors(
     network: torch.nn.Module, folder: Path, signature: str, *, state: Mapping[str, Any] | None = None, **metadata: str
 ) -> Path:
     """As Demucs's export to the hub does; a nested state is flattened and described in the metadata."""
-    args, kwargs = network._init_args_kwargs  # type: ignore[misc]
+    args, kwargs = made_with(network)
     described = {
         "klass": f"{type(network).__module__}.{type(network).__name__}",
         "args": json.dumps(_encoded(args)),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stemwright.backends.gpu import Turns, batch_that_fits
-from stemwright.models.htdemucs.stft import _transposed
+from stemwright.models.htdemucs.stft import transposed
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_calls_run_side_by_side_until_they_take_turns() -> None:
     other.join()
 
 
-def test_elsewhere_than_on_a_cpu_a_matrix_is_transposed_in_one_step() -> None:
-    made = _transposed(torch.empty(2, 3, 5, device="meta"))
+def test_elsewhere_than_on_a_cpu_a_matrix_istransposed_in_one_step() -> None:
+    made = transposed(torch.empty(2, 3, 5, device="meta"))
     assert made.shape == (2, 5, 3)
     assert made.is_contiguous()

@@ -29,7 +29,7 @@ def test_the_sources_have_the_mixs_length_and_sum_to_it(network: BandNet, length
 
 def test_the_inverse_of_the_spectrogram_is_the_wave_also_at_its_edges(network: BandNet) -> None:
     wave = torch.randn(1, 2, 10000)
-    mid, side = network._wave(network.spectrum(wave)[0])[:, :10000]
+    mid, side = network.wave(network.spectrum(wave)[0])[:, :10000]
     torch.testing.assert_close(torch.stack([mid + side, mid - side]) / 2**0.5, wave[0], atol=1e-5, rtol=0)
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 import yaml
+from inputs import made_with
 from inputs import save_safetensors as save_safetensors
 
 
 def save_th(network: torch.nn.Module, folder: Path, signature: str, *, state: Mapping[str, Any] | None = None) -> Path:
     """As `demucs.states.serialize_model` and `save_with_checksum` do."""
-    args, kwargs = network._init_args_kwargs  # type: ignore[misc]
+    args, kwargs = made_with(network)
     content = {
         "klass": type(network),
         "args": args,

@@ -9,7 +9,7 @@ import torch
 from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 from inputs import SOURCES as SOURCES
-from inputs import loud
+from inputs import loud, made_with
 from signals import music as music
 from signals import snr_db as snr_db
 
@@ -41,9 +41,8 @@ def tiny_hdemucs(seed: int = 0, **kwargs: Any) -> HDemucs:
 
 
 def arguments_of(network: torch.nn.Module) -> dict[str, Any]:
-    """What a network of Demucs's was made with, as it keeps it for its checkpoint."""
-    kwargs: dict[str, Any] = network._init_args_kwargs[1]  # type: ignore[assignment, index]
-    return kwargs
+    """The keyword arguments of a network of Demucs's, as it keeps them for its checkpoint."""
+    return made_with(network)[1]
 
 
 def loaded(module: torch.nn.Module, architecture: Architecture | None = None) -> LoadedModule:

@@ -125,7 +125,7 @@ class BandNet(nn.Module):
         masks = torch.cat([*whole, whole[-1][..., -1:, :]], -2)  # the Nyquist bin is masked like its neighbour
         mid, side = spectrum[:, None, None].unbind(3)
         estimates = masks[:, :, :, 0] * mid + masks[:, :, :, 1] * side
-        wave = self._wave(estimates.flatten(0, 2))[..., :length].view(batch, -1, 2, length)
+        wave = self.wave(estimates.flatten(0, 2))[..., :length].view(batch, -1, 2, length)
         wave = _rotate(wave, 2)
         return wave + (mix[:, None] - wave.sum(1, keepdim=True)) / len(self.sources)
 
@@ -177,7 +177,7 @@ class BandNet(nn.Module):
     def _window(self, like: Tensor) -> Tensor:
         return torch.hann_window(self.size, dtype=like.dtype, device=like.device)
 
-    def _wave(self, spectra: Tensor) -> Tensor:
+    def wave(self, spectra: Tensor) -> Tensor:
         """The inverse of the spectrogram, ``[N, F, T]`` to ``[N, samples]``, by shifted sums: faster than torch.istft."""
         hop, shifts = self.hop, self.size // self.hop
         blocks = torch.fft.irfft(spectra.transpose(1, 2), self.size)

@@ -25,7 +25,7 @@ def spectrogram(audio: Tensor, nfft: int) -> Tensor:
     window = torch.hann_window(nfft, dtype=audio.dtype, device=audio.device)
     pieces = padded.view(batch, channels, -1).unfold(-1, nfft, hop).transpose(1, 2) * window
     z = torch.fft.rfft(pieces, norm="ortho")[..., :-1]
-    return _transposed(z.reshape(batch, frames * channels, -1)).view(batch, -1, frames, channels)
+    return transposed(z.reshape(batch, frames * channels, -1)).view(batch, -1, frames, channels)
 
 
 def inverse(z: Tensor, length: int) -> Tensor:
@@ -37,7 +37,7 @@ def inverse(z: Tensor, length: int) -> Tensor:
     # Each frame is one row for the inverse FFT. The squares of four windows that overlap add up to 1.5 everywhere:
     # Demucs puts two empty frames before the first and after the last, so no sample is covered by fewer than four.
     window = torch.hann_window(nfft, dtype=torch.float32, device=z.device) * (nfft**0.5 / 1.5)
-    pieces = torch.fft.irfft(_transposed(z.reshape(batch, bins, -1)), n=nfft, dim=-1).mul_(window)
+    pieces = torch.fft.irfft(transposed(z.reshape(batch, bins, -1)), n=nfft, dim=-1).mul_(window)
     blocks = pieces.view(batch, frames, channels, 4, hop)
     out = blocks.new_zeros(batch, frames + 7, channels, hop)
     for quarter in range(4):
@@ -47,7 +47,7 @@ def inverse(z: Tensor, length: int) -> Tensor:
     return wave
 
 
-def _transposed(matrices: Tensor) -> Tensor:
+def transposed(matrices: Tensor) -> Tensor:
     """``[batch, n, m]`` to ``[batch, m, n]`` in memory; on a CPU in strips, which torch does in parallel and in the cache."""
     if matrices.device.type != "cpu":
         return matrices.transpose(1, 2).contiguous()
