@@ -37,14 +37,14 @@ def _installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_what_does_not_load_is_left_out_and_the_rest_serves() -> None:
-    assert [offer.name for offer in InstalledServices.find().offers()] == ["one", "other"]
+    assert [service.name for service in InstalledServices.find().all()] == ["one", "other"]
 
 
 def test_only_what_was_asked_for_is_loaded() -> None:
     services = InstalledServices.find(["one"])
-    assert [offer.name for offer in services.offers()] == ["one"]
-    assert services.offer("one") is services.offers()[0]
-    assert services.offer("other") is None
+    assert [service.name for service in services.all()] == ["one"]
+    assert services.get("one") is services.all()[0]
+    assert services.get("other") is None
 
 
 def test_without_a_probe_there_is_none() -> None:

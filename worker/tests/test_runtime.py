@@ -72,10 +72,10 @@ class Services:
         self._run = run
         self.loaded: list[tuple[str, str]] = []
 
-    def offers(self) -> Sequence[Service]:
+    def all(self) -> Sequence[Service]:
         return [self]
 
-    def offer(self, name: str) -> Service | None:
+    def get(self, name: str) -> Service | None:
         return self if name == "m" else None
 
     def descriptions(self) -> tuple[ServiceDescription, ...]:

@@ -32,11 +32,11 @@ class InstalledServices:
         """Load the entry points of these names, or all. One that does not load is said in the log and left out."""
         return cls(_load(SERVICES, names))
 
-    def offers(self) -> Sequence[Service]:
+    def all(self) -> Sequence[Service]:
         """All of them."""
         return list(self._services.values())
 
-    def offer(self, name: str) -> Service | None:
+    def get(self, name: str) -> Service | None:
         """One by its name. None if there is none."""
         return self._services.get(name)
 

@@ -35,11 +35,11 @@ _log = structlog.get_logger(__name__)
 class Services(Protocol):
     """The whole models at hand, by name."""
 
-    def offers(self) -> Sequence[Service]:
+    def all(self) -> Sequence[Service]:
         """All of them."""
         ...
 
-    def offer(self, name: str) -> Service | None:
+    def get(self, name: str) -> Service | None:
         """One by its name. None if there is none."""
         ...
 
@@ -122,7 +122,7 @@ class Runtime:
         """Make the work folder, and import what is slow."""
         shutil.rmtree(self._identity.work_dir, ignore_errors=True)  # of attempts that died
         self._identity.work_dir.mkdir(parents=True)
-        for service in self._services.offers():
+        for service in self._services.all():
             if not self._leaving.is_set():
                 service.prepare(self._identity.device)
 
@@ -250,7 +250,7 @@ class Runtime:
         if self._loaded is not None and self._loaded[:2] == (task.service, task.model):
             return self._loaded[2]
         self._loaded = None
-        service = self._services.offer(task.service)
+        service = self._services.get(task.service)
         if service is None:
             raise Unavailable(f"This worker has no service {task.service!r}.")
         loaded = service.load(task.model, self._identity.device)

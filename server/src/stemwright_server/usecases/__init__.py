@@ -1,1 +1,1 @@
-"""What the service does, over ports. One module a use case; each is a function of ``Parts`` and values."""
+"""What the service does, over ports. One module a use case; each is a function of ``Deps`` and values."""

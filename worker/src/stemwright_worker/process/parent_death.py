@@ -20,7 +20,7 @@ def die_with_parent() -> None:
 def end_with_parent() -> None:
     """End this process when its parent does: by the kernel, and by the end of stdin everywhere."""
     die_with_parent()
-    Thread(target=_end_with_stdin, name="tether", daemon=True).start()
+    Thread(target=_end_with_stdin, name="parent-death", daemon=True).start()
 
 
 def _end_with_stdin() -> None:

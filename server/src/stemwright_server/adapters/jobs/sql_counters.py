@@ -18,7 +18,7 @@ from stemwright_server.domain.lifecycle import Transition
 
 
 class SqlCounters(ABC):
-    """Implements ports.jobs.Tallies."""
+    """Implements ports.jobs.Counters."""
 
     @abstractmethod
     def _read(self) -> AbstractContextManager[Connection]: ...
