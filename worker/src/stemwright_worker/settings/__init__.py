@@ -45,7 +45,9 @@ class WorkerSettings(YouTubeSettings):
     )
     debug: bool = Field(False, validation_alias="DEBUG", description="The same as LOG_LEVEL=DEBUG.")
 
-    models: Names = Field((), description="Models to offer and to run, comma-separated. Empty: all that are installed.")
+    models: Names = Field(
+        (), description="Services to offer and to run, comma-separated. Empty: all that are installed."
+    )
     services_path: str | None = Field(
         None,
         description="Folders of services that have an environment of their own, FOLDER/NAME/.venv, separated by `:`. Each "
