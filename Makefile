@@ -14,7 +14,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= data
 WATCHED ?= server/src worker/src engine/src services/demucs/src
-TESTS ?= engine/tests server/tests services/demucs/tests
+TESTS ?= engine/tests worker/tests server/tests services/demucs/tests
 # Each of the two starts its own service, brokers and databases; without -n, as by `pytest PATH`, everything is in one process.
 PYTEST := pytest -n2 --dist=worksteal
 IMAGE ?= demucs-server:latest
@@ -59,7 +59,7 @@ test: $(VENV)/.tested lint ## Run all tests
 	scripts/install_web_tools.sh
 	$(BIN)/python -m $(PYTEST)
 
-coverage: $(VENV)/.tested ## Run the tests of engine, service and models, and show how much of the core they run; TESTS=server/tests/domain for some
+coverage: $(VENV)/.tested ## Run the tests of engine, worker, server and services, and show how much of the core they run; TESTS=server/tests/domain for some
 	scripts/install_web_tools.sh
 	rm -rf out/coverage
 	$(BIN)/coverage run -m $(PYTEST) -q $(TESTS)
