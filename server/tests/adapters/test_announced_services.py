@@ -125,14 +125,15 @@ def test_equal_work_has_equal_params_however_it_is_asked(planner: AnnouncedServi
         ({"shifts": 99, "stem": "vocals"}, "there is no parameter 'stem'"),  # names come first
         ({"stems": "vocals"}, "stems is 'vocals': array or null is meant"),
         ({"stems": ["piano"]}, "the model has no stem 'piano': it has bass, drums, vocals"),
-        ({"stems": []}, "no stem was asked for"),
+        ({"stems": []}, "stems is []: no stem was asked for"),
         ({"stems": ["drums"]}, "These params make no output of 'v'"),
         ({"shifts": 99}, "shifts is 99: it must lie between 0 and 20"),
         ({"shifts": True}, "shifts is True: integer is meant"),
         ({"overlap": "much", "shifts": 99}, "overlap is 'much': number is meant"),  # as they were given
         ({"segment": 0}, "segment is 0: it must lie between 0 and any"),
         ({"format": "midi"}, "format is 'midi': choose one of wav, mp3"),
-        ({"bitrate": 128000}, "wav has no choice of bits a second"),
+        ({"bitrate": 128000}, "bitrate is 128000: wav has no choice of bits a second"),
+        ({"format": "m" * 999}, f"format is '{'m' * 96}...: choose one of wav, mp3"),  # not all of it
     ],
 )
 def test_params_that_make_no_sense_are_refused_with_the_reason(
@@ -171,9 +172,26 @@ def test_a_description_whose_params_are_no_schema_is_refused_and_nothing_of_it_k
     assert plan(planner, {}).outputs
 
 
-def test_a_schema_that_points_elsewhere_fetches_nothing() -> None:
-    schema = ParamsSchema({"properties": {"a": {"$ref": "http://127.0.0.1:1/schema.json"}}})
-    with pytest.raises(Exception, match="Unresolvable"):
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"$ref": "http://127.0.0.1:1/schema.json"}, "not in their JSON Schema"),  # and it is not fetched
+        ({"$ref": "#/$defs/nowhere"}, "not in their JSON Schema"),
+        (True, "write an object"),
+    ],
+)
+def test_a_schema_that_no_request_could_be_checked_by_is_refused_when_it_is_announced(rule: Any, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message) as caught:
+        ParamsSchema({"properties": {"a": rule}})
+    assert caught.value.code == "bad_description"
+
+
+def test_a_rule_that_is_referred_to_says_its_own_reason() -> None:
+    schema = ParamsSchema({
+        "properties": {"a": {"$ref": "#/$defs/many"}},
+        "$defs": {"many": {"minimum": 3, "errorMessage": "three at least"}},
+    })  # fmt: skip
+    with pytest.raises(InvalidRequest, match="a is 1: three at least"):
         schema.complete({"a": 1})
 
 

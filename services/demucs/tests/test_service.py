@@ -136,7 +136,7 @@ def test_the_schema_refuses_the_bit_rates_that_the_engine_refuses() -> None:
     ("params", "message"),
     [
         ({"stems": []}, "no stem was asked for"),
-        ({"two_stems": "piano"}, "no such stem for two_stems: it has drums, bass, other, vocals"),
+        ({"two_stems": "piano"}, "no such stem: it has drums, bass, other, vocals"),
         ({"stems": ["bass"], "two_stems": "vocals"}, "exclude each other"),
         ({"bitrate": 128000}, "wav has no choice of bits a second: mp3, m4a, opus have"),
         ({"format": "ogg", "bitrate": 128000}, "ogg has no choice of bits a second"),

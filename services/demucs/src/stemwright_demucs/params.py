@@ -91,7 +91,7 @@ def _stem_conditions(sources: Sequence[str]) -> list[dict[str, Any]]:
         },
         {
             "properties": {"two_stems": {"enum": [None, *sources]}},
-            "errorMessage": f"the model has no such stem for two_stems: it has {', '.join(sources)}",
+            "errorMessage": f"the model has no such stem: it has {', '.join(sources)}",
         },
         {
             "not": {

@@ -8,10 +8,13 @@ from typing import Any, cast
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from stemwright_worker.errors import InvalidRequest
 
 _NOTE = "errorMessage"  # an annotation of a schema: what to say to who does not keep to it
+_SHOWN = 100  # characters of a wrong value that are repeated
 
 
 class ParamsSchema:
@@ -19,14 +22,26 @@ class ParamsSchema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Raises InvalidRequest (code ``bad_description``) for what is no JSON Schema of an object."""
+        registry: Registry[Any] = Registry()  # of its own: a schema that refers elsewhere is not fetched
         try:
             Draft202012Validator.check_schema(schema)
+            resolver = registry.resolver_with_root(DRAFT202012.create_resource(schema))
+            for ref in _references(schema):
+                resolver.lookup(ref)
         except SchemaError as error:
             raise InvalidRequest(f"The params are no JSON Schema: {error.message}.", code="bad_description") from error
+        except Unresolvable as error:
+            raise InvalidRequest(
+                f"The params refer to {error.ref!r}, which is not in their JSON Schema; nothing else is looked at.",
+                code="bad_description",
+            ) from error
         self._schema = schema
         self._properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
-        # A registry of its own: a schema that refers elsewhere is not fetched.
-        self._validator = Draft202012Validator(schema, registry=Registry())
+        if whole := [name for name, rule in self._properties.items() if isinstance(rule, bool)]:
+            raise InvalidRequest(
+                f"The param {whole[0]!r} has true or false for a schema: write an object.", code="bad_description"
+            )
+        self._validator = Draft202012Validator(schema, registry=registry)
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All params in the schema's order, defaults filled in, so that equal work has equal params.
@@ -81,14 +96,14 @@ def _words(error: ValidationError, schema: Mapping[str, Any]) -> str:
     """What was wrong, with which param, and what is meant."""
     path = [str(part) for part in error.path]
     note = _note(error, schema)
-    if note is not None:
-        return note
     if not path:
-        return _of_names(error, schema)
-    name, said, meant = path[0], f"{path[0]} is {error.instance!r}", cast(Any, error.validator_value)
+        return _of_names(error, schema) if note is None else note
+    name, said, meant = path[0], f"{path[0]} is {_repeated(error.instance)}", cast(Any, error.validator_value)
+    if note is not None:
+        return f"{said}: {note}"
     if len(path) > 1 and error.validator == "enum":
         choices = ", ".join(map(_shown, meant))
-        return f"the model has no {name.removesuffix('s')} {error.instance!r}: it has {choices}"
+        return f"the model has no {name.removesuffix('s')} {_repeated(error.instance)}: it has {choices}"
     match error.validator:
         case "enum":
             return f"{said}: choose one of {', '.join(map(_shown, meant))}"
@@ -99,6 +114,8 @@ def _words(error: ValidationError, schema: Mapping[str, Any]) -> str:
             low = rule.get("minimum", rule.get("exclusiveMinimum", "any"))
             high = rule.get("maximum", rule.get("exclusiveMaximum", "any"))
             return f"{said}: it must lie between {low} and {high}"
+    if len(error.message) > 3 * _SHOWN:  # it repeats all that was given
+        return f"{said}: {error.validator} is {_repeated(meant)}"
     return f"{name}: {error.message}"
 
 
@@ -108,7 +125,7 @@ def _of_names(error: ValidationError, schema: Mapping[str, Any]) -> str:
     unknown = [name for name in given if name not in known] if error.validator in _OF_NAMES else []
     if not unknown:
         return str(error.message)
-    return f"there is no parameter {unknown[0]!r}: there are {', '.join(known) or 'none'}"
+    return f"there is no parameter {_repeated(unknown[0])}: there are {', '.join(known) or 'none'}"
 
 
 def _note(error: ValidationError, schema: Mapping[str, Any]) -> str | None:
@@ -123,8 +140,27 @@ def _along(error: ValidationError, schema: Mapping[str, Any]) -> Iterator[Any]:
     for step in error.absolute_schema_path:
         if step == "if":
             continue  # jsonschema writes "if", "then" for a "then" that is beside the "if"
-        part = part[step]
+        try:
+            part = part[step]
+        except (KeyError, IndexError, TypeError):  # the way leads through a $ref, which the path does not name
+            part = error.schema
+            yield part
+            return
         yield part
+
+
+def _references(part: Any) -> Iterator[str]:
+    """Of a schema, everything that it refers to."""
+    if isinstance(part, Mapping):
+        yield from (part[word] for word in ("$ref", "$dynamicRef") if isinstance(part.get(word), str))
+    for each in part.values() if isinstance(part, Mapping) else part if isinstance(part, list) else ():
+        yield from _references(each)
+
+
+def _repeated(value: Any) -> str:
+    """What was given, so that who gave it knows it again; not all of it if it is long."""
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
 
 
 def _shown(value: Any) -> str:
