@@ -86,9 +86,9 @@ def planner(store: MemoryJobRepository) -> AnnouncedServices:
     return planner
 
 
-def announce(planner: AnnouncedServices, *services: ServiceDescription) -> str:
+def announce(planner: AnnouncedServices, *services: ServiceDescription, worker: str = "w") -> str:
     said = described(services)
-    planner.announce(services, described=said, worker="w")
+    planner.announce(services, described=said, worker=worker)
     return said
 
 
@@ -197,13 +197,13 @@ def test_a_rule_that_is_referred_to_says_its_own_reason() -> None:
 
 def test_what_was_announced_is_known_to_other_processes_and_to_the_next_one(store: MemoryJobRepository) -> None:
     here, there = AnnouncedServices(store), AnnouncedServices(store)
-    assert not there.knows("x", ["m"])
+    assert not there.knows("x", ["m"], worker="w")
     said = announce(here, service(MODEL), service(name="n"))
     for planner in (here, there, AnnouncedServices(store)):
-        assert planner.knows(said, ["m", "n"])
+        assert planner.knows(said, ["m", "n"], worker="w")
         assert [each.name for each in planner.services()] == ["m", "n"]
-    assert not here.knows(said, ["m", "other"])
-    assert not here.knows("another", ["m"])
+    assert not here.knows(said, ["m", "other"], worker="w")
+    assert not here.knows("another", ["m"], worker="w")
 
 
 def test_a_store_that_was_wiped_is_asked_to_be_told_again() -> None:
@@ -216,22 +216,36 @@ def test_a_store_that_was_wiped_is_asked_to_be_told_again() -> None:
     store = Wipeable()
     planner = AnnouncedServices(store, fresh_seconds=0.0)
     said = announce(planner, service(MODEL))
-    assert planner.knows(said, ["m"])
+    assert planner.knows(said, ["m"], worker="w")
     store.wiped = True
-    assert not planner.knows(said, ["m"])
+    assert not planner.knows(said, ["m"], worker="w")
     store.wiped = False
     announce(planner, service(MODEL))
-    assert planner.knows(said, ["m"])
+    assert planner.knows(said, ["m"], worker="w")
 
 
 def test_two_workers_that_describe_a_service_differently_do_not_announce_in_turns(store: MemoryJobRepository) -> None:
     """While one of them is upgraded: the last word holds, and neither has to say its own again."""
-    planner = AnnouncedServices(store)
-    old = announce(planner, service(MODEL))
-    new = announce(planner, service(replace(MODEL, revision="abd")))
-    assert planner.knows(old, ["m"])
-    assert planner.knows(new, ["m"])
+    now = [1000.0]
+    planner = AnnouncedServices(store, clock=lambda: now[0])
+    old = announce(planner, service(MODEL), worker="old")
+    new = announce(planner, service(replace(MODEL, revision="abd")), worker="new")
+    assert planner.knows(old, ["m"], worker="old")
+    assert planner.knows(new, ["m"], worker="new")
     assert plan(planner, {}).params["weights"] == "abd"
+    now[0] += 86400.0  # the upgrade was taken back, and no new worker is there any more
+    assert not planner.knows(old, ["m"], worker="old")
+
+
+def test_a_worker_that_offers_again_what_it_did_before_says_so_again(store: MemoryJobRepository) -> None:
+    """A model was put beside the others and taken away again: nothing may go on offering it."""
+    planner = AnnouncedServices(store)
+    before = announce(planner, service(MODEL))
+    announce(planner, service(MODEL, replace(MODEL, name="tried")))
+    assert not planner.knows(before, ["m"], worker="w")
+    announce(planner, service(MODEL))
+    assert planner.knows(before, ["m"], worker="w")
+    assert [each.name for each in planner.services()[0].models] == ["v"]
 
 
 def test_a_request_costs_no_question_to_the_store() -> None:
@@ -247,7 +261,7 @@ def test_a_request_costs_no_question_to_the_store() -> None:
     said = announce(planner, service(MODEL))
     for _ in range(50):
         plan(planner, {})
-        assert planner.knows(said, ["m"])
+        assert planner.knows(said, ["m"], worker="w")
     assert store.asked == 1
 
 
@@ -259,15 +273,15 @@ def test_a_service_that_nobody_claims_work_for_any_more_is_forgotten_and_a_claim
     said = announce(planner, service(MODEL))
     for _ in range(3):
         now[0] += 29 * 86400.0
-        assert planner.knows(said, ["m"])
+        assert planner.knows(said, ["m"], worker="w")
     now[0] += 31 * 86400.0
     assert planner.services() == []
-    assert not planner.knows(said, ["m"])
+    assert not planner.knows(said, ["m"], worker="w")
 
 
 def test_only_the_named_services_are_offered_and_the_others_are_known_all_the_same(store: MemoryJobRepository) -> None:
     planner = AnnouncedServices(store, names=["n"])
     said = announce(planner, service(MODEL), service(name="n"))
     assert [each.name for each in planner.services()] == ["n"]
-    assert planner.knows(said, ["m", "n"])
+    assert planner.knows(said, ["m", "n"], worker="w")
     assert isinstance(store.services()[0], AnnouncedService)

@@ -32,6 +32,6 @@ class Planner(Protocol):
         """
         ...
 
-    def knows(self, described: str, services: Sequence[str]) -> bool:
-        """Whether that was announced of these services, to any process of the API."""
+    def knows(self, described: str, services: Sequence[str], *, worker: str) -> bool:
+        """Whether that is what was announced of these services last, to any process of the API, or by this worker."""
         ...

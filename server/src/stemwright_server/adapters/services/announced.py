@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FRESH = 2.0  # seconds that what was read is believed; another process may have heard more
 _RENEWED = 3600.0  # a claim says that a service is still there; seconds between two notes of it
 _FORGOTTEN = 30 * 86400.0  # of a service that nobody claims work for any more
+_REMEMBERED = 10_000  # workers whose last announcement is remembered
 _REVISION = "weights"  # a param: other weights under the same name are other work
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +48,7 @@ class AnnouncedServices:
         self._lock = Lock()
         self._known: Mapping[str, AnnouncedService] = {}
         self._read_at = float("-inf")  # by the monotonic clock
-        self._heard: set[str] = set()  # hashes that were announced to this process
+        self._said: dict[str, str] = {}  # by worker: the hash of what it announced to this process last
 
     def services(self) -> Sequence[ServiceDescription]:
         known = self._read()
@@ -62,28 +63,38 @@ class AnnouncedServices:
                 AnnouncedService(description=service, described=described, announced_at=self._clock(), worker=worker)
             )
         with self._lock:
-            self._heard.add(described)
+            self._said.pop(worker, None)
+            self._said[worker] = described
+            while len(self._said) > _REMEMBERED:
+                del self._said[next(iter(self._said))]
             self._read_at = float("-inf")
         _log.info("services_announced", worker=worker, services=[service.name for service in services])
 
-    def knows(self, described: str, services: Sequence[str]) -> bool:
+    def knows(self, described: str, services: Sequence[str], *, worker: str) -> bool:
         known = self._read()
-        if not self._is_known(described, services, known):
+        if not self._is_known(described, services, worker, known):
             known = self._read(anew=True)  # another process may have heard it just now
-            if not self._is_known(described, services, known):
+            if not self._is_known(described, services, worker, known):
                 return False
         now = self._clock()
         for each in (known[name] for name in services):
-            if now - each.announced_at > _RENEWED:
+            if each.described == described and now - each.announced_at > _RENEWED:
                 self._store.keep_service(replace(each, announced_at=now))
         return True
 
-    def _is_known(self, described: str, services: Sequence[str], known: Mapping[str, AnnouncedService]) -> bool:
+    def _is_known(
+        self, described: str, services: Sequence[str], worker: str, known: Mapping[str, AnnouncedService]
+    ) -> bool:
         # Two workers may describe a service differently, while one of them is upgraded: the last word holds, and neither
-        # has to say its own again.
+        # has to say its own again, until nobody renews the last word any more. A worker that goes back to what it said
+        # before has to: its last word was another.
         with self._lock:
-            heard = described in self._heard
-        return all(name in known and (heard or known[name].described == described) for name in services)
+            said = self._said.get(worker) == described
+        renewed = self._clock() - 2 * _RENEWED
+        return all(
+            name in known and (known[name].described == described or (said and known[name].announced_at > renewed))
+            for name in services
+        )
 
     def _read(self, *, anew: bool = False) -> Mapping[str, AnnouncedService]:
         now = time.monotonic()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -65,7 +66,8 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
         """
         asked = load_claim(body)
         says = asked.take or asked.described != ""
-        if says and not await run_in_threadpool(deps.planner.knows, asked.described, asked.services):
+        knows = partial(deps.planner.knows, asked.described, asked.services, worker=asked.worker)
+        if says and not await run_in_threadpool(knows):
             raise AnnounceFirst(f"Announce what {', '.join(asked.services)} offer, then claim again.")
         task = await _wait_for_task(deps, wakeups, request, asked)
         if task is None:
