@@ -13,7 +13,9 @@ class StemifySettings(YouTubeSettings):
     """The stemify dialect."""
 
     demucs_models_path: Path | None = Field(
-        None, validation_alias="DEMUCS_MODELS_PATH", description="Folder of models of your own, in Demucs's formats."
+        None,
+        validation_alias="DEMUCS_MODELS_PATH",
+        description="Folder of models of your own, in Demucs's formats. Read by workers of the service demucs.",
     )
     demucs_default_model: str = Field(
         "htdemucs", validation_alias="DEMUCS_DEFAULT_MODEL", description="The model of requests that name none."
