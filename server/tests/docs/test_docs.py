@@ -153,7 +153,9 @@ def test_responses_are_described_with_their_models(written: ModuleType) -> None:
 def test_every_variable_of_the_track_tree_documents_has_its_name_here(written: ModuleType) -> None:
     from stemwright_server.settings import Settings, environment_name
 
-    known = {environment_name(name) for name in Settings.model_fields} | {"CUDA_VISIBLE_DEVICES"}  # bootstrap reads it
+    known = {environment_name(name) for name in Settings.model_fields} | {
+        "CUDA_VISIBLE_DEVICES"
+    }  # the worker's devices.py reads it
     page = (written.ROOT / "docs" / "track-tree.md").read_text()
     s3 = ("S3_ENDPOINT", "S3_REGION", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
     theirs = {

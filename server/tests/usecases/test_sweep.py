@@ -43,7 +43,7 @@ def test_silence_is_noticed_and_tried_again_when_due(world: World) -> None:
     assert world.woken == []  # not due yet
     world.clock[0] += 10.0
     sweep(world.deps)
-    assert world.woken == [task.job_id]  # a bell that was missed is rung again
+    assert world.woken == [task.job_id]  # a wake-up that was missed comes again
     assert world.claimed().attempt == 2
 
 

@@ -12,7 +12,7 @@ from stemwright_server.usecases.record import apply
 def remove(deps: Deps, caller: Principal, job_id: str) -> None:
     """Cancel the job if it has not ended, and let ``sweep`` remove it and its outputs with the next round.
 
-    Until then ``is_removed`` says so.
+    From now on nobody finds it: see ``owned_job``.
 
     Raises:
         NotFound: there is no such job, or it is another's.

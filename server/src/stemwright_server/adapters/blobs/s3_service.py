@@ -142,7 +142,7 @@ class S3Service:
     # In parts, by somebody who has only URLs
 
     def begin_multipart(self, s3_key: str) -> str:
-        """Begin an upload in parts; its id. ``end_uploads`` removes it, if ``finish_parts`` never comes."""
+        """Begin an upload in parts; its id. ``end_uploads`` removes it, if ``finish_multipart`` never comes."""
         content_type = mimetypes.guess_type(s3_key)[0] or "application/octet-stream"
         with errors_said(self._options):
             begun = self._client.create_multipart_upload(

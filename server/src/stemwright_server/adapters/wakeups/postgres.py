@@ -58,7 +58,7 @@ class PostgresWakeUps(InProcessWakeUps):
                 with self._engine.begin() as db:
                     db.execute(statement, {"channel": _CHANNEL, "names": [f"{self._me} {name}" for name in names]})
             except SQLAlchemyError as error:
-                _log.warning("ring_not_sent", error=type(error).__name__)  # everybody looks again after some seconds
+                _log.warning("wakeup_not_sent", error=type(error).__name__)  # everybody looks again after some seconds
                 self._ended.wait(1.0)
 
     def _hear(self) -> None:
@@ -73,5 +73,5 @@ class PostgresWakeUps(InProcessWakeUps):
                             if sender != self._me:
                                 super().wake(name)
             except psycopg.Error as error:
-                _log.warning("rings_not_heard", error=type(error).__name__)
+                _log.warning("wakeups_not_heard", error=type(error).__name__)
                 self._ended.wait(1.0)
