@@ -120,6 +120,8 @@ def test_a_backup_that_cannot_be_written_says_where(tmp_path: Path) -> None:
 def test_what_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "stemwright.db").write_text("no database " * 100)
     assert "cannot be used: file is not a database" in fails("status", "--data-dir", str(tmp_path))
+    assert ": file is not a database" in fails("backup", str(tmp_path / "copy.db"), "--data-dir", str(tmp_path))
+    assert not (tmp_path / "copy.db").exists()
 
 
 # PostgreSQL

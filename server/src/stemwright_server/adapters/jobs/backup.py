@@ -38,7 +38,7 @@ def copy_sqlite(store: Path, target: Path) -> None:
     Raises:
         Conflict: ``target`` exists.
         StorageFull: there is no room.
-        Unavailable: ``target`` cannot be written.
+        Unavailable: ``target`` cannot be written, or ``store`` not read.
     """
 
     def copy(part: Path) -> None:
@@ -47,10 +47,10 @@ def copy_sqlite(store: Path, target: Path) -> None:
 
     try:
         _written(target, copy)
-    except sqlite3.OperationalError as error:
-        if "full" not in str(error):
-            raise
-        raise StorageFull(f"No room left for a copy of the job store at {target}.") from error
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise StorageFull(f"No room left for a copy of the job store at {target}.") from error
+        raise Unavailable(f"Cannot copy the job store {store}: {error}.", code="copy_failed") from error
 
 
 def _written(target: Path, write: Callable[[Path], None]) -> None:

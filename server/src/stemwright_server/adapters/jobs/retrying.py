@@ -19,6 +19,8 @@ T = TypeVar("T")
 _TRIES = 5
 _PASSING = ("40001", "40P01", "55P03", "57P")  # serialization, deadlock, lock not had in time, server going down
 _AWAY = ("08", "53300", "57P")  # connection, too many of them, server going down
+# Of SQLite: the file cannot be read or written, or is no database. Its own wait for a lock is over when it says BUSY.
+_UNUSABLE = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR", "SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 
 def retrying(repository: C) -> C:
@@ -45,7 +47,8 @@ def again(method: Callable[P, T]) -> Callable[P, T]:
                 found = _explained(error)
                 if found is None:
                     raise
-                if tried == _TRIES or not found.retryable or isinstance(found, StorageFull):
+                lasting = not found.retryable or isinstance(found, StorageFull) or _said_by_sqlite(error)
+                if tried == _TRIES or lasting:
                     raise found from error
                 time.sleep(random.uniform(0.5, 1.5) * 0.05 * 2**tried)  # noqa: S311  # 0.1 to 1.6 s, about 3 s in all
         raise AssertionError("the last try returns or raises")
@@ -58,6 +61,13 @@ def _explained(error: Exception) -> ServiceError | None:
     if isinstance(error, PoolTimeout):
         return Unavailable("The job store has no connection to spare; try again.", code="database_busy")
     assert isinstance(error, DBAPIError)
+    if (said := _said_by_sqlite(error)).startswith("SQLITE_BUSY"):
+        return Unavailable("The job store is locked by another process; try again.", code="database_busy")
+    if said.startswith(_UNUSABLE):
+        return Unavailable(
+            f"The job store cannot be used: {error.orig}; look at its file, its folder and their owner.",
+            code="database_unusable",
+        )
     state = getattr(error.orig, "sqlstate", None)
     if isinstance(error, OperationalError) and (state == "53100" or "full" in str(error.orig)):
         return StorageFull("No room left for the job store.")
@@ -70,3 +80,8 @@ def _explained(error: Exception) -> ServiceError | None:
     if error.connection_invalidated or silent or (isinstance(state, str) and state.startswith(_AWAY)):
         return Unavailable("The job store cannot be reached; try again.", code="database_unreachable")
     return None
+
+
+def _said_by_sqlite(error: Exception) -> str:
+    """SQLite's name of the error; "" if it is not SQLite's."""
+    return str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
