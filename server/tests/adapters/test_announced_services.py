@@ -169,6 +169,7 @@ def test_a_description_whose_params_are_no_schema_is_refused_and_nothing_of_it_k
     with pytest.raises(InvalidRequest) as caught:
         announce(planner, service(replace(MODEL, params={"type": "thing"})))
     assert caught.value.code == "bad_description"
+    assert str(caught.value).startswith("The service 'm', model 'v': the params are no JSON Schema")
     assert plan(planner, {}).outputs
 
 

@@ -13,6 +13,10 @@ import pytest
 from backing import Postgres
 from service import COMMAND, Client, environment, running, until, wav
 
+from stemwright_worker.contract.codec import dump_announcement
+from stemwright_worker.contract.description import ModelDescription, ServiceDescription
+from stemwright_worker.contract.tasks import Announcement
+
 SECRET = "s" * 32
 
 
@@ -70,6 +74,20 @@ def test_an_address_or_port_that_cannot_be_had_is_named(tmp_path: Path) -> None:
         assert refused.returncode == 2, refused.stderr
         assert "error: " in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_a_service_that_describes_itself_wrongly_is_left_out_and_the_others_run(tmp_path: Path) -> None:
+    model = ModelDescription(name="v", description="", licence="", params={"type": "thing"})
+    bad = ServiceDescription(name="bad", version="1", models=(model,))
+    said = dump_announcement(Announcement(worker="", services=(bad,), described="", nonce="")).decode()
+    python = tmp_path / "services" / "bad" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+    python.chmod(0o755)
+    with running(tmp_path / "data", {"STEMWRIGHT_SERVICES_PATH": str(tmp_path / "services")}) as service:
+        assert "bad" not in {each["name"] for each in service.client.http.get("/models").json()["models"]}
+        file_id = service.client.upload(wav())
+        service.client.wait(file_id, service.client.submit(file_id), "completed")
 
 
 def test_callers_with_tokens_see_their_own_things_only(tmp_path: Path) -> None:

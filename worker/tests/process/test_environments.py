@@ -37,9 +37,19 @@ def test_folders_of_services_are_searched_for_environments_and_this_one_is_alway
     (tmp_path / "more" / "not_installed").mkdir(parents=True)
     one = offering(tmp_path / "services", "one")
     two = offering(tmp_path / "more", "two")
-    path = f"{tmp_path / 'services'}:{tmp_path / 'more'}:{tmp_path / 'nowhere'}"
+    path = f"{tmp_path / 'services'}:{tmp_path / 'more'}"
     assert find_environments(path) == [OWN, one, two]
     assert find_environments("") == [OWN]
+
+
+def test_a_folder_that_is_not_there_and_an_environment_without_its_python_are_said_in_the_log(tmp_path: Path) -> None:
+    python = tmp_path / "services" / "half" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(tmp_path / "removed")
+    with capture_logs() as logs:
+        assert find_environments(f"{tmp_path / 'services'}:{tmp_path / 'servcies'}") == [OWN]
+    assert [log["event"] for log in logs] == ["no_services_folder", "environment_not_whole"]
+    assert (logs[0]["folder"], logs[1]["python"]) == (str(tmp_path / "servcies"), str(python))
 
 
 def test_services_are_asked_in_their_environments_all_at_once(tmp_path: Path) -> None:
@@ -63,7 +73,7 @@ def test_a_service_with_an_environment_of_its_own_is_taken_from_there(tmp_path: 
     [
         ("exit 3", "status 3"),
         ("echo '{}'", "contract"),
-        ("echo no json", "Not a announcement"),
+        ("echo no json", "Not an announcement"),
         ("exec sleep 600", "timed out"),
     ],
     ids=["fails", "of another version", "says nonsense", "hangs"],

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from stemwright_server.usecases.workers import worker_left, worker_lost
 from stemwright_server.wiring.api import LOOPBACK_HOSTS, Api, build_api
 from stemwright_server.wiring.stores import incoming_folders
 from stemwright_worker.contract.codec import described
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.devices import devices
 from stemwright_worker.errors import InvalidRequest, ServiceError, Unavailable
 from stemwright_worker.process.environments import Inquiry, Offered, Place, find_environments, places
@@ -65,17 +67,30 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
             held.callback(part.close)
         reap_dead(instances, partial(_reap, settings, api))
         held.enter_context(_metrics(settings, api, host))
-        offered = inquiry.answers()
-        _announce(api, offered)
+        offered = _announced(api, inquiry.answers())
         runner = held.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(_Service(settings, api, listener, secret, offered, f"{LOCAL_WORKER}{me}-").run())
 
 
-def _announce(api: Api, offered: Sequence[Offered]) -> None:
-    """What the services here offer is known before the first request comes."""
+def _announced(api: Api, offered: Sequence[Offered]) -> list[Offered]:
+    """What the services here offer is known before the first request comes. One that says nonsense is left out."""
+    good = []
     for each in offered:
-        digest = described(each.services)
-        api.deps.planner.announce(each.services, described=digest, worker=str(each.environment.python))
+        where = str(each.environment.python)
+        services = tuple(service for service in each.services if _announce(api, (service,), where))
+        if services:
+            _announce(api, services, where)  # as their worker says it: all in one
+            good.append(replace(each, services=services))
+    return good
+
+
+def _announce(api: Api, services: Sequence[ServiceDescription], where: str) -> bool:
+    try:
+        api.deps.planner.announce(services, described=described(services), worker=where)
+    except InvalidRequest as error:
+        _log.error("service_refused", python=where, error=str(error))
+        return False
+    return True
 
 
 def _reap(settings: Settings, api: Api, dead: str) -> None:

@@ -73,7 +73,8 @@ def _valid(what: str, read: Callable[[], T]) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise InvalidRequest(f"Not a {what}: {where}: {first['msg']}.", code="bad_message") from error
+        article = "an" if what[0] in "aeiou" else "a"
+        raise InvalidRequest(f"Not {article} {what}: {where}: {first['msg']}.", code="bad_message") from error
 
 
 def dump_task(task: Task) -> bytes:

@@ -22,6 +22,10 @@ class FileFormat:
     extension: str  # without a dot
     content_type: str
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for an extension that cannot be part of a storage key."""
+        plain(self.extension, "extension")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutputRule:
@@ -35,8 +39,13 @@ class OutputRule:
     listed_in: str = ""  # made only if this param is null or lists the name
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a name that cannot be part of a storage key."""
+        """Raises ValueError for a name that cannot be part of a storage key, or a filename that asks for more."""
         plain(self.name, "output")
+        try:
+            filename = self.filename.format(extension="x")
+        except (LookupError, AttributeError, ValueError) as error:
+            raise ValueError(f"output file {self.filename!r} has more in braces than {{extension}}") from error
+        plain(filename, "output file")
 
     def applies(self, params: Mapping[str, Any]) -> bool:
         """Whether a run with these complete params makes the file."""

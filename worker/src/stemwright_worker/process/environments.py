@@ -69,7 +69,13 @@ def find_environments(services_path: str | None) -> list[Environment]:
         folders = [_CHECKOUT / "services"] if _CHECKOUT is not None else []
     else:
         folders = [Path(folder) for folder in services_path.split(os.pathsep) if folder]
-    found = [python for folder in folders for python in sorted(folder.glob("*/.venv/bin/python"))]
+    for folder in folders:
+        if services_path is not None and not folder.is_dir():
+            _log.warning("no_services_folder", folder=str(folder), setting="STEMWRIGHT_SERVICES_PATH")
+    installed = [venv / "bin" / "python" for folder in folders for venv in sorted(folder.glob("*/.venv"))]
+    found = [python for python in installed if python.exists()]
+    for python in set(installed).difference(found):
+        _log.error("environment_not_whole", python=str(python))  # half made, or its interpreter was removed
     environments = [Environment(python=python.absolute()) for python in found]
     return [OWN, *(each for each in environments if not each.own)]
 

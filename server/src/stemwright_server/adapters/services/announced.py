@@ -57,7 +57,11 @@ class AnnouncedServices:
     def announce(self, services: Sequence[ServiceDescription], *, described: str, worker: str) -> None:
         for service in services:
             for model in service.models:
-                _schema(model.params)
+                try:
+                    _schema(model.params)
+                except InvalidRequest as error:
+                    where = f"The service {service.name!r}, model {model.name!r}"
+                    raise InvalidRequest(f"{where}: {error}", code=error.code) from error
         for service in services:
             self._store.keep_service(
                 AnnouncedService(description=service, described=described, announced_at=self._clock(), worker=worker)

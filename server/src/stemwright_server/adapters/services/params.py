@@ -29,17 +29,17 @@ class ParamsSchema:
             for ref in _references(schema):
                 resolver.lookup(ref)
         except SchemaError as error:
-            raise InvalidRequest(f"The params are no JSON Schema: {error.message}.", code="bad_description") from error
+            raise InvalidRequest(f"the params are no JSON Schema: {error.message}.", code="bad_description") from error
         except Unresolvable as error:
             raise InvalidRequest(
-                f"The params refer to {error.ref!r}, which is not in their JSON Schema; nothing else is looked at.",
+                f"the params refer to {error.ref!r}, which is not in their JSON Schema; nothing else is looked at.",
                 code="bad_description",
             ) from error
         self._schema = schema
         self._properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
         if whole := [name for name, rule in self._properties.items() if isinstance(rule, bool)]:
             raise InvalidRequest(
-                f"The param {whole[0]!r} has true or false for a schema: write an object.", code="bad_description"
+                f"the param {whole[0]!r} has true or false for a schema: write an object.", code="bad_description"
             )
         self._validator = Draft202012Validator(schema, registry=registry)
 
