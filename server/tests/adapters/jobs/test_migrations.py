@@ -20,6 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from backing import Postgres
 from sqlalchemy import Connection, Engine, MetaData, inspect, make_url, update
+from sqlalchemy.exc import OperationalError
 from stores import lay_out_old_store
 
 from stemwright_server.adapters.jobs.migrating import config, run_migrations
@@ -282,6 +283,19 @@ def test_an_older_copy_is_kept(tmp_path: Path) -> None:
     assert found is not None
     assert found.copy == path.with_name(f"stemwright.db.before-{HEAD}.2")
     assert older.read_text() == "older"
+
+
+def test_a_store_that_cannot_be_brought_forward_leaves_no_copy_however_often_it_is_tried(tmp_path: Path) -> None:
+    """A service that is started again and again would fill the disk with them."""
+    engine = sqlite_engine(tmp_path / "jobs.db")
+    to_baseline(engine)
+    with engine.begin() as db:
+        db.exec_driver_sql("CREATE TABLE services (name TEXT)")  # in the way
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="services already exists"):
+            bring_forward(engine)
+    engine.dispose()
+    assert [path.name for path in tmp_path.iterdir()] == ["jobs.db"]
 
 
 def test_a_new_sqlite_store_leaves_no_copy(tmp_path: Path) -> None:

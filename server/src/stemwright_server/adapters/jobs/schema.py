@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,7 +51,7 @@ def bring_forward(engine: Engine) -> Upgrade | None:
     with engine.connect().execution_options(**{READ_ONLY: True}) as db:
         if checked_revision(db) == HEAD:
             return None
-    with engine.begin() as db:  # SQLite: BEGIN IMMEDIATE, so there is one writer from here on
+    with _copies(engine) as copy_before, engine.begin() as db:  # SQLite: BEGIN IMMEDIATE: one writer from here on
         if db.dialect.name == "postgresql":
             db.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK, HERE)))
             # A new column waits for every transaction on its table, and all that come later wait for it: not for long.
@@ -65,7 +66,7 @@ def bring_forward(engine: Engine) -> Upgrade | None:
             _stamp(db, HEAD)
             _remember(db, HEAD)
             return Upgrade(before=None, after=HEAD)
-        copy = _copy_before(engine)
+        copy = copy_before()
         from stemwright_server.adapters.jobs.migrating import run_migrations
 
         if before == BASELINE:
@@ -175,14 +176,29 @@ def _remember(db: Connection, revision: str) -> None:
     db.execute(insert(history).values(row))
 
 
-def _copy_before(engine: Engine) -> Path | None:
-    """A SQLite store beside itself, as it is now; an older copy is never overwritten."""
-    if engine.dialect.name != "sqlite":
-        return None
-    store = Path(str(engine.url.database))
-    target, number = store.with_name(f"{store.name}.before-{HEAD}"), 1
-    while target.exists():
-        number += 1
-        target = store.with_name(f"{store.name}.before-{HEAD}.{number}")
-    copy_sqlite(store, target)
-    return target
+@contextmanager
+def _copies(engine: Engine) -> Iterator[Callable[[], Path | None]]:
+    """What copies a SQLite store beside itself, as it is now; an older copy is never overwritten.
+
+    If the store is not brought forward the copy goes: a service that is started again and again would fill the disk.
+    """
+    made: list[Path] = []
+
+    def copy_before() -> Path | None:
+        if engine.dialect.name != "sqlite":
+            return None
+        store = Path(str(engine.url.database))
+        target, number = store.with_name(f"{store.name}.before-{HEAD}"), 1
+        while target.exists():
+            number += 1
+            target = store.with_name(f"{store.name}.before-{HEAD}.{number}")
+        copy_sqlite(store, target)
+        made.append(target)
+        return target
+
+    try:
+        yield copy_before
+    except BaseException:
+        for target in made:
+            target.unlink(missing_ok=True)
+        raise
