@@ -6,12 +6,14 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.errors import TooLarge, Unavailable, UnusableInput
 from stemwright_worker.installed import InstalledProbe, InstalledServices
+from stemwright_worker.service import Service
 
 
 class Trouble(Exception):
@@ -25,18 +27,22 @@ class Trouble(Exception):
 def _installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An environment with one distribution, which has services and no probe."""
     (tmp_path / "installed_here.py").write_text(
-        "from types import SimpleNamespace\n\none, other = SimpleNamespace(name='one'), SimpleNamespace(name='other')\n"
+        "from types import SimpleNamespace\n\n"
+        "one, other = SimpleNamespace(name='one'), SimpleNamespace(name='other')\n"
+        "third = SimpleNamespace(name='another')\n"
     )
     folder = tmp_path / "installed_here-0.1.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: installed-here\nVersion: 0.1\n")
-    entries = "".join(f"{name} = installed_here:{name}\n" for name in ("other", "one", "missing"))
+    entries = "".join(f"{name} = installed_here:{name}\n" for name in ("other", "one", "missing", "third"))
+    entries += "module = installed_here\n"
     (folder / "entry_points.txt").write_text(f"[stemwright.services]\n{entries}")
     monkeypatch.setattr(sys, "path", [str(tmp_path), sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")])
     monkeypatch.delitem(sys.modules, "installed_here", raising=False)
 
 
-def test_what_does_not_load_is_left_out_and_the_rest_serves() -> None:
+def test_what_does_not_load_or_is_not_called_as_its_entry_point_is_left_out_and_the_rest_serves() -> None:
+    """A worker process finds services by the names of their entry points: one of another name it would never run."""
     assert [service.name for service in InstalledServices.find().all()] == ["one", "other"]
 
 
@@ -45,6 +51,18 @@ def test_only_what_was_asked_for_is_loaded() -> None:
     assert [service.name for service in services.all()] == ["one"]
     assert services.get("one") is services.all()[0]
     assert services.get("other") is None
+
+
+def test_a_description_of_another_name_is_left_out() -> None:
+    class Renamed:
+        def __init__(self, name: str, said: str) -> None:
+            self.name, self._said = name, said
+
+        def describe(self) -> ServiceDescription:
+            return ServiceDescription(name=self._said, version="1")
+
+    services = InstalledServices([cast(Service, Renamed("one", "one")), cast(Service, Renamed("other", "another"))])
+    assert [each.name for each in services.descriptions()] == ["one"]
 
 
 def test_without_a_probe_there_is_none() -> None:

@@ -29,8 +29,11 @@ class InstalledServices:
 
     @classmethod
     def find(cls, names: Sequence[str] = ()) -> InstalledServices:
-        """Load the entry points of these names, or all. One that does not load is said in the log and left out."""
-        return cls(_load(SERVICES, names))
+        """Load the entry points of these names, or all.
+
+        One that does not load, or is not called as its service, is said in the log and left out.
+        """
+        return cls([service for name, service in _load(SERVICES, names) if _is_called(service, name)])
 
     def all(self) -> Sequence[Service]:
         """All of them."""
@@ -47,19 +50,30 @@ class InstalledServices:
 
 def _described(service: Service) -> ServiceDescription | None:
     try:
-        return service.describe()
+        said = service.describe()
+        if said.name != service.name:
+            raise ValueError(f"the service {service.name!r} calls itself {said.name!r} in its description")
+        return said
     except Exception:  # a service's own; the others must still serve
         _log.exception("service_not_described", service=service.name)
         return None
 
 
-def _load(group: str, names: Sequence[str]) -> list[Any]:
+def _is_called(service: Any, name: str) -> bool:
+    """A worker process is told names, and finds by them what it runs."""
+    called = getattr(service, "name", None)
+    if called != name:
+        _log.error("service_misnamed", entry_point=name, service=called)
+    return bool(called == name)
+
+
+def _load(group: str, names: Sequence[str]) -> list[tuple[str, Any]]:
     found = []
     for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
         if names and entry.name not in names:
             continue
         try:
-            found.append(entry.load())
+            found.append((entry.name, entry.load()))
         except Exception:  # a service's own import may fail in any way; the others must still serve
             _log.exception("entry_point_failed", group=group, entry_point=entry.value)
     return found
@@ -85,7 +99,7 @@ class InstalledProbe:
         """
         named = _load(PROBES, [name] if name else [])
         shipped = named or _load(PROBES, [])
-        return cls(shipped[0], max_seconds=max_seconds, decodes=bool(named)) if shipped else None
+        return cls(shipped[0][1], max_seconds=max_seconds, decodes=bool(named)) if shipped else None
 
     def sniff(self, head: bytes) -> str | None:
         """The media type that the first bytes show. None if they show no audio."""
