@@ -249,6 +249,12 @@ def test_a_worker_that_offers_again_what_it_did_before_says_so_again(store: Memo
     assert [each.name for each in planner.services()[0].models] == ["v"]
 
 
+def test_who_announced_is_kept_as_far_as_the_store_has_room_for_it(store: MemoryJobRepository) -> None:
+    """An environment far down in folders announces by the path of its interpreter."""
+    announce(AnnouncedServices(store), service(MODEL), worker=f"/{'deep/' * 50}python")
+    assert store.services()[0].worker == f"/{'deep/' * 50}python"[-128:]
+
+
 def test_a_request_costs_no_question_to_the_store() -> None:
     class Counting(MemoryJobRepository):
         asked = 0

@@ -25,6 +25,7 @@ _FRESH = 2.0  # seconds that what was read is believed; another process may have
 _RENEWED = 3600.0  # a claim says that a service is still there; seconds between two notes of it
 _FORGOTTEN = 30 * 86400.0  # of a service that nobody claims work for any more
 _REMEMBERED = 10_000  # workers whose last announcement is remembered
+_WORKER_LENGTH = 128  # characters that the store has for who announced; of a long path the end says more
 _REVISION = "weights"  # a param: other weights under the same name are other work
 _log = structlog.get_logger(__name__)
 
@@ -62,9 +63,10 @@ class AnnouncedServices:
                 except InvalidRequest as error:
                     where = f"The service {service.name!r}, model {model.name!r}"
                     raise InvalidRequest(f"{where}: {error}", code=error.code) from error
+        by = worker[-_WORKER_LENGTH:]
         for service in services:
             self._store.keep_service(
-                AnnouncedService(description=service, described=described, announced_at=self._clock(), worker=worker)
+                AnnouncedService(description=service, described=described, announced_at=self._clock(), worker=by)
             )
         with self._lock:
             self._said.pop(worker, None)
