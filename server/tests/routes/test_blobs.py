@@ -1,12 +1,12 @@
 """Files on the local disk, as they are sent."""
 
-import asyncio
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loops import in_loop
 
 from stemwright_server.routes.blobs.router import OpenFileResponse
 
@@ -29,5 +29,5 @@ def test_a_stem_that_is_deleted_while_it_is_sent_comes_whole(part: slice | None,
     headers = [(b"range", f"bytes={part.start}-{part.stop - 1}".encode())] if part else []
     scope = {"type": "http", "method": "GET", "headers": headers, "asgi": {"spec_version": "2.4"}}
     response = OpenFileResponse(stem.open("rb"), media_type="audio/wav", filename=stem.name)
-    asyncio.run(response(scope, receive, send))
+    in_loop(response(scope, receive, send))
     assert sent == samples[part or slice(None)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loops import in_loop
 from structlog.testing import capture_logs
 
 from stemwright_worker.process.environments import OWN, Place
@@ -44,7 +45,7 @@ def test_a_fault_around_a_worker_is_logged_and_the_device_is_kept(monkeypatch: p
     monkeypatch.setattr(asyncio, "create_subprocess_exec", once_refused)
     before = _open_files()
     with capture_logs() as logs:
-        asyncio.run(keep())
+        in_loop(keep())
     assert len(set(died)) == 2
     assert [(log["event"], log.get("exc_info")) for log in logs if log["event"] == "worker_not_kept"] == [
         ("worker_not_kept", True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import struct
 import zipfile
@@ -15,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
+from loops import in_loop
 from service import wav
 from webserver import Uploader
 
@@ -107,7 +107,7 @@ def test_a_look_at_the_end_is_no_download(asked: str, counts: bool) -> None:
         return [chunk async for chunk in answer.body_iterator]
 
     assert isinstance(answer, StreamingResponse)
-    assert asyncio.run(receive(answer)) == [b"bytes"]
+    assert in_loop(receive(answer)) == [b"bytes"]
     assert len(sent) == 1
     assert ends == [True] * counts
 
