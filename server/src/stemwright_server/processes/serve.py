@@ -76,10 +76,12 @@ def _announced(api: Api, offered: Sequence[Offered]) -> list[Offered]:
     """What the services here offer is known before the first request comes. One that says nonsense is left out."""
     good = []
     for each in offered:
-        where = str(each.environment.python)
-        services = tuple(service for service in each.services if _announce(api, (service,), where))
+        where, services = str(each.environment.python), each.services
+        if not _announce(api, services, where):
+            services = tuple(service for service in services if _announce(api, (service,), where))
+            if services:
+                _announce(api, services, where)  # as their worker says it: all in one
         if services:
-            _announce(api, services, where)  # as their worker says it: all in one
             good.append(replace(each, services=services))
     return good
 
