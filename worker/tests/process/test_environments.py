@@ -11,7 +11,14 @@ from structlog.testing import capture_logs
 from stemwright_worker.contract.codec import dump_announcement
 from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.tasks import Announcement
-from stemwright_worker.process.environments import OWN, Environment, Inquiry, Offered, find_environments, places
+from stemwright_worker.process.environments import (
+    OWN,
+    Environment,
+    EnvironmentServices,
+    Inquiry,
+    find_environments,
+    places,
+)
 
 
 def environment(folder: Path, name: str, script: str) -> Environment:
@@ -65,7 +72,7 @@ def test_services_are_asked_in_their_environments_all_at_once(tmp_path: Path) ->
 def test_a_service_with_an_environment_of_its_own_is_taken_from_there(tmp_path: Path) -> None:
     own = offering(tmp_path, "own", service("a", "2"))
     found = Inquiry([OWN, own], ["a"]).answers()
-    assert found == [Offered(environment=own, services=(service("a", "2"),))]
+    assert found == [EnvironmentServices(environment=own, services=(service("a", "2"),))]
 
 
 @pytest.mark.parametrize(
@@ -98,8 +105,8 @@ def test_an_interpreter_that_is_none_is_left_out(tmp_path: Path) -> None:
 
 
 def test_each_environment_gets_a_worker_on_each_device_for_its_own_services(tmp_path: Path) -> None:
-    one = Offered(environment=offering(tmp_path, "one"), services=(service("a"), service("b")))
-    two = Offered(environment=OWN, services=(service("c"),))
+    one = EnvironmentServices(environment=offering(tmp_path, "one"), services=(service("a"), service("b")))
+    two = EnvironmentServices(environment=OWN, services=(service("c"),))
     found = places([one, two], ["cuda:0", "cuda:1"])
     assert [(each.environment, each.device, each.services) for each in found] == [
         (one.environment, "cuda:0", ("a", "b")),

@@ -31,7 +31,7 @@ from stemwright_worker.contract.codec import described
 from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.devices import devices
 from stemwright_worker.errors import InvalidRequest, ServiceError, Unavailable
-from stemwright_worker.process.environments import Inquiry, Offered, Place, find_environments, places
+from stemwright_worker.process.environments import EnvironmentServices, Inquiry, Place, find_environments, places
 from stemwright_worker.process.instance import instance, reap_dead
 from stemwright_worker.process.supervisor import Supervisor
 from stemwright_worker.wiring import dump_config, worker_config
@@ -72,7 +72,7 @@ def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
         runner.run(_Service(settings, api, listener, secret, offered, f"{LOCAL_WORKER}{me}-").run())
 
 
-def _announced(api: Api, offered: Sequence[Offered]) -> list[Offered]:
+def _announced(api: Api, offered: Sequence[EnvironmentServices]) -> list[EnvironmentServices]:
     """What the services here offer is known before the first request comes. One that says nonsense is left out."""
     good = []
     for each in offered:
@@ -189,7 +189,7 @@ class _Service:
         api: Api,
         listener: socket.socket,
         secret: str,
-        offered: Sequence[Offered],
+        offered: Sequence[EnvironmentServices],
         workers: str,
     ) -> None:
         self._settings = settings

@@ -44,7 +44,7 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offered:
+class EnvironmentServices:
     """What the services of one environment offer."""
 
     environment: Environment
@@ -91,7 +91,7 @@ class Inquiry:
         self._asked = [(each, threads.submit(_ask, each, names, seconds)) for each in environments]
         threads.shutdown(wait=False)
 
-    def answers(self) -> list[Offered]:
+    def answers(self) -> list[EnvironmentServices]:
         """What each offers. One that fails, or takes too long, is said in the log and left out.
 
         A service with an environment of its own is taken from there, whatever is installed here under its name.
@@ -102,11 +102,11 @@ class Inquiry:
             left = tuple(service for service in asked.result() if service.name not in taken)
             taken |= {service.name for service in left}
             if left:
-                offered.append(Offered(environment=environment, services=left))
+                offered.append(EnvironmentServices(environment=environment, services=left))
         return offered
 
 
-def places(offered: Sequence[Offered], devices: Sequence[str]) -> list[Place]:
+def places(offered: Sequence[EnvironmentServices], devices: Sequence[str]) -> list[Place]:
     """A worker process for each environment on each device; it runs the services that are taken from there."""
     return [
         Place(environment=each.environment, device=device, services=tuple(service.name for service in each.services))

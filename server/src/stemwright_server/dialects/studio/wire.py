@@ -21,13 +21,13 @@ Identity = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A request body: unknown fields are a mistake worth saying."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class UploadRequest(Asked):
+class UploadRequest(RequestBody):
     """A file that is about to come."""
 
     # No control characters: the name is shown and written to headers and logs.
@@ -49,20 +49,20 @@ class UploadResponse(BaseModel):
     expires_at: Moment
 
 
-class FileInput(Asked):
+class FileInput(RequestBody):
     """An uploaded file."""
 
     file_id: Identity
 
 
-class OutputInput(Asked):
+class OutputInput(RequestBody):
     """What one of your completed jobs made. It stays for as long as a job that takes it waits or runs."""
 
     job_id: Identity
     output: Name = Field(description="The `type` of one of its outputs, for example vocals.")
 
 
-class ProcessRequest(Asked):
+class ProcessRequest(RequestBody):
     """Work to be done."""
 
     file_id: Identity | None = Field(None, description="The one file that the model takes in; or say inputs, or none.")
