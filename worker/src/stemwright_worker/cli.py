@@ -59,6 +59,9 @@ def _describe(args: argparse.Namespace) -> int:
 
     One that cannot say it is left out, and the reason stands on stderr.
     """
+    from stemwright_worker.process.parent_death import die_with_parent
+
+    die_with_parent()  # nobody else wants the answer
     answer = os.dup(1)
     os.dup2(2, 1)  # what a service prints is no part of the answer
     from stemwright_worker.contract.codec import described, dump_announcement

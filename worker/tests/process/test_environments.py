@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from stemwright_worker.contract.codec import dump_announcement
 from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.tasks import Announcement
 from stemwright_worker.process.environments import (
+    DESCRIBE_SECONDS,
     OWN,
     Environment,
     EnvironmentServices,
@@ -95,6 +99,23 @@ def test_an_environment_that_does_not_answer_is_said_in_the_log_and_left_out(
     (log,) = logs
     assert (log["event"], log["python"]) == ("services_not_described", str(bad.python))
     assert reason in log["error"]
+
+
+def test_who_ends_without_waiting_for_the_answers_is_not_kept_by_one_that_hangs(tmp_path: Path) -> None:
+    """A service that cannot start, for its port is taken, says so at once."""
+    pid = tmp_path / "pid"
+    hanging = environment(tmp_path, "hangs", f"echo $$ > {pid}.part; mv {pid}.part {pid}; exec sleep 300")
+    code = (
+        "import time\n"
+        "from pathlib import Path\n"
+        "from stemwright_worker.process.environments import Environment, Inquiry\n"
+        f"Inquiry([Environment(python=Path({str(hanging.python)!r}))])\n"
+        f"while not Path({str(pid)!r}).exists(): time.sleep(0.01)"
+    )
+    try:
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=DESCRIBE_SECONDS - 5.0)
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_an_interpreter_that_is_none_is_left_out(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import structlog
 
@@ -81,15 +82,20 @@ def find_environments(services_path: str | None) -> list[Environment]:
 
 
 class Inquiry:
-    """Asks environments what they offer, all at once: it begins when this is made, and ``answers`` waits."""
+    """Asks environments what they offer, all at once: it begins when this is made, and ``answers`` waits.
+
+    Who ends without waiting is kept by none: the threads are daemons, and what they started dies with them.
+    """
 
     def __init__(
         self, environments: Sequence[Environment], names: Sequence[str] = (), *, seconds: float = DESCRIBE_SECONDS
     ) -> None:
         """``names``: of the services that are asked; none: all."""
-        threads = ThreadPoolExecutor(max_workers=len(environments), thread_name_prefix="inquiry")
-        self._asked = [(each, threads.submit(_ask, each, names, seconds)) for each in environments]
-        threads.shutdown(wait=False)
+        self._asked: list[tuple[Environment, Future[tuple[ServiceDescription, ...]]]] = []
+        for each in environments:
+            answer: Future[tuple[ServiceDescription, ...]] = Future()
+            self._asked.append((each, answer))
+            Thread(target=_ask, args=(each, names, seconds, answer), name="inquiry", daemon=True).start()
 
     def answers(self) -> list[EnvironmentServices]:
         """What each offers. One that fails, or takes too long, is said in the log and left out.
@@ -115,7 +121,9 @@ def places(offered: Sequence[EnvironmentServices], devices: Sequence[str]) -> li
     ]
 
 
-def _ask(environment: Environment, names: Sequence[str], seconds: float) -> tuple[ServiceDescription, ...]:
+def _ask(
+    environment: Environment, names: Sequence[str], seconds: float, answer: Future[tuple[ServiceDescription, ...]]
+) -> None:
     command = [str(environment.python), "-m", "stemwright_worker", "describe", *names]
     try:
         said = subprocess.run(
@@ -126,7 +134,9 @@ def _ask(environment: Environment, names: Sequence[str], seconds: float) -> tupl
             timeout=seconds,
             check=True,
         ).stdout
-        return load_announcement(said).services
+        answer.set_result(load_announcement(said).services)
     except (OSError, subprocess.SubprocessError, ServiceError) as error:
         _log.error("services_not_described", python=str(environment.python), error=str(error))
-        return ()
+        answer.set_result(())
+    except Exception as error:
+        answer.set_exception(error)  # for who waits for it
