@@ -205,7 +205,9 @@ def test_host_and_port_come_from_the_environment_unless_an_option_says_otherwise
     from stemwright_server.processes import serve as serving
 
     called: list[tuple[str, int]] = []
-    monkeypatch.setattr(serving, "serve", lambda settings, *, host, port, insecure: called.append((host, port)))
+    monkeypatch.setattr(
+        serving, "serve", lambda settings, inquiry, *, host, port, insecure: called.append((host, port))
+    )
     parser = argparse.ArgumentParser()
     add_serve(parser.add_subparsers())
     for name in ("HOST", "PORT"):

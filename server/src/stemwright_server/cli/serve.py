@@ -37,13 +37,18 @@ def _serve(args: argparse.Namespace) -> int:
     from stemwright_server.settings.reading import read_settings
 
     settings = read_settings(data_dir=args.data_dir, log_level=args.log_level, host=args.host, port=args.port)
-    from stemwright_server.processes.serve import serve
-    from stemwright_worker.errors import ServiceError
+    from stemwright_worker.process.environments import Inquiry, find_environments
     from stemwright_worker.telemetry import configure_logging
 
     configure_logging(settings.log_threshold)
+    inquiry = Inquiry(
+        find_environments(settings.services_path), settings.models
+    )  # they answer while the rest is imported
+    from stemwright_server.processes.serve import serve
+    from stemwright_worker.errors import ServiceError
+
     try:
-        serve(settings, host=settings.host, port=settings.port, insecure=args.insecure)
+        serve(settings, inquiry, host=settings.host, port=settings.port, insecure=args.insecure)
     except ServiceError as error:
         print(f"stemwright: error: {error}", file=sys.stderr)
         return 2

@@ -31,7 +31,7 @@ from stemwright_worker.contract.codec import described
 from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.devices import devices
 from stemwright_worker.errors import InvalidRequest, ServiceError, Unavailable
-from stemwright_worker.process.environments import EnvironmentServices, Inquiry, Place, find_environments, places
+from stemwright_worker.process.environments import EnvironmentServices, Inquiry, Place, places
 from stemwright_worker.process.instance import instance, reap_dead
 from stemwright_worker.process.supervisor import Supervisor
 from stemwright_worker.wiring import dump_config, worker_config
@@ -44,9 +44,12 @@ _LAST_WEBHOOKS = 5.0  # seconds that webhooks under way get at the end; the othe
 _log = structlog.get_logger(__name__)
 
 
-def serve(settings: Settings, *, host: str, port: int, insecure: bool) -> None:
-    """Run until SIGTERM or SIGINT. Raises ServiceError if it may not or cannot start."""
-    inquiry = Inquiry(find_environments(settings.services_path), settings.models)  # they answer while we prepare
+def serve(settings: Settings, inquiry: Inquiry, *, host: str, port: int, insecure: bool) -> None:
+    """Run until SIGTERM or SIGINT. ``inquiry``: of what is installed here.
+
+    Raises:
+        ServiceError: it may not or cannot start.
+    """
     addresses = _resolve(host, port)
     loopback = all(ipaddress.ip_address(str(address[4][0]).partition("%")[0]).is_loopback for address in addresses)
     stranger = not loopback and settings.jwt_secret is None and not insecure

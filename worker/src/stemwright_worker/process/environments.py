@@ -17,7 +17,6 @@ from threading import Thread
 
 import structlog
 
-from stemwright_worker.contract.codec import load_announcement
 from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.errors import ServiceError
 
@@ -134,6 +133,10 @@ def _ask(
             timeout=seconds,
             check=True,
         ).stdout
+        from stemwright_worker.contract.codec import (
+            load_announcement,
+        )  # takes a while: the asking begins sooner without
+
         answer.set_result(load_announcement(said).services)
     except (OSError, subprocess.SubprocessError, ServiceError) as error:
         _log.error("services_not_described", python=str(environment.python), error=str(error))
