@@ -1,9 +1,11 @@
 """The process that decodes: it reads one audio file from its standard input and writes samples to its output.
 
-Untrusted files are decoded here and nowhere else. The process has no file but its input, cannot open
-another one nor a socket, has limits on memory and time, no environment, and dies with its parent. It is run
-as a script in isolated mode (``python -I -S decode_child.py``) so that it starts fast, and imports nothing
-of this package and no numpy.
+Untrusted files are decoded here and nowhere else. The process has no file but its input, limits on memory and time,
+no environment, and dies with its parent. On Linux it gives up, before it reads a byte, every system call that it does
+not need (`system_calls`): even one that an untrusted file has taken over can open no file or socket, start no process
+and make no memory executable. Elsewhere a limit on open files stands in the way, which such a process can get around.
+It is run as a script in isolated mode (``python -I -S decode_child.py``) so that it starts fast, and imports nothing of
+this package but the module beside it, and no numpy.
 
 Output: records of a kind (one byte), a length (uint32, little-endian) and a body.
 ``H`` a JSON header, once, after the first frame is decoded; ``B`` samples in the decoder's own format, as
@@ -17,6 +19,7 @@ import json
 import os
 import struct
 import sys
+from contextlib import suppress
 from typing import Any
 
 RECORD = struct.Struct("<cI")
@@ -140,12 +143,19 @@ def die_with_parent() -> None:
 
 
 def forbid_opening() -> None:
-    """From here on no file and no socket can be opened; the one descriptor left is for FFmpeg's own copy of 0."""
-    try:
+    """From here on no file and no socket can be opened: by the kernel's filter of system calls where it has one.
+
+    Everywhere by a limit on descriptors: the one that is left is for FFmpeg's own copy of 0.
+    """
+    sys.path.append(os.path.dirname(__file__))  # noqa: PTH120 - pathlib costs as much time as the rest of the start
+    import system_calls  # type: ignore[import-not-found]
+
+    sys.path.pop()
+    with suppress(ImportError):  # not on Windows
         import resource
-    except ImportError:
-        return
-    _set_limit(resource, "RLIMIT_NOFILE", 4)
+
+        _set_limit(resource, "RLIMIT_NOFILE", 4)
+    system_calls.only_decode()
 
 
 def _decode(av: Any, job: dict[str, Any]) -> None:
