@@ -24,6 +24,9 @@ SYSTEM = {
     "no /dev/full here",
     "only Linux opens what was deleted by its descriptor",
     "sessions are no groups of the scheduler here",
+    "the filter is Linux's",
+    "the kernel's Landlock knows no ports",
+    "the kernel's Landlock knows no signals",
     "the system has no disk that is always full",
 }
 RIGHTS = {

@@ -189,6 +189,49 @@ def test_what_a_host_answers_is_told_apart(
     assert origin.url not in str(refused.value)
 
 
+@pytest.mark.parametrize("elsewhere", ["http://localhost:{port}/song.mp3", "http://169.254.169.254/latest/meta-data/"])
+def test_a_page_that_leads_inside_is_not_followed(
+    origin: Origin, source: YouTubeSource, tmp_path: Path, elsewhere: str
+) -> None:
+    def redirect(handler: Any) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", elsewhere.format(port=origin.server_port))
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    origin.answers["/song"] = redirect
+    with pytest.raises(SourceError) as refused:
+        source.fetch(f"{origin.url}/song", tmp_path / "input", LIMITS)
+    assert (refused.value.code, refused.value.retryable) == ("source_refused", False)
+    assert "/song.mp3" not in [path for path, _ in origin.asked]
+
+
+def test_a_download_has_limits_that_hold_for_what_it_starts(
+    origin: Origin, source: YouTubeSource, tmp_path: Path
+) -> None:
+    origin.answers["/slow.mp3"] = lambda handler: time.sleep(60)
+    seen: dict[str, str] = {}
+
+    class StopIt(Exception):
+        pass
+
+    def check(done: int, total: int | None) -> None:
+        if any(path == "/slow.mp3" for path, _ in origin.asked):
+            for pid in children() - before:
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+                    seen.update((line[:26].strip(), line[26:].split()[1]) for line in lines)
+                    status = Path(f"/proc/{pid}/status").read_text()
+                    seen["NoNewPrivs"] = status.partition("NoNewPrivs:")[2].split()[0]
+            raise StopIt
+
+    before = children()
+    with pytest.raises(StopIt):
+        source.fetch(f"{origin.url}/slow.mp3", tmp_path / "input", LIMITS, check=check)
+    assert (seen["Max data size"], seen["Max core file size"]) == (str(1 << 30), "0")
+    assert seen["NoNewPrivs"] == "1"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -223,7 +266,7 @@ def test_other_links_are_refused_without_a_process(url: str, tmp_path: Path) -> 
 )
 def test_youtubes_own_links_are_taken_by_its_own_extractor_only(url: str, tmp_path: Path) -> None:
     YouTubeSource(YouTubeLimits(max_seconds=600.0)).check(url)
-    command = command_of(url, tmp_path, LIMITS, max_seconds=600.0)
+    command = command_of(url, tmp_path, LIMITS, max_seconds=600.0, port=1)
     assert "--use-extractors=youtube" in command
     assert command[-2:] == ["--", url]
 

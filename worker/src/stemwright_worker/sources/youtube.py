@@ -1,6 +1,7 @@
 """Fetching the sound of a video by yt-dlp: a child process with limits, never a shell, in the worker only.
 
-It gets no configuration, proxy, cookie, cache or plug-in of this machine, and a private folder that is removed.
+It gets no configuration, proxy, cookie, cache or plug-in of this machine, and a private folder that is removed. Its
+way to the network is a proxy of ours that leads to public addresses only, and to the hosts that the operator named.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from stemwright_worker.errors import StorageFull, Unavailable
 from stemwright_worker.net.addresses import Target, parse
+from stemwright_worker.net.socks import SocksProxy
 from stemwright_worker.ports.sources import (
     YOUTUBE_HOSTS,
     Fetched,
@@ -62,7 +64,6 @@ _FLAGS = (
     "--retries=3",
     "--extractor-retries=2",
     "--file-access-retries=0",
-    "--proxy=",  # direct, whatever the environment says
     "--print=pre_process:%(.{title,duration,live_status,_type})j",
 )
 
@@ -130,9 +131,14 @@ class YouTubeSource:
     def _run(self, url: str, folder: Path, limits: FetchLimits, check: Callable[[int, int | None], None]) -> int:
         """Wait for the child, and end it and all that it started if it goes too far or is not wanted any more."""
         deadline = time.monotonic() + limits.total_seconds
-        command = command_of(url, folder, limits, max_seconds=self._limits.max_seconds)
-        environment = _environment(folder / "home")
-        with (folder / "log" / "out").open("wb") as out, (folder / "log" / "err").open("wb") as err:
+        trusted = [host for host in self._limits.hosts if host not in YOUTUBE_HOSTS]
+        with (
+            SocksProxy(trusted) as proxy,
+            (folder / "log" / "out").open("wb") as out,
+            (folder / "log" / "err").open("wb") as err,
+        ):
+            command = command_of(url, folder, limits, max_seconds=self._limits.max_seconds, port=proxy.port)
+            environment = _environment(folder / "home", proxy.url)
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -159,12 +165,12 @@ class YouTubeSource:
                 process.wait()
 
 
-def command_of(url: str, folder: Path, limits: FetchLimits, *, max_seconds: float) -> list[str]:
-    """The child that fetches a video of at most ``max_seconds`` into ``folder``/files."""
+def command_of(url: str, folder: Path, limits: FetchLimits, *, max_seconds: float, port: int) -> list[str]:
+    """The child that fetches a video of at most ``max_seconds`` into ``folder``/files, by a proxy at ``port``."""
     extractors = "youtube" if _is_of(parse(url), YOUTUBE_HOSTS) else "default"  # never a playlist, nor a redirect
     seconds = max(1, round(limits.total_seconds))
     child = "stemwright_worker.sources.youtube_child"
-    caps = [str(max(limits.max_bytes, _MAX_LOG) + 1), str(seconds), str(os.getpid())]
+    caps = [str(max(limits.max_bytes, _MAX_LOG) + 1), str(seconds), str(os.getpid()), str(port), str(folder)]
     return [
         *(sys.executable, "-I", "-m", child, *caps),
         *_FLAGS,
@@ -201,11 +207,11 @@ def _is_of(target: Target, hosts: Collection[str]) -> bool:
     return any(target.host == host or target.host.endswith(f".{host}") for host in hosts)
 
 
-def _environment(home: Path) -> dict[str, str]:
-    """Nothing of ours: no proxy, no credentials. The path leads to a JavaScript runtime, if there is one."""
+def _environment(home: Path, proxy: str) -> dict[str, str]:
+    """Nothing of ours: no credentials, no proxy but this one. The path leads to a JavaScript runtime, if there is one."""
     path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
     kept = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
-    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **kept}
+    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", "all_proxy": proxy, **kept}
 
 
 def _size(folder: Path) -> int:

@@ -25,6 +25,11 @@ _KINDS = (
         r"|content isn.t available, try again later",
     ),
     _Kind(
+        code="source_refused",
+        words="The link leads to an address that this server does not fetch from. Give a public one.",
+        said=r"not allowed by ruleset",  # what SOCKS calls the proxy's refusal
+    ),
+    _Kind(
         code="youtube_age_restricted",
         words="The video is for signed-in adults only; this service has no account. Upload the file.",
         said=r"confirm your age|age.restricted|inappropriate for some users|age_verification_required",
@@ -84,7 +89,8 @@ _KINDS = (
 )
 _NETWORK = re.compile(
     r"unable to download|timed out|connection (refused|reset|aborted)|name resolution|failed to resolve|"
-    r"HTTP Error 5\d\d|incompleteread|bytes read, |remote end closed|network is unreachable|temporary failure|ssl",
+    r"host unreachable|HTTP Error 5\d\d|incompleteread|bytes read, |remote end closed|network is unreachable|temporary failure"
+    r"|ssl",
     re.IGNORECASE,
 )
 _TIMED_OUT = re.compile(r"timed out", re.IGNORECASE)
