@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +50,29 @@ def plain(seconds: float) -> Figure:
     """Our network in plain torch, as the first song runs, against the peer."""
     os.environ["STEMWRIGHT_BACKEND"] = "eager"
     return _against_peer(seconds, "exact", least_db=100)
+
+
+def first_song(seconds: float) -> Figure:
+    """A wav file to four, by a process with an empty cache and defaults; the peer's model is loaded before."""
+    from demucs.apply import apply_model
+    from inputs import htdemucs
+    from signals import music
+
+    peer, mix = htdemucs(), music(seconds)
+    apply_model(peer, mix[None, :, : int(44100 * _WARM_SECONDS)], shifts=0)
+    with _song(seconds) as song:
+        ratios = ratios_of(here(lambda: apply_model(peer, mix[None], shifts=0)), here(partial(_first_song, song)), 2)
+    return ratios.figure(f"{seconds:g} s of audio, start, two passes over the file and writing included")
+
+
+def first_song_cost(seconds: float) -> Figure:
+    """What preparing backends costs the song that asked for it."""
+    with _song(seconds) as song:
+        _first_song(song, STEMWRIGHT_WARM="off")  # files are in the system's cache then
+        ratios = ratios_of(
+            here(partial(_first_song, song)), here(partial(_first_song, song, STEMWRIGHT_WARM="off")), ROUNDS
+        )
+    return ratios.figure(f"{seconds:g} s of audio")
 
 
 def avx512(seconds: float) -> Figure:
@@ -293,6 +319,37 @@ def _built(device: str) -> None:
     if os.environ.get("STEMWRIGHT_BACKEND") != "eager" and device == "cpu":
         say = partial(print, "   ", file=sys.stderr, flush=True)
         prepare(CheckpointFile(path=file), say=say, machine=Machine.here())
+
+
+@contextmanager
+def _song(seconds: float) -> Iterator[Path]:
+    """A wav file, in a folder that is removed."""
+    from inputs import htdemucs, save
+    from signals import music
+
+    from stemwright.audio import open_writer
+
+    save(htdemucs(), CHECKPOINTS, "released")
+    with tempfile.TemporaryDirectory() as folder:
+        song = Path(folder) / "song.wav"
+        with open_writer(song, format="wav", sample_rate=44100, channels=2) as writer:
+            writer.write(music(seconds).numpy())
+            writer.close()
+        yield song
+
+
+def _first_song(song: Path, **environment: str) -> None:
+    """Separate it as on a machine that has never separated; what that leaves running is ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "stemwright", "split", str(song), "-o", f"{folder}/stems"]
+        command += ["--model", "released", "--models-path", str(CHECKPOINTS), "--device", "cpu"]
+        cache = f"{folder}/cache"
+        own = {name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_")}
+        subprocess.run(command, check=True, capture_output=True, env={**own, "STEMWRIGHT_CACHE": cache, **environment})
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"STEMWRIGHT_CACHE={cache}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
 
 
 def _child(*arguments: str) -> float:

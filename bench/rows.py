@@ -27,6 +27,20 @@ ROWS = (
     Row(key="fast", what="`fast` on a CPU with AMX, against demucs", bar=4, aim=6, measure=measures.fast),
     Row(key="exact", what="`exact`, against demucs", bar=1.4, aim=2, measure=measures.exact),
     Row(key="plain", what="`exact` in plain torch (the first song), against demucs", measure=measures.plain),
+    Row(
+        key="first_song",
+        what="the first song of a machine, as users have it: `stemwright split` whole, against demucs's model alone",
+        bar=1,
+        measure=measures.first_song,
+    ),
+    Row(
+        key="first_song_cost",
+        what="the same, over itself with `STEMWRIGHT_WARM=off`",
+        bar=1.05,
+        aim=1,
+        more_is_better=False,
+        measure=measures.first_song_cost,
+    ),
     Row(key="avx512", what="`auto`, AVX-512 without AMX, against demucs", bar=1.4, aim=2, measure=measures.avx512),
     Row(key="avx2", what="`auto`, oneDNN kept to AVX2, against demucs", bar=1.4, aim=2, measure=measures.avx2),
     Row(

@@ -92,6 +92,7 @@ class Separator:
         if backend is not None:
             machine = replace(machine, backend=backend, notes=())
         self._networks = Networks(self.info, device=device, machine=machine, on_fetch=on_fetch)
+        self._cache = machine.cache
 
     @property
     def device(self) -> str:
@@ -161,22 +162,23 @@ class Separator:
             Canceled: ``should_stop`` said so.
         """
         recipe = self.recipe(options)
-        run = Run(recipe, on_progress=on_progress, should_stop=should_stop)
-        rate = run.stream.sample_rate
-        samples = _as_mix(mix, run.stream.channels)
-        began = time.monotonic()
-        if sample_rate != rate:
-            resampler = Resampler(sample_rate, rate, run.stream.channels)
-            samples = np.concatenate([resampler.process(samples), resampler.flush()], axis=-1)
-        stats = MixStats.of(samples)
-        seconds = {"input": time.monotonic() - began}
-        stems = np.concatenate(list(run.blocks(blocks_of(samples), stats)), axis=-1)
-        seconds["total"] = time.monotonic() - began
-        return Separation(
-            stems=dict(zip(recipe.stems, stems, strict=True)),
-            sample_rate=rate,
-            report=self._report(run, stats, seconds, joint_gain=1.0),
-        )
+        with self._cache.separating():
+            run = Run(recipe, on_progress=on_progress, should_stop=should_stop)
+            rate = run.stream.sample_rate
+            samples = _as_mix(mix, run.stream.channels)
+            began = time.monotonic()
+            if sample_rate != rate:
+                resampler = Resampler(sample_rate, rate, run.stream.channels)
+                samples = np.concatenate([resampler.process(samples), resampler.flush()], axis=-1)
+            stats = MixStats.of(samples)
+            seconds = {"input": time.monotonic() - began}
+            stems = np.concatenate(list(run.blocks(blocks_of(samples), stats)), axis=-1)
+            seconds["total"] = time.monotonic() - began
+            return Separation(
+                stems=dict(zip(recipe.stems, stems, strict=True)),
+                sample_rate=rate,
+                report=self._report(run, stats, seconds, joint_gain=1.0),
+            )
 
     def separate_file(
         self,
@@ -262,41 +264,42 @@ class Separator:
         source = Path(source)
         if missing := [stem for stem in recipe.stems if stem not in paths]:
             raise OptionError(f"there is no path for {', '.join(missing)}: give one for each stem of the recipe")
-        # The networks are loaded first: they say at what rate and in how many channels the mix is read.
-        run = Run(recipe, on_progress=on_progress, should_stop=should_stop)
-        rate, channels = run.stream.sample_rate, run.stream.channels
-        # One pass over the whole input: whether it can be decoded to its end, how long it is, and how loud, which the
-        # networks want to know before the first segment.
-        began = time.monotonic()
-        found = scan(source, sample_rate=rate, channels=channels, limits=limits)
-        stats = MixStats(length=found.samples, mean=found.mean, std=found.std)
-        seconds = {"scan": time.monotonic() - began}
-        # A second pass separates: decoding (a process), the networks (a pool) and encoding (a thread for each stem) run
-        # side by side, and each holds a few blocks only.
-        with (
-            open_audio(source, sample_rate=rate, channels=channels, limits=limits) as mix,
-            StemWriter(
-                {stem: paths[stem] for stem in recipe.stems},
-                output,
-                sample_rate=rate,
-                channels=channels,
-                target=(found.info.sample_rate, found.native_samples) if output.keep_rate else None,
-                tags=found.info.tags,
-            ) as files,
-        ):
-            for stems in run.blocks(mix, stats):
-                files.write(stems)
-                if on_block is not None:
-                    on_block(stems)
-            # Only now the highest peak is known, and so whether one gain has to turn all stems down. All files appear
-            # under their names, or none.
-            waited = time.monotonic()
-            artifacts = files.finish(run.outputs_meter.peak)
-            seconds["encode_after_model"] = time.monotonic() - waited
-        seconds["total"] = time.monotonic() - began
-        # What was done, in numbers: how close the stems sum to the mix, what computed them, and how long it took.
-        report = self._report(run, stats, seconds, joint_gain=files.gain)
-        return FileSeparation(source=source, input=found.info, artifacts=artifacts, report=report)
+        with self._cache.separating():
+            # The networks are loaded first: they say at what rate and in how many channels the mix is read.
+            run = Run(recipe, on_progress=on_progress, should_stop=should_stop)
+            rate, channels = run.stream.sample_rate, run.stream.channels
+            # One pass over the whole input: whether it can be decoded to its end, how long it is, and how loud, which the
+            # networks want to know before the first segment.
+            began = time.monotonic()
+            found = scan(source, sample_rate=rate, channels=channels, limits=limits)
+            stats = MixStats(length=found.samples, mean=found.mean, std=found.std)
+            seconds = {"scan": time.monotonic() - began}
+            # A second pass separates: decoding (a process), the networks (a pool) and encoding (a thread for each stem) run
+            # side by side, and each holds a few blocks only.
+            with (
+                open_audio(source, sample_rate=rate, channels=channels, limits=limits) as mix,
+                StemWriter(
+                    {stem: paths[stem] for stem in recipe.stems},
+                    output,
+                    sample_rate=rate,
+                    channels=channels,
+                    target=(found.info.sample_rate, found.native_samples) if output.keep_rate else None,
+                    tags=found.info.tags,
+                ) as files,
+            ):
+                for stems in run.blocks(mix, stats):
+                    files.write(stems)
+                    if on_block is not None:
+                        on_block(stems)
+                # Only now the highest peak is known, and so whether one gain has to turn all stems down. All files appear
+                # under their names, or none.
+                waited = time.monotonic()
+                artifacts = files.finish(run.outputs_meter.peak)
+                seconds["encode_after_model"] = time.monotonic() - waited
+            seconds["total"] = time.monotonic() - began
+            # What was done, in numbers: how close the stems sum to the mix, what computed them, and how long it took.
+            report = self._report(run, stats, seconds, joint_gain=files.gain)
+            return FileSeparation(source=source, input=found.info, artifacts=artifacts, report=report)
 
     def _report(self, run: Run, stats: MixStats, seconds: Mapping[str, float], *, joint_gain: float) -> FidelityReport:
         stream = run.stream

@@ -21,12 +21,13 @@ from small import music, tiny_hdemucs, tiny_htdemucs
 
 from stemwright import Machine, OptionError, SeparationOptions, Separator
 from stemwright.backends import code_version
+from stemwright.backends.background import start_in_background
 from stemwright.backends.candidate import Candidate, find_candidate
 from stemwright.backends.choose import Chooser, Decision
 from stemwright.backends.eager import EagerNetwork
 from stemwright.backends.measure import precisions_on
 from stemwright.backends.measurements import Measured, Measurements
-from stemwright.backends.prepare import prepare, start_in_background
+from stemwright.backends.prepare import prepare
 from stemwright.checkpoints import find
 from stemwright.checkpoints.checkpoint import CheckpointFile
 from stemwright.machine.hashing import sha256_of
@@ -85,9 +86,9 @@ def test_the_first_song_runs_at_once_on_plain_torch_and_one_process_prepares_the
     load = loads(network, chooser(network.machine))
     first = load()
     assert first.computation == PLAIN
-    assert "are being prepared in the background" in first.notes[0]
+    assert "are being prepared while nothing is separated" in first.notes[0]
     # -P: no module of the folder that the command was called in takes the place of one of ours.
-    assert [command[1:] for command in started] == [["-P", "-m", "stemwright.backends.prepare", str(network.file)]]
+    assert [command[1:] for command in started] == [["-P", "-m", "stemwright.backends.background", str(network.file)]]
     assert load() is first
     assert len(started) == 1
 
@@ -113,7 +114,7 @@ def test_a_measurement_that_ends_with_plain_torch_is_told_by_the_same_process(
     remember(network)
     second = load().notes
     assert len(started) == 1
-    assert "are being prepared in the background" in first[0]
+    assert "are being prepared while nothing is separated" in first[0]
     assert "eager fp32 was measured best" in second[0]
 
 

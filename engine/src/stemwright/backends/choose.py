@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from stemwright.backends.background import start_in_background
 from stemwright.backends.candidate import Candidate
 from stemwright.backends.measurements import Measurements, select_fastest
-from stemwright.backends.prepare import start_in_background
 from stemwright.errors import MissingExtraError
 from stemwright.machine.machine import Machine
 from stemwright.models.network import PLAIN, Computation

@@ -66,6 +66,8 @@ def build(
             inductor_configs={
                 "freezing": True,
                 "aot_inductor.custom_ops_to_c_shims": operators.SHIMS,
+                # `library` loads what is needed of torch: clang would have all of torch's libraries named, and found.
+                "aot_inductor.link_libtorch": False,
                 **_vector_length(machine),
             },
         )

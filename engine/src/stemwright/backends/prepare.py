@@ -1,14 +1,10 @@
-"""Builds every backend for a network and measures them all on one segment: ahead of time, or in the background.
+"""Builds every backend for a network and measures them all on one segment: ahead of time, or as `background` has it.
 
-    python -m stemwright.backends.prepare CHECKPOINT
-
-runs at the lowest priority, so that a song that is being separated meanwhile hardly notices.
+python -m stemwright.backends.prepare CHECKPOINT
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,42 +16,11 @@ from stemwright.backends.measure import compare, example
 from stemwright.backends.measurements import Measurements
 from stemwright.backends.timing import TIMING, Timing
 from stemwright.checkpoints.checkpoint import Checkpoint, CheckpointFile
-from stemwright.errors import OutputError
 from stemwright.machine.cache import Busy
 from stemwright.machine.machine import Backend, Machine, NumberType
 from stemwright.models.network import PLAIN, Computation, Network
 
-_ATTEMPTS = 3
-_LOWEST_PRIORITY = 19
-_LOG = "warm.log"
 Say = Callable[[str], None]
-
-
-def start_in_background(network: Candidate, *, start: Callable[..., object] = subprocess.Popen) -> str:
-    """Start this module as a process that outlives ours; returns what the report says of it.
-
-    Args:
-        start: Takes a command and settings as `subprocess.Popen` does.
-    """
-    cache = network.machine.cache
-    if _attempts(network) >= _ATTEMPTS:
-        return f"preparing faster backends failed {_ATTEMPTS} times (see {_LOG} in the cache): plain torch computes"
-    try:
-        cache.prepare()
-        with (cache.root / _LOG).open("ab") as log:
-            start(
-                [sys.executable, "-P", "-m", "stemwright.backends.prepare", str(network.file)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "STEMWRIGHT_CACHE": str(cache.root.absolute())},
-            )
-    except OutputError as error:
-        return f"no backend can be prepared: {error}"
-    except OSError as error:
-        return f"no backend can be prepared: the cache cannot be written ({error.strerror})"
-    return "faster backends are being prepared in the background; later songs use the best of them"
 
 
 def prepare(checkpoint: Checkpoint, *, say: Say, machine: Machine, timing: Timing = TIMING) -> Measurements | None:
@@ -78,10 +43,10 @@ def prepare(checkpoint: Checkpoint, *, say: Say, machine: Machine, timing: Timin
         known = Measurements.from_json(cache.note(network.measurements_name))
         if known is not None and _all_there(network, known):
             return known
-        cache.write_note(_attempts_name(network), _attempts(network) + 1)
+        cache.write_note(attempts_name(network), attempts(network) + 1)
         made = _measure(network, say, timing)
         cache.write_note(network.measurements_name, made.as_json())
-        cache.write_note(_attempts_name(network), 0)  # what is missing one day is another matter
+        cache.write_note(attempts_name(network), 0)  # what is missing one day is another matter
         return made
 
 
@@ -139,13 +104,14 @@ def _built(network: Candidate, computation: Computation, timing: Timing) -> Netw
     return built
 
 
-def _attempts_name(network: Candidate) -> str:
+def attempts_name(network: Candidate) -> str:
+    """Of the note that counts how often a preparation was begun."""
     return network.measurements_name.replace("measured", "attempts")
 
 
-def _attempts(network: Candidate) -> int:
+def attempts(network: Candidate) -> int:
     """How often it was begun here since it last ended well; what is killed every time is not started for ever."""
-    known = network.machine.cache.note(_attempts_name(network))
+    known = network.machine.cache.note(attempts_name(network))
     return known if isinstance(known, int) else 0
 
 
@@ -154,20 +120,17 @@ def _all_there(network: Candidate, known: Measurements) -> bool:
     return all(network.machine.cache.find(network.built_name(each)) is not None for each in built)
 
 
-def main(words: Sequence[str], machine: Machine, *, nice: Callable[[int], object] | None = None) -> None:
-    """Prepare one checkpoint at the lowest priority; another process that is at it already is left to it.
+def main(words: Sequence[str], machine: Machine) -> None:
+    """Prepare one checkpoint; another process that is at it already is left to it.
 
     Args:
         words: The path of a checkpoint.
-        nice: Lowers this process's priority.
 
     Raises:
         ModelError: As `prepare`.
         OutputError: As `prepare`.
         OSError: As `prepare`.
     """
-    if nice is not None:
-        nice(_LOWEST_PRIORITY)
     try:
         prepare(CheckpointFile(path=Path(words[0])), say=lambda line: print(line, flush=True), machine=machine)
     except Busy:
@@ -175,4 +138,4 @@ def main(words: Sequence[str], machine: Machine, *, nice: Callable[[int], object
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:], Machine.here(), nice=getattr(os, "nice", None))
+    main(sys.argv[1:], Machine.here())

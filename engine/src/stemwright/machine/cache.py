@@ -31,6 +31,7 @@ from stemwright.machine.hashing import hash_of
 _LISTING = "contents.json"
 _HASH = "blake2b"
 _WRITABLE_BY_OTHERS = 0o022
+_SEPARATING = "separating.lock"
 _UNUSED = 90 * 24 * 3600.0  # seconds after which an entry is removed
 _SETTLED = 2.0  # seconds: a change may follow another within one tick of the file system's clock, and look like it
 
@@ -96,6 +97,34 @@ class Cache:
         """Wait until no other process does ``what``: compilers for the four networks of a bag take turns."""
         with FileLock(self.root / f"{what}.lock"):
             yield
+
+    @contextlib.contextmanager
+    def separating(self) -> Iterator[None]:
+        """Say to the other processes of this cache that a separation is going on; any number may at once.
+
+        Where nothing can be kept, or the system has no shared locks (Windows), nobody is told.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError, ImportError):
+                import fcntl
+
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = stack.enter_context((self.root / _SEPARATING).open("ab"))
+                fcntl.flock(lock, fcntl.LOCK_SH)  # closing the file gives it back, and so does the end of the process
+            yield
+
+    def is_separating(self) -> bool:
+        """Whether any process that keeps its things here separates now."""
+        try:
+            import fcntl
+
+            with (self.root / _SEPARATING).open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (OSError, ImportError):
+            return False
+        return False
 
     def build(self, name: str, make: Callable[[Path], None]) -> Path:
         """The folder ``name``; made by ``make``, in a folder aside, when there is none that is whole.

@@ -139,7 +139,7 @@ template <bool PLANAR>
 void write_tile(const Place<PLANAR>& place, long c, const float* products, long apart) {
     const Gate<PLANAR>& gate = place.gate;
     for (long lane = 0; lane < LANES; lane += WIDTH) {
-        vec value[gate.WRITTEN][OUT], closing[gate.WRITTEN][OUT];
+        vec value[Gate<PLANAR>::WRITTEN][OUT], closing[Gate<PLANAR>::WRITTEN][OUT];
         turn_back<PLANAR>(products + lane, apart, value);
         turn_back<PLANAR>(products + lane + LANES, apart, closing);
         const float* bias = gate.bias + c + lane;
