@@ -17,6 +17,7 @@ from redis_server import free_port
 from service import Service, running, until, wav
 from webserver import SETTINGS
 
+TRUSTED = {"STEMWRIGHT_TRUSTED_PROXIES": "127.0.0.1"}  # as the page says
 PAGE = Path(__file__).parents[3] / "docs" / "proxy.md"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") or "nginx"
 FRAME = """daemon off;
@@ -38,7 +39,7 @@ http {{
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("behind") / "data", SETTINGS) as service:
+    with running(tmp_path_factory.mktemp("behind") / "data", SETTINGS | TRUSTED) as service:
         yield service
 
 

@@ -14,14 +14,14 @@ from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
-from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
+from stemwright_server.ports.jobs import Chore, IdempotencyKey, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists
 
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 
 
-def _most_urgent(job: Job) -> tuple[int, float, str]:
-    return -job.options.priority, job.created_at, job.id
+def _most_urgent(job: Job) -> tuple[int, int, float, str]:
+    return -job.options.priority, job.turn, job.created_at, job.id
 
 
 class MemoryJobRepository(MemoryDeliveries):
@@ -80,13 +80,19 @@ class MemoryJobRepository(MemoryDeliveries):
             same = [
                 known for known in self._jobs.values() if known.work_key == job.work_key and known.state in reusable
             ]
-            answer = min(same, key=lambda known: known.created_at) if same else job
+            answer = min(same, key=lambda known: known.created_at) if same else replace(job, turn=self._turn(job))
             self._jobs.setdefault(answer.id, answer)
             if key is not None:
                 self._keys[key.owner, key.key] = (key.fingerprint, answer.id, job.created_at)
             for track_id in track_ids(job.inputs):
                 self._tracks[track_id] = replace(self._tracks[track_id], used_at=job.created_at)
             return Submission(job=answer, created=not same)
+
+    def _turn(self, job: Job) -> int:
+        queued = [each for each in self._jobs.values() if each.state is JobState.QUEUED]
+        equal = [each for each in queued if each.options.priority == job.options.priority]
+        last = max((each.turn for each in equal if each.owner == job.owner), default=-1)
+        return max(last, min((each.turn for each in equal), default=0) - 1) + 1
 
     def _check_inputs(self, job: Job) -> None:
         for track_id in track_ids(job.inputs):
@@ -124,6 +130,13 @@ class MemoryJobRepository(MemoryDeliveries):
         queued = [each for each in list(self._jobs.values()) if each.state is JobState.QUEUED]
         return sum(_most_urgent(each) < _most_urgent(job) for each in queued)
 
+    def queued_of(self, owner: str) -> int:
+        return sum(job.owner == owner and job.state is JobState.QUEUED for job in list(self._jobs.values()))
+
+    def passed_over(self, available_before: float) -> Sequence[int]:
+        queued = [job for job in list(self._jobs.values()) if job.state is JobState.QUEUED]
+        return sorted({job.options.priority for job in queued if job.available_at < available_before})
+
     def jobs_of(self, track_id: str) -> Sequence[Job]:
         with self._lock:
             jobs = [job for job in self._jobs.values() if job.track_id == track_id]
@@ -138,11 +151,14 @@ class MemoryJobRepository(MemoryDeliveries):
         lease_until: float,
         writable_until: float,
         least_priority: int = 0,
+        priority: int | None = None,
         job_id: str | None = None,
     ) -> Job | None:
         with self._lock:
             for job in sorted(self._jobs.values(), key=_most_urgent):
                 if job.service not in services or job.options.priority < least_priority or job_id not in (None, job.id):
+                    continue
+                if priority not in (None, job.options.priority):
                     continue
                 transition = advance(
                     job, Claimed(worker=worker), now=now, policy=Policy(lease_seconds=lease_until - now)
@@ -212,6 +228,10 @@ class MemoryJobRepository(MemoryDeliveries):
         with self._lock:
             self._workers = {name: each for name, each in self._workers.items() if not name.startswith(prefix)}
 
+    def drop_workers(self, seen_before: float) -> None:
+        with self._lock:
+            self._workers = {name: each for name, each in self._workers.items() if each.seen_at >= seen_before}
+
     def seen_workers(self) -> Sequence[SeenWorker]:
         with self._lock:
             return [worker for _, worker in sorted(self._workers.items())]
@@ -228,7 +248,7 @@ class MemoryJobRepository(MemoryDeliveries):
 
     # Upkeep
 
-    def alone(self) -> AbstractContextManager[bool]:
+    def alone(self, what: Chore) -> AbstractContextManager[bool]:
         return nullcontext(True)
 
     def stale_uploads(self, now: float) -> Sequence[Track]:
@@ -264,6 +284,10 @@ class MemoryJobRepository(MemoryDeliveries):
                 over = ended < finished_before if job.expires_at is None else job.expires_at <= now
                 if job.state.final and over and job.id not in taken and not self._awaits_its_body(job.id):
                     del self._jobs[job.id]
+                    track = self._tracks.get(job.track_id)
+                    here = track is not None and track.state in (TrackState.READY, TrackState.REMOTE)
+                    if track is not None and here and track.transient and not self.jobs_of(track.id):
+                        self._tracks[track.id] = replace(track, state=TrackState.EXPIRED, sha256=None)
                     dropped.append(job.id)
                     for number, attempt in self._attempts.items():
                         if attempt.job_id == job.id and attempt.outcome is Outcome.COMPLETED:

@@ -22,6 +22,7 @@ from stemwright_server.usecases.claim import claim
 from stemwright_server.usecases.deps import Deps, Limits
 from stemwright_server.usecases.record import record
 from stemwright_server.usecases.submit import Source, Stored, SubmitRequest, submit
+from stemwright_server.usecases.sweep import clean, sweep
 from stemwright_server.usecases.upload import announce, receive
 from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_worker.contract.codec import described
@@ -36,6 +37,14 @@ from stemwright_worker.contract.tasks import ClaimRequest, Completed, Task, Uplo
 from stemwright_worker.ports.probe import ProbeResult
 
 CALLER = Principal(subject="o")
+
+
+def rounds(deps: Deps) -> None:
+    """One of each that the service makes again and again."""
+    sweep(deps)
+    clean(deps)
+
+
 SONG = b"RIFF\x24\x00\x00\x00WAVEfmt "
 
 

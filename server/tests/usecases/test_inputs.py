@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from world import CALLER, SONG, World, make_world
+from world import CALLER, SONG, World, make_world, rounds
 
 from stemwright_server.domain.inputs import ArtifactInput, TrackInput
 from stemwright_server.domain.job import Job, JobState
@@ -16,7 +16,6 @@ from stemwright_server.ports.jobs import JobRepository
 from stemwright_server.usecases.record import record
 from stemwright_server.usecases.remove import remove
 from stemwright_server.usecases.submit import Linked
-from stemwright_server.usecases.sweep import sweep
 from stemwright_worker.errors import Conflict, Gone, InvalidRequest, NotFound, ServiceError, TooLarge
 
 MONTH = 31 * 86400.0
@@ -52,7 +51,7 @@ def test_a_job_without_an_input_is_run_and_its_output_kept_under_its_own_id(worl
     assert world.files() == [f"outputs/{job.id}/m/none/{job.id}-1/a.wav"]
     world.clock[0] += MONTH
     for _ in range(2):
-        sweep(world.deps)
+        rounds(world.deps)
     assert world.files() == []
     assert world.deps.repository.job(job.id) is None
 
@@ -129,17 +128,17 @@ def test_neither_retention_nor_its_owner_removes_what_a_waiting_job_takes_in(wor
     remove(world.deps, CALLER, source.id)
     for _ in range(3):
         world.clock[0] += MONTH
-        sweep(world.deps)
+        rounds(world.deps)
     inputs = [source.artifacts[0].key, track.key]
     assert set(inputs) <= set(world.files())
     task = world.claimed()
     assert task.job_id == asked.id
-    sweep(world.deps)
+    rounds(world.deps)
     assert set(inputs) <= set(world.files())
     record(world.deps, world.upload(task))
     world.clock[0] += MONTH
     for _ in range(2):
-        sweep(world.deps)
+        rounds(world.deps)
     assert not set(inputs) & set(world.files())
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from world import CALLER, SONG, World, make_world
+from world import CALLER, SONG, World, make_world, rounds
 
 from stemwright_server.domain.job import JobState
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.record import record
-from stemwright_server.usecases.sweep import sweep
 from stemwright_server.usecases.upload import announce, receive
 from stemwright_worker.errors import Conflict, NotFound, StorageFull, Unavailable
 
@@ -33,16 +32,16 @@ def test_silence_is_noticed_and_tried_again_when_due(world: World) -> None:
     world.submitted()
     task = world.claimed()
     world.clock[0] += 59.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert world.job(task).state is JobState.RUNNING
     world.clock[0] += 1.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert world.job(task).state is JobState.QUEUED
     world.woken.clear()
-    sweep(world.deps)
+    rounds(world.deps)
     assert world.woken == []  # not due yet
     world.clock[0] += 10.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert world.woken == [task.job_id]  # a wake-up that was missed comes again
     assert world.claimed().attempt == 2
 
@@ -51,20 +50,20 @@ def test_a_late_completion_is_refused_and_its_files_go(world: World) -> None:
     world.submitted()
     late = world.claimed()
     world.clock[0] += 60.0
-    sweep(world.deps)
+    rounds(world.deps)
     world.clock[0] += 10.0
     task = world.claimed()
     report = world.upload(late)
     answer = record(world.deps, report)
     assert (answer.accepted, answer.stop) == (False, True)
-    sweep(world.deps)
+    rounds(world.deps)
     assert not [name for name in world.files() if f"{late.job_id}-1/" in name]
     assert record(world.deps, world.upload(task)).accepted
     world.upload(late)  # a zombie, once more; its URLs still hold
-    sweep(world.deps)
+    rounds(world.deps)
     assert not [name for name in world.files() if f"{late.job_id}-1/" in name]
     world.clock[0] += 10_000.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert world.deps.repository.attempts_to_clean() == []  # nothing more can come
 
 
@@ -101,7 +100,7 @@ def test_metadata_that_was_not_written_is_written_by_the_next_sweep(
         patch.setattr(world.deps.blobs, "write", full)
         assert record(world.deps, report).accepted
     assert f"outputs/{job.track_id}/metadata.json" not in world.files()
-    sweep(world.deps)
+    rounds(world.deps)
     assert f"outputs/{job.track_id}/metadata.json" in world.files()
 
 
@@ -109,10 +108,10 @@ def test_an_announcement_that_nobody_used_goes_and_what_came_too_late_with_it(wo
     track = announce(world.deps, CALLER, filename="s.wav", size=None, sha256=None, request_id="r").track
     world.deps.blobs.write(track.key, SONG)  # uploaded, and killed before it was looked at
     world.clock[0] += 100.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert world.files() == [track.key]  # an upload that began in time may still end
     world.clock[0] += 601.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert world.files() == []
     assert world.deps.repository.track(track.id) is None
     world.deps.blobs.write(track.key, SONG)
@@ -132,11 +131,11 @@ def test_what_retention_removes_leaves_no_file(world: World) -> None:
     world.submitted()
     record(world.deps, world.upload(world.claimed()))
     world.clock[0] += 8 * 86400.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert [name.split("/")[0] for name in world.files()] == ["outputs", "outputs"]
     world.clock[0] += 30 * 86400.0
     for _ in range(2):
-        sweep(world.deps)
+        rounds(world.deps)
     assert world.files() == []
 
 
@@ -164,14 +163,14 @@ def test_the_store_is_asked_for_what_an_attempt_left_soon_after_its_end_and_once
 
     monkeypatch.setattr(world.deps.blobs, "delete_prefix", counted)
     world.upload(task)
-    sweep(world.deps)
+    rounds(world.deps)
     assert not [name for name in world.files() if name.startswith("outputs/")]
     world.clock[0] += 61.0
     world.upload(task)  # a zombie, much later
-    sweep(world.deps)
+    rounds(world.deps)
     assert asked == [1000.0]
     world.clock[0] += 10_000.0
-    sweep(world.deps)
+    rounds(world.deps)
     assert asked == [1000.0, 11_061.0]
     assert not [name for name in world.files() if name.startswith("outputs/")]
 
@@ -188,13 +187,12 @@ def test_a_store_that_is_away_keeps_no_lease_alive_and_no_result_from_counting(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.deps.blobs, "delete_prefix", away)
-        with pytest.raises(Unavailable):
-            sweep(world.deps)
+        rounds(world.deps)
         assert world.job(lost).state is JobState.QUEUED
     world.clock[0] += 10.0
     report = world.upload(world.claimed())
     with monkeypatch.context() as patch:
         patch.setattr(world.deps.blobs, "write", away)
         assert record(world.deps, report).accepted  # only metadata.json has to wait
-    sweep(world.deps)
+    rounds(world.deps)
     assert f"outputs/{lost.file_id}/metadata.json" in world.files()

@@ -52,12 +52,15 @@ Sharing = Literal[
 ]
 
 
+DEFAULT_PRIORITY = 5
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
     """How a job is treated, and for whom. None of it changes what is made."""
 
     dialect: str  # the API that the job came by
-    priority: int = 5  # 0 to 9; a higher one is claimed first
+    priority: int = DEFAULT_PRIORITY  # 0 to 9; a higher one is claimed first
     sharing: Sharing = "join"
     keep_seconds: float | None = None  # how long job and outputs stay after the end; None: as the settings say
     max_bytes: int | None = None  # caps on each input, where they are under the service's: bytes,
@@ -134,6 +137,7 @@ class Job:
     created_at: float
     request_id: str
     options: JobOptions
+    turn: int = 0  # its place among the waiting ones of a priority; the job store gives it at submit
     available_at: float = 0.0  # not claimed before; retries wait here
     state: JobState = JobState.QUEUED
     attempt: int = 0  # number of the last attempt; grows with every claim, never shrinks

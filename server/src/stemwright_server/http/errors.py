@@ -108,7 +108,10 @@ def add_error_handlers(app: FastAPI, shapes: ErrorShapes | None = None) -> None:
             _log.error("request_failed", code=error.code, error=str(error))
         scheme = "HMAC-SHA256" if isinstance(error, errors.Unsigned) else "Bearer"
         headers = {401: {"WWW-Authenticate": scheme}, 503: {"Retry-After": "2"}, 507: {"Retry-After": "60"}}
-        return shapes.refusal(request.scope["path"], status, error.code, str(error), error.context, headers.get(status))
+        told = headers.get(status, {})
+        if (seconds := error.context.get("retry_after")) is not None:
+            told = {"Retry-After": str(seconds)}
+        return shapes.refusal(request.scope["path"], status, error.code, str(error), error.context, told)
 
     def validation_error(request: Request, error: Exception) -> JSONResponse:
         first = cast(RequestValidationError, error).errors()[0]

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
+from stemwright_server.http.lanes import STORE
 from stemwright_worker.errors import InvalidRequest, UnusableInput
 
 _BUFFER = 1 << 20  # bytes gathered before a write goes to a thread
 _MAX_FIELDS = 64
+_MAX_BOUNDARY = 70  # RFC 2046, section 5.1.1
 _MAX_FIELD_BYTES = 1 << 16
 
 
@@ -46,13 +47,15 @@ async def read_form(request: Request, open_file: Callable[[str, str], Sink]) -> 
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
         raise InvalidRequest("Send a form: multipart/form-data, as `curl -F` does.", code="not_a_form")
+    if len(boundary) > _MAX_BOUNDARY:
+        raise InvalidRequest(f"The form's boundary is over {_MAX_BOUNDARY} characters.", code="bad_form")
     reader = _Reader(boundary, open_file)
     try:
         async for chunk in request.stream():
             reader.feed(chunk)
             if reader.pending_bytes >= _BUFFER:
-                await run_in_threadpool(reader.flush)
-        await run_in_threadpool(reader.flush)
+                await STORE.run(reader.flush)
+        await STORE.run(reader.flush)
     except ClientDisconnect as error:
         raise UnusableInput("The upload was cut off; send it again.", code="upload_cut_off") from error
     except FormParserError as error:

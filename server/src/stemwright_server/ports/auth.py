@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 ANONYMOUS = "anonymous"  # the subject of everybody where nobody has to say who they are
+RESERVED = "hmac:"  # how subjects begin that no token can name: callers who sign instead
 
 
 @dataclass(frozen=True, kw_only=True)

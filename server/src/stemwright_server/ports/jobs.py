@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from stemwright_server.domain.counters import Labels
 from stemwright_server.domain.job import Attempt, Job, JobState
@@ -41,6 +41,12 @@ class Submission:
 
     job: Job
     created: bool
+
+
+Chore = Literal[
+    "sweep",  # leases and messages: soon, whatever else there is to do
+    "clean",  # files whose time is over
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,14 @@ class Jobs(Protocol):
         """One by its id. None if there is none."""
         ...
 
+    def queued_of(self, owner: str) -> int:
+        """How many of the owner's jobs wait."""
+        ...
+
+    def passed_over(self, available_before: float) -> Sequence[int]:
+        """Priorities of jobs that could have been claimed since before then, and wait still; the lowest first."""
+        ...
+
     def jobs_of(self, track_id: str) -> Sequence[Job]:
         """The jobs whose first track this is, oldest first."""
         ...
@@ -121,13 +135,15 @@ class Jobs(Protocol):
         lease_until: float,
         writable_until: float,
         least_priority: int = 0,
+        priority: int | None = None,
         job_id: str | None = None,
     ) -> Job | None:
         """Take an available queued job of these models: running, attempt + 1. Never handed out twice.
 
         ``job_id``: this one or none.
 
-        The highest priority comes first; of those, the oldest.
+        The highest priority comes first; within one, owners take turns, each one's oldest first. ``priority``: only of
+        this one.
         """
         ...
 
@@ -161,6 +177,10 @@ class Workers(Protocol):
 
     def forget_workers(self, prefix: str) -> None:
         """Those whose id begins so are gone."""
+        ...
+
+    def drop_workers(self, seen_before: float) -> None:
+        """Those that were not heard of since then are gone."""
         ...
 
     def seen_workers(self) -> Sequence[SeenWorker]:
@@ -206,8 +226,11 @@ class Signatures(Protocol):
 class Upkeep(Protocol):
     """What ``sweep`` needs."""
 
-    def alone(self) -> AbstractContextManager[bool]:
-        """Whether this process may sweep: no other one does while the context is open."""
+    def alone(self, what: Chore) -> AbstractContextManager[bool]:
+        """Whether this process may do ``what``: no other one does while the context is open.
+
+        Raises Unavailable if the store cannot be reached; what goes wrong while it is open passes as it is.
+        """
         ...
 
     def stale_uploads(self, now: float) -> Sequence[Track]:

@@ -6,13 +6,14 @@ import asyncio
 import fcntl
 import gc
 import ipaddress
+import math
 import os
 import secrets
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,8 +23,10 @@ import structlog
 import uvicorn
 import uvloop
 
+from stemwright_server.http.connection import Connection, most_connections
 from stemwright_server.settings import Settings
-from stemwright_server.usecases.sweep import sweep
+from stemwright_server.usecases.deps import Deps
+from stemwright_server.usecases.sweep import clean, sweep
 from stemwright_server.usecases.workers import worker_left, worker_lost
 from stemwright_server.wiring.api import LOOPBACK_HOSTS, Api, build_api
 from stemwright_server.wiring.stores import incoming_folders
@@ -139,7 +142,10 @@ def _hosts(settings: Settings, host: str, *, loopback: bool) -> tuple[str, ...]:
 def _owned(settings: Settings) -> Iterator[None]:
     """The data folder: for one service at a time, or for any number if the job store is one that they may share."""
     data_dir = settings.data_dir
+    os.umask(0o077)  # songs, and the job store with its signed URLs, are nobody else's on this machine
     data_dir.mkdir(parents=True, exist_ok=True)
+    with suppress(PermissionError):  # another user's, who decides
+        data_dir.chmod(0o700)
     if settings.on_postgres:
         yield
         return
@@ -203,17 +209,21 @@ class _Service:
         self._workers = workers  # the ids of our workers begin so; no other worker's do
         config = uvicorn.Config(
             api.app,
-            http="httptools",
+            http=Connection,
+            # A caller's word for its address counts only where the operator says whose word it is.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
             log_config=None,
             access_log=False,
             server_header=False,
             lifespan="off",
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=math.ceil(settings.stop_seconds),
         )
         self._server = _Uvicorn(config)
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
+        Connection.most = most_connections()
         sys.setswitchinterval(_SWITCH)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -229,7 +239,7 @@ class _Service:
         gc.freeze()  # what is here now stays: no later collection looks through it, and requests wait for none
         gc.enable()
         working = asyncio.create_task(supervisor.run())
-        sweeping = asyncio.create_task(self._sweep())
+        sweeping = [asyncio.create_task(self._again_and_again(each)) for each in (sweep, clean)]
         self._api.dispatcher.start()
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -240,7 +250,7 @@ class _Service:
         self._api.wakeups.close()  # long polls and event streams end
         self._server.should_exit = True
         await serving
-        await sweeping
+        await asyncio.gather(*sweeping)
         await asyncio.to_thread(self._api.dispatcher.stop, _LAST_WEBHOOKS)
 
     def _config(self, worker: str, place: Place, watchdog: int) -> bytes:
@@ -278,13 +288,13 @@ class _Service:
         except Exception:  # the same, and neither the end of the service nor a worker's next life waits for it
             _log.exception("leave_failed", worker=prefix)
 
-    async def _sweep(self) -> None:
+    async def _again_and_again(self, chore: Callable[[Deps], None]) -> None:
         while not self._stop.is_set():
             try:
-                await asyncio.to_thread(sweep, self._api.deps)
+                await asyncio.to_thread(chore, self._api.deps)
             except ServiceError as error:
-                _log.warning("sweep_failed", error=str(error))
+                _log.warning("sweep_failed", step=chore.__name__, code=error.code, error=str(error))
             except Exception:  # whatever it was, the next round may succeed, and without rounds leases never end
-                _log.exception("sweep_failed")
+                _log.exception("sweep_failed", step=chore.__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._settings.sweep_seconds)

@@ -46,6 +46,12 @@ class CoreSettings(Section):
         "Prometheus. Empty: any; only those of loopback while nobody has to authenticate.",
     )
 
+    trusted_proxies: Names = Field(
+        (),
+        description="Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, "
+        "comma-separated. Empty: nobody's.",
+    )
+
     jwt_secret: SecretStr | None = Field(
         None,
         validation_alias="JWT_SECRET",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, field_validator
 
-from stemwright_server.settings_section import Section
+from stemwright_server.settings_section import Names, Section
 
 _BROKERS = ("amqp://", "amqps://", "redis://", "rediss://")
 _DATABASES = ("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite:///")
@@ -21,6 +21,14 @@ class QueueSettings(Section):
     )
     database_pool: int = Field(15, gt=0, description="Connections to PostgreSQL that an API process holds at most.")
 
+    max_queued: int = Field(
+        1000, ge=0, description="Jobs of one caller that may wait at once; more are answered with 429. 0: any number."
+    )
+    urgent_subjects: Names = Field(
+        (),
+        description="Subjects of tokens that may ask for a priority over 5, comma-separated; `*`: all. The split dialect's "
+        "caller always may, and everybody where nobody has to sign in.",
+    )
     broker_url: SecretStr | None = Field(
         None,
         validation_alias="BROKER_URL",

@@ -21,6 +21,8 @@ from stemwright_worker.contract.tasks import (
 )
 from stemwright_worker.errors import Conflict, Gone, TooLarge
 
+_ONE_IN = 8
+_IN_VAIN = 600.0  # seconds
 _UPLOAD_SLACK = 120.0  # a worker's URLs outlive its time limit by this, so that the last upload can end
 
 
@@ -36,6 +38,7 @@ def claim(deps: Deps, request: ClaimRequest) -> Task | None:
             lease_until=now + deps.policy.lease_seconds,
             writable_until=writable_until,
             least_priority=request.least_priority,
+            priority=_passed_over(deps, request, now),
         )
         if job is None:
             return None
@@ -53,6 +56,18 @@ def claim(deps: Deps, request: ClaimRequest) -> Task | None:
             )
             continue
         return _task(deps, job, inputs, request.worker, writable_until)
+
+
+def _passed_over(deps: Deps, request: ClaimRequest, now: float) -> int | None:
+    """One claim in a few is for a priority that waits in vain behind higher ones; None: the order is as ever.
+
+    So a flood of urgent jobs slows the others down and does not stop them, and a flood of the others gets no more than
+    this share.
+    """
+    if deps.draw() * _ONE_IN > 1.0:
+        return None
+    waiting = [each for each in deps.repository.passed_over(now - _IN_VAIN) if each >= request.least_priority]
+    return waiting[int(deps.draw() * len(waiting))] if waiting else None
 
 
 def _inputs(deps: Deps, job: Job, readable_until: float) -> Iterator[TaskInput]:

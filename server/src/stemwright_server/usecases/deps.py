@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from stemwright_server.domain.lifecycle import Policy
@@ -28,6 +29,8 @@ class Limits:
     job_seconds: float = 3600.0  # how long an attempt may take
     upload_retention: float = 7 * 86400.0  # after the last use of a file
     output_retention: float = 30 * 86400.0  # after a job ended
+    max_queued: int | None = None  # jobs of one subject that wait
+    urgent_subjects: Collection[str] = ()  # who may ask for more than the default priority; "*": everybody
     key_retention: float = 86400.0  # of an Idempotency-Key
 
 
@@ -45,4 +48,5 @@ class Deps:
     policy: Policy
     limits: Limits
     clock: Callable[[], float] = time.time
+    draw: Callable[[], float] = random.random  # at least 0, below 1
     tracer: Tracer = NO_TRACER

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stemwright_server.domain.inputs import ArtifactInput, Input, TrackInput
-from stemwright_server.domain.job import Artifact, Job, JobOptions, JobState, least
+from stemwright_server.domain.job import DEFAULT_PRIORITY, Artifact, Job, JobOptions, JobState, least
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.work import Work
-from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.auth import ANONYMOUS, RESERVED, Principal
 from stemwright_server.ports.blobs import Part
 from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 from stemwright_server.usecases import job_log as job_log
@@ -21,8 +21,10 @@ from stemwright_server.usecases.access import owned_job, owned_track
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.reuse import reuse_at_once
 from stemwright_server.usecases.upload import receive, take
-from stemwright_worker.errors import Conflict, Gone, InvalidRequest
+from stemwright_worker.errors import Conflict, Forbidden, Gone, InvalidRequest, TooManyRequests
 from stemwright_worker.ports.tracing import current_traceparent
+
+_RETRY_AFTER = 30  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,10 @@ def submit(deps: Deps, caller: Principal, source: Source, work: Work, submit_req
         UnusableInput, TooLarge: it is nothing to work on.
         InvalidRequest: too few or too many inputs, or what the model cannot take; or the key stands for another request.
         StorageFull: there is no room for what would be made.
+        TooManyRequests: as many of the caller's jobs wait as may.
+        Forbidden: the caller may not ask for this priority.
     """
+    _check_place(deps, caller, submit_request.options)
     match source:
         case Stored(inputs=inputs):
             work.check_count(len(inputs))
@@ -118,6 +123,23 @@ def submit(deps: Deps, caller: Principal, source: Source, work: Work, submit_req
                 meant=submit_request.meant,
                 link=link,
             )
+
+
+def _check_place(deps: Deps, caller: Principal, options: JobOptions) -> None:
+    limits, own = deps.limits, (ANONYMOUS, *deps.limits.urgent_subjects)  # where nobody signs in, all are one
+    trusted = caller.subject in own or "*" in own or caller.subject.startswith(RESERVED)
+    if options.priority > DEFAULT_PRIORITY and not trusted:
+        raise Forbidden(
+            f"Priority {options.priority} is over {DEFAULT_PRIORITY}, and the operator has not allowed that to "
+            f"{caller.subject!r}; ask for {DEFAULT_PRIORITY} or less.",
+            code="priority_not_allowed",
+        )
+    if limits.max_queued is not None and deps.repository.queued_of(caller.subject) >= limits.max_queued:
+        raise TooManyRequests(
+            f"{limits.max_queued} of your jobs wait already; send more when some of them are done.",
+            code="too_many_queued",
+            retry_after=_RETRY_AFTER,
+        )
 
 
 def _queue(

@@ -2,42 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from stemwright_server.domain.lifecycle import LeaseExpired
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.metadata import write_metadata
 from stemwright_server.usecases.record import apply
+from stemwright_worker.errors import ServiceError
 
 _REMINDED = 500  # waiting jobs that a broker is reminded of; the rest has its turn when these are gone
 _STRAGGLING = 60.0  # how long after its end an attempt is cleaned up again and again
 _TRANSIENT_GRACE = 10.0  # from the end of an upload to the submit that follows in the same request
 _UPLOAD_GRACE = 600.0  # an upload that began in time may end this much later
+_UNHEARD = 86400.0  # a worker that has been silent for so long does not come back: ids are never used again
 _ABANDONED = 86400.0  # an upload in parts that has not ended by then never will
 _log = structlog.get_logger(__name__)
 
 
 def sweep(deps: Deps) -> None:
-    """One round: leases that ended, messages that were lost, files whose time is over, metadata.
+    """One round: leases that ended, messages that were lost, rows whose time is over.
 
-    Of many API processes one does it.
+    Of many API processes one does it. A step that fails does not keep the others from being done.
+
+    Raises:
+        Unavailable: the job store cannot be reached.
     """
-    with deps.repository.alone() as alone:
+    with deps.repository.alone("sweep") as alone:
         if alone:
-            _sweep(deps)
+            _each(deps, _end_leases, _remind, _forget)
 
 
-def _sweep(deps: Deps) -> None:
+def clean(deps: Deps) -> None:
+    """One round: files whose time is over, metadata. Apart from ``sweep``, which must not wait for a store of blobs.
+
+    Raises:
+        Unavailable: the job store cannot be reached.
+    """
+    with deps.repository.alone("clean") as alone:
+        if alone:
+            # Metadata last: it needs room, and the steps before make some.
+            _each(deps, _clean_attempts, _clean_uploads, _write_metadata)
+
+
+def _each(deps: Deps, *steps: Callable[[Deps, float], None]) -> None:
     now = deps.clock()
+    for step in steps:
+        name = step.__name__.strip("_")
+        try:
+            step(deps, now)
+        except ServiceError as error:
+            _log.warning("sweep_failed", step=name, code=error.code, error=str(error))
+        except Exception:  # whatever it was, the other steps and the next round may succeed
+            _log.exception("sweep_failed", step=name)
+
+
+def _end_leases(deps: Deps, now: float) -> None:
     for job in deps.repository.running(lease_before=now):
         apply(deps, job.id, LeaseExpired())
+
+
+def _remind(deps: Deps, now: float) -> None:
     deps.broker.remind(deps.repository.waiting(now, limit=_REMINDED))
+
+
+def _forget(deps: Deps, now: float) -> None:
     deps.repository.drop_keys(now - deps.limits.key_retention)
     deps.repository.drop_signatures(now)
-    # From here on the blob store is needed; a round ends where it fails.
-    _clean_attempts(deps, now)
-    _clean_uploads(deps, now)
-    for track in deps.repository.metadata_due():  # last: it needs room, and the steps before make some
+    deps.repository.drop_workers(now - _UNHEARD)
+
+
+def _write_metadata(deps: Deps, _now: float) -> None:
+    for track in deps.repository.metadata_due():
         write_metadata(deps, track.id)
 
 

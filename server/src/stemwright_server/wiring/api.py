@@ -30,6 +30,8 @@ from stemwright_server.http.errors import ErrorShapes, add_error_handlers
 from stemwright_server.http.ids import REQUEST_ID
 from stemwright_server.http.middleware.body_limit import MAX_JSON_BYTES, BodyLimit
 from stemwright_server.http.middleware.count_requests import CountRequests
+from stemwright_server.http.middleware.own_origin import OwnOrigin
+from stemwright_server.http.middleware.plain_requests import PlainRequests
 from stemwright_server.http.middleware.request_context import RequestContext
 from stemwright_server.http.middleware.socket import SocketMiddleware
 from stemwright_server.http.middleware.trace_requests import TraceRequests
@@ -162,13 +164,16 @@ def build_app(
     shapes = ErrorShapes([shape for dialect in on for shape in dialect.error_shapes])
     uncapped = ("/blobs/", *(path for dialect in on for path in dialect.uncapped))
     origins = list(settings.api_cors_origins)
+    ours = [*origins, *([settings.public_url] if settings.public_url else [])]
     deps, blobs = context.deps, context.deps.blobs
     middleware = [  # the first one is the outermost: the first to see a request, the last to see its answer
         Middleware(CountRequests, counts=metrics.requests),  # what the others refuse is counted as well
         Middleware(RequestContext, shapes=shapes),  # from here on there is a request id, and no error without a shape
         Middleware(TraceRequests, tracer=deps.tracer),
+        Middleware(PlainRequests, shapes=shapes),
         *([Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)] if hosts else []),
         *([Middleware(CORSMiddleware, allow_origins=origins, **_CORS)] if origins else []),
+        *([Middleware(OwnOrigin, allowed=ours, shapes=shapes)] if settings.jwt_secret is None else []),
         Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6, exclude_content_types=_UNCOMPRESSED),
         Middleware(BodyLimit, max_bytes=MAX_JSON_BYTES, exempt=uncapped, shapes=shapes),
         *([Middleware(SocketMiddleware, events=live)] if live.namespaces else []),
@@ -177,6 +182,8 @@ def build_app(
         title="Stemwright",
         version=version("stemwright-server"),
         description="Takes a mix apart into stems.",
+        docs_url=None,  # it loads scripts of others, on the origin where the page keeps its token
+        redoc_url=None,
         middleware=middleware,
     )
     add_error_handlers(app, shapes)
@@ -242,6 +249,8 @@ def build_deps(
             job_seconds=settings.job_seconds,
             upload_retention=settings.upload_retention,
             output_retention=settings.output_retention,
+            max_queued=settings.max_queued or None,
+            urgent_subjects=settings.urgent_subjects,
         ),
         clock=clock,
         tracer=tracer,

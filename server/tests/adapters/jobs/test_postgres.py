@@ -29,11 +29,11 @@ def two(postgres: Postgres) -> Iterator[tuple[SqlJobRepository, SqlJobRepository
 
 def test_only_one_process_sweeps_at_a_time(two: tuple[SqlJobRepository, SqlJobRepository]) -> None:
     first, second = two
-    with first.alone() as mine:
+    with first.alone("sweep") as mine:
         assert mine
-        with second.alone() as theirs:
+        with second.alone("sweep") as theirs:
             assert not theirs
-    with second.alone() as theirs:
+    with second.alone("sweep") as theirs:
         assert theirs
 
 
@@ -61,7 +61,7 @@ def test_a_database_that_was_restarted_is_found_again(to_be_stopped: Postgres) -
     with pytest.raises(Unavailable) as caught:
         repository.submit(job(), key=None)
     assert (caught.value.code, caught.value.retryable) == ("database_unreachable", True)
-    with pytest.raises(Unavailable), repository.alone():
+    with pytest.raises(Unavailable), repository.alone("sweep"):
         pass
     to_be_stopped.start()
     assert repository.submit(job(), key=None).created

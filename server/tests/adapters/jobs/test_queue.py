@@ -209,10 +209,10 @@ def test_a_claim_does_what_advance_does(repository: JobRepository) -> None:
 def test_the_oldest_available_job_of_a_known_model_is_claimed(repository: JobRepository) -> None:
     ready(repository)
     for name, created, available, service in (
-        ("late", 11.0, 11.0, "m"),
-        ("waiting", 9.0, 50.0, "m"),
         ("other", 8.0, 8.0, "n"),
+        ("waiting", 9.0, 50.0, "m"),
         ("first", 10.0, 10.0, "m"),
+        ("late", 11.0, 11.0, "m"),
     ):
         repository.submit(job(name, created_at=created, available_at=available, service=service), key=None)
     assert [found.id for found in iter(lambda: claim(repository), None)] == ["first", "late"]
@@ -362,13 +362,12 @@ def test_those_wait_that_could_be_claimed_now_the_most_urgent_first(repository: 
 def test_a_queued_job_knows_how_many_are_before_it(repository: JobRepository) -> None:
     ready(repository)
     jobs = {
-        "late": job("late", created_at=12.0),
-        "urgent": job("urgent", created_at=14.0, options=JobOptions(dialect="studio", priority=9)),
         "early": job("early", created_at=11.0),
+        "late": job("late", created_at=12.0),
         "twin": job("twin", created_at=12.0),
+        "urgent": job("urgent", created_at=14.0, options=JobOptions(dialect="studio", priority=9)),
     }
-    for each in jobs.values():
-        repository.submit(each, key=None)
+    jobs = {name: repository.submit(each, key=None).job for name, each in jobs.items()}
     assert {name: repository.ahead(each) for name, each in jobs.items()} == {
         "urgent": 0,
         "early": 1,

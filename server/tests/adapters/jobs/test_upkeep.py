@@ -13,7 +13,7 @@ from stemwright_server.ports.jobs import JobRepository
 
 def test_one_sweeps_and_then_another(repository: JobRepository) -> None:
     for _ in range(2):
-        with repository.alone() as alone:
+        with repository.alone("sweep") as alone:
             assert alone
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jwt
 
-from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.auth import ANONYMOUS, RESERVED, Principal
 from stemwright_worker.errors import Unauthenticated
 
 
@@ -37,4 +37,8 @@ class JwtAuthenticator:
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= 255:
             raise Unauthenticated("The token's subject has to be 1 to 255 characters.")
+        if not subject.isprintable():  # nor can the job store keep half a character
+            raise Unauthenticated("The token's subject holds characters that cannot be shown.")
+        if subject == ANONYMOUS or subject.startswith(RESERVED):
+            raise Unauthenticated(f"The token's subject {subject!r} is a name that the service keeps for itself.")
         return Principal(subject=subject)

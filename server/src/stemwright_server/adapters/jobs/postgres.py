@@ -14,6 +14,7 @@ from stemwright_worker.errors import ServiceError, Unavailable
 # Advisory locks are numbers, shared by all schemas of a database: the second number tells them apart.
 SCHEMA_LOCK = 0x57E3_0001
 SWEEP_LOCK = 0x57E3_0002
+CLEAN_LOCK = 0x57E3_0003
 HERE = func.hashtext(func.current_schema())
 
 # A process that hangs in the middle of a transaction loses it, and with it every lock, after the third.

@@ -26,6 +26,7 @@ from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists, Unavailable
 
 _NEWEST = (jobs.c.created_at.desc(), jobs.c.id.desc())
+_TURNS = (jobs.c.priority.desc(), jobs.c.turn, jobs.c.created_at, jobs.c.id)
 _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
@@ -113,12 +114,23 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
             row = db.execute(same.order_by(jobs.c.created_at).limit(1)).one_or_none()
             answer = row_job(row) if row else job
             if row is None:
-                db.execute(insert(jobs).values(job_row(job)))
+                answer = replace(job, turn=self._turn(db, job))
+                db.execute(insert(jobs).values(job_row(answer)))
             if key is not None:
                 entry = {"owner": key.owner, "key": key.key, "fingerprint": key.fingerprint}
                 db.execute(insert(idempotency).values(entry | {"job_id": answer.id, "created_at": job.created_at}))
             db.execute(update(tracks).where(tracks.c.id.in_(track_ids(job.inputs))).values(used_at=job.created_at))
         return Submission(job=answer, created=row is None)
+
+    def _turn(self, db: Connection, job: Job) -> int:
+        """After the owner's last waiting job of this priority, and never before those whose turn it is now.
+
+        Start-time fair queueing (Goyal, Vin, Cheng 1996), with one job for a packet.
+        """
+        queued = (jobs.c.state == JobState.QUEUED, jobs.c.priority == job.options.priority)
+        last = db.scalar(select(func.max(jobs.c.turn)).where(jobs.c.owner == job.owner, *queued))
+        now = db.scalar(select(jobs.c.turn).where(*queued).order_by(jobs.c.turn).limit(1))
+        return max(-1 if last is None else last, -1 if now is None else now - 1) + 1
 
     def _lock_inputs(self, db: Connection, job: Job) -> None:
         """Let no two submits for the same inputs pass each other, and nobody remove one meanwhile.
@@ -173,11 +185,22 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
             return [row_job(row) for row in db.execute(query.order_by(*_NEWEST).limit(limit))]
 
     def ahead(self, job: Job) -> int:
-        order = tuple_(-jobs.c.priority, jobs.c.created_at, jobs.c.id)
-        before = order < tuple_(literal(-job.options.priority), literal(job.created_at), literal(job.id))
+        order = tuple_(-jobs.c.priority, jobs.c.turn, jobs.c.created_at, jobs.c.id)
+        mine = (-job.options.priority, job.turn, job.created_at, job.id)
+        before = order < tuple_(*map(literal, mine))
         query = select(func.count()).select_from(jobs).where(jobs.c.state == JobState.QUEUED, before)
         with self._read() as db:
             return db.scalar(query) or 0
+
+    def queued_of(self, owner: str) -> int:
+        query = select(func.count()).select_from(jobs).where(jobs.c.owner == owner, jobs.c.state == JobState.QUEUED)
+        with self._read() as db:
+            return db.scalar(query) or 0
+
+    def passed_over(self, available_before: float) -> Sequence[int]:
+        query = select(jobs.c.priority).where(jobs.c.state == JobState.QUEUED, jobs.c.available_at < available_before)
+        with self._read() as db:
+            return sorted(db.scalars(query.distinct()))
 
     def jobs_of(self, track_id: str) -> Sequence[Job]:
         query = select(jobs).where(jobs.c.track_id == track_id).order_by(jobs.c.created_at, jobs.c.id)
@@ -193,19 +216,23 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
         lease_until: float,
         writable_until: float,
         least_priority: int = 0,
+        priority: int | None = None,
         job_id: str | None = None,
     ) -> Job | None:
         named = () if job_id is None else (jobs.c.id == job_id,)
+        if priority is not None:
+            named = (*named, jobs.c.priority == priority)
         known = (jobs.c.service.in_(services), jobs.c.priority >= least_priority, *named)
         queued = (jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now, *known)
-        oldest = (
-            select(jobs.c.id).where(*queued).order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(1)
-        )
+        # In two steps, each of which an index answers: sorting all that waits takes too long where much does.
+        most = select(jobs.c.priority).where(*queued).order_by(jobs.c.priority.desc()).limit(1).scalar_subquery()
+        turns = (jobs.c.turn, jobs.c.created_at, jobs.c.id)
+        first = select(jobs.c.id).where(*queued, jobs.c.priority == most).order_by(*turns).limit(1)
         # lifecycle.Claimed, written as one statement so that no two workers can get the same job. The contract
         # suite checks that it does what ``advance`` does.
         take = (
             update(jobs)
-            .where(jobs.c.id == oldest.with_for_update(skip_locked=True).scalar_subquery(), *queued)
+            .where(jobs.c.id == first.with_for_update(skip_locked=True).scalar_subquery(), *queued)
             .values(
                 state=JobState.RUNNING,
                 attempt=jobs.c.attempt + 1,
@@ -272,6 +299,6 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
     def waiting(self, now: float, *, limit: int) -> Sequence[Waiting]:
         columns = (jobs.c.id, jobs.c.service.label("service"), jobs.c.priority)
         queued = select(*columns).where(jobs.c.state == JobState.QUEUED, jobs.c.available_at <= now)
-        query = queued.order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(limit)
+        query = queued.order_by(*_TURNS).limit(limit)
         with self._read() as db:
             return [Waiting(job_id=row.id, service=row.service, priority=row.priority) for row in db.execute(query)]

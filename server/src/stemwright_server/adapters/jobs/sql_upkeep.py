@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 
 import structlog
-from sqlalchemy import Connection, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from stemwright_server.adapters.jobs.postgres import HERE, SWEEP_LOCK
+from stemwright_server.adapters.jobs.postgres import CLEAN_LOCK, HERE, SWEEP_LOCK
 from stemwright_server.adapters.jobs.rows import row_attempt, row_service, row_track, row_worker, service_row
 from stemwright_server.adapters.jobs.sql_deliveries import awaits_its_body, forget_deliveries
 from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, services, signatures, tracks, workers
@@ -19,11 +19,15 @@ from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
+from stemwright_server.ports.jobs import Chore
 from stemwright_worker.errors import InvalidRequest, Unavailable
 
+_LOCKS = {"sweep": SWEEP_LOCK, "clean": CLEAN_LOCK}
 _log = structlog.get_logger(__name__)
+_CUT_OFF = 3600.0  # seconds that one looks back for uploads whose submit never came; later they go as unused ones do
 _AT_ONCE = 1000  # jobs that go in one round: a statement takes no end of ids
 _FINAL = tuple(state for state in JobState if state.final)
+_ACTIVE = tuple(state for state in JobState if not state.final)
 # Their files are nobody's. What an outcome means that a newer version wrote is not known here, so its files stay.
 _FAILED = tuple(outcome for outcome in Outcome if outcome is not Outcome.COMPLETED)
 
@@ -34,15 +38,17 @@ class SqlUpkeep(ABC):
     _postgres = False
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
+    def alone(self, what: Chore) -> Iterator[bool]:
         if not self._postgres:
             yield True  # one process owns the file
             return
-        try:
-            with self._write() as db:  # the lock ends with the transaction, and that with the process
-                yield bool(db.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK, HERE))))
-        except DBAPIError as error:
-            raise Unavailable("The job store cannot be reached; try again.", code="database_unreachable") from error
+        with ExitStack() as held:
+            try:  # of this alone: what goes wrong with what is done meanwhile is another matter
+                db = held.enter_context(self._write())  # the lock ends with the transaction, and that with the process
+                mine = bool(db.scalar(select(func.pg_try_advisory_xact_lock(_LOCKS[what], HERE))))
+            except DBAPIError as error:
+                raise Unavailable("The job store cannot be reached; try again.", code="database_unreachable") from error
+            yield mine
 
     @abstractmethod
     def _read(self) -> AbstractContextManager[Connection]: ...
@@ -71,14 +77,25 @@ class SqlUpkeep(ABC):
     def expire_tracks(self, used_before: float, *, transient_before: float = 0.0) -> None:
         its_jobs = exists().where(jobs.c.track_id == tracks.c.id)
         active = its_jobs.where(jobs.c.state.not_in(_FINAL))
-        left = tracks.c.transient & (tracks.c.used_at < transient_before) & ~its_jobs
-        over = left | (tracks.c.used_at < used_before)
-        idle = (tracks.c.state.in_((TrackState.READY, TrackState.REMOTE)), over, ~active)
+        here = tracks.c.state.in_((TrackState.READY, TrackState.REMOTE))
+        # A transient one without jobs was cut off before its submit, lately: those whose jobs are dropped go with them.
+        between = (tracks.c.used_at >= transient_before - _CUT_OFF) & (tracks.c.used_at < transient_before)
+        cut_off = select(tracks.c.id).where(tracks.c.transient, between, here, ~its_jobs)
+        unused = select(tracks.c.id).where(tracks.c.used_at < used_before, here, ~active)
         with self._write() as db:
-            taken, _ = self._taken(db)
-            db.execute(
-                update(tracks).where(*idle, tracks.c.id.not_in(taken)).values(state=TrackState.EXPIRED, sha256=None)
-            )
+            found = {*db.scalars(cut_off), *db.scalars(unused)}
+            if found:
+                self._expire(db, found)
+
+    def _expire(self, db: Connection, track_ids: Iterable[str]) -> None:
+        """Tracks that may go, unless a job that waits or runs takes them in beside its first."""
+        taken, _ = self._taken(db)
+        gone = {"state": TrackState.EXPIRED, "sha256": None}
+        going = sorted(set(track_ids) - taken)
+        for first in range(0, len(going), _AT_ONCE):
+            these = tracks.c.id.in_(going[first : first + _AT_ONCE])
+            active = exists().where(jobs.c.track_id == tracks.c.id, jobs.c.state.not_in(_FINAL))
+            db.execute(update(tracks).where(these, ~active).values(gone))
 
     def tracks_to_purge(self) -> Sequence[Track]:
         has_jobs = exists().where(jobs.c.track_id == tracks.c.id)
@@ -92,16 +109,22 @@ class SqlUpkeep(ABC):
             self._drop_track(db, track_id)
 
     def drop_jobs(self, now: float, *, finished_before: float) -> Sequence[str]:
-        over = case((jobs.c.expires_at.is_(None), jobs.c.finished_at < finished_before), else_=jobs.c.expires_at <= now)
-        old = select(jobs.c.id).where(jobs.c.state.in_(_FINAL), over, ~awaits_its_body()).limit(_AT_ONCE)
+        over = (jobs.c.expires_at <= now) | (jobs.c.expires_at.is_(None) & (jobs.c.finished_at < finished_before))
+        old = (
+            select(jobs.c.id, jobs.c.track_id).where(jobs.c.state.in_(_FINAL), over, ~awaits_its_body()).limit(_AT_ONCE)
+        )
         with self._write() as db:
             # Chosen once: what changes from here on, a webhook's body for one, must not make it others halfway.
-            found = db.scalars(old.with_for_update()).all()
+            rows = db.execute(old.with_for_update()).all()
             _, taken = self._taken(db)  # asked for once they are locked: nobody begins to take them in after that
-            dropped = [job_id for job_id in found if job_id not in taken]
+            dropped = [row.id for row in rows if row.id not in taken]
             this = (attempts.c.job_id.in_(dropped), attempts.c.outcome == Outcome.COMPLETED)
             db.execute(update(attempts).where(*this).values(outcome=Outcome.EXPIRED, ended_at=now))
             db.execute(delete(jobs).where(jobs.c.id.in_(dropped)))
+            its_jobs = exists().where(jobs.c.track_id == tracks.c.id)
+            theirs = tracks.c.id.in_({row.track_id for row in rows if row.id not in taken})
+            here = tracks.c.state.in_((TrackState.READY, TrackState.REMOTE))
+            self._expire(db, db.scalars(select(tracks.c.id).where(tracks.c.transient, theirs, here, ~its_jobs)))
             forget_deliveries(db, dropped, ended_before=finished_before)
             return dropped
 
@@ -166,6 +189,10 @@ class SqlUpkeep(ABC):
     def forget_workers(self, prefix: str) -> None:
         with self._write() as db:
             db.execute(delete(workers).where(workers.c.worker.startswith(prefix, autoescape=True)))
+
+    def drop_workers(self, seen_before: float) -> None:
+        with self._write() as db:
+            db.execute(delete(workers).where(workers.c.seen_at < seen_before))
 
     def seen_workers(self) -> Sequence[SeenWorker]:
         with self._read() as db:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -36,6 +37,7 @@ history = Table(
     Column("applied_at", Double, nullable=False),
 )
 
+_DUE = text("revision > written_revision")
 tracks = Table(
     "tracks",
     metadata,
@@ -62,6 +64,9 @@ tracks = Table(
     Column("written_revision", Integer, nullable=False, server_default="0"),  # of metadata.json
     UniqueConstraint("owner", "sha256", name="tracks_owner_sha256"),
     Index("tracks_state", "state"),
+    Index("tracks_used", "state", "used_at"),
+    Index("tracks_passing", "transient", "used_at"),
+    Index("tracks_due", "id", sqlite_where=_DUE, postgresql_where=_DUE),
 )
 
 jobs = Table(
@@ -95,8 +100,14 @@ jobs = Table(
     Column("report", JSON, nullable=False),
     Column("error", JSON(none_as_null=True)),
     Column("revision", Integer, nullable=False),
+    # Jobs of a priority are claimed by turns: each owner's first waiting job, then each one's second ...
+    Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("inputs", JSON(none_as_null=True)),  # a list of objects, in place of the track; NULL: the track alone
     Index("jobs_queue", "state", "priority", "created_at"),
+    Index("jobs_turns", "state", "priority", "turn", "created_at", "id"),
+    Index("jobs_owners_turns", "owner", "state", "priority", "turn"),
+    Index("jobs_expiring", "expires_at"),
+    Index("jobs_finished", "finished_at"),
     Index("jobs_track", "track_id"),
     Index("jobs_work", "work_key"),
     Index("jobs_history", "owner", "dialect", "created_at"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -14,6 +16,9 @@ from referencing.jsonschema import DRAFT202012
 from stemwright_worker.errors import InvalidRequest
 
 _NOTE = "errorMessage"  # an annotation of a schema: what to say to who does not keep to it
+_DIGITS = 18
+"""Of a whole number; more than that other programs read as a float."""
+_DIGITS_RUN = re.compile(r"(?<![\w.\"])-?[0-9]+(?![\w.\"])")
 _SHOWN = 100  # characters of a wrong value that are repeated
 
 
@@ -52,6 +57,7 @@ class ParamsSchema:
         Raises:
             InvalidRequest: a param is unknown or wrong (``bad_params``).
         """
+        _check_json(given)
         order = list(given)
         # Not yet what is said across params: those that were not given have no value here.
         alone = [error for error in self._validator.iter_errors(given) if error.absolute_schema_path[0] in _ALONE]
@@ -65,6 +71,26 @@ class ParamsSchema:
                 raise InvalidRequest(f"{error.path[0]} is missing: {error.message}", code="bad_params")
             raise _refusal(error, self._schema)
         return params
+
+
+def _check_json(given: Mapping[str, Any]) -> None:
+    """Whether it can be kept and sent on: JSON has no NaN, and stores have neither half characters nor NUL.
+
+    Raises:
+        InvalidRequest: it cannot (``bad_params``).
+    """
+    for name, value in given.items():
+        try:
+            text = json.dumps([name, value], ensure_ascii=False, allow_nan=False)
+            text.encode()
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest(
+                f"the param {_repeated(name)} holds what JSON cannot say: {type(error).__name__}.", code="bad_params"
+            ) from error
+        if "\\u0000" in text:
+            raise InvalidRequest(f"the param {_repeated(name)} holds a NUL character.", code="bad_params")
+        if any(len(number) > _DIGITS for number in _DIGITS_RUN.findall(text)):
+            raise InvalidRequest(f"the param {_repeated(name)} has more than {_DIGITS} digits.", code="bad_params")
 
 
 _OF_NAMES = ("additionalProperties", "propertyNames")

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Header, Request
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from stemwright_server.dialects.split.request import translate
@@ -23,6 +22,7 @@ from stemwright_server.domain.job import Job, JobState
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
+from stemwright_server.http.lanes import HEALTH, STORE
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
@@ -65,7 +65,7 @@ def healthz_router() -> APIRouter:
     router = APIRouter(tags=["split"])
 
     @router.get("/healthz")
-    def healthz() -> HealthzResponse:
+    async def healthz() -> HealthzResponse:
         """The API answers. Not signed: whoever watches the process may ask."""
         return HealthzResponse()
 
@@ -130,10 +130,10 @@ def _splitting(
         The same Idempotency-Key gets the same job for 24 hours; links that were signed anew are the same links.
         """
         body = await request.body()
-        await run_in_threadpool(signatures.check_once, body, request, idempotency_key or "")
+        await STORE.run(signatures.check_once, body, request, idempotency_key or "")
         asked = SplitRequest.read(body)
         structlog.contextvars.bind_contextvars(version_id=asked.version_id, correlation_id=asked.correlation_id)
-        return await run_in_threadpool(take, asked, request, idempotency_key)
+        return await STORE.run(take, asked, request, idempotency_key)
 
     def take(asked: SplitRequest, request: Request, key: str | None) -> SplitResponse:
         trace = request.headers.get("traceparent", "")
@@ -172,7 +172,7 @@ def _canceling(deps: Deps, signatures: Signatures) -> APIRouter:
                 raise InvalidRequest("jobId: the signed body names another job than the path.")
             return cancel(deps, CALLER, job_id)
 
-        job = await run_in_threadpool(checked, await request.body())
+        job = await STORE.run(checked, await request.body())
         return SplitCancelResponse(jobId=job.id, status=job.state)
 
     return router
@@ -182,9 +182,12 @@ def _queue(deps: Deps, signatures: Signatures) -> APIRouter:
     router = APIRouter()
 
     @router.get("/queue/status", responses={401: {"model": Problem}}, openapi_extra=_SIGNED)
-    def queue_status(request: Request) -> QueueStatusResponse:
+    async def queue_status(request: Request) -> QueueStatusResponse:
         """How long the queue is. Signs the empty body; may be asked again with the same signature."""
         signatures.check(b"", request)
+        return await HEALTH.run(counted)
+
+    def counted() -> QueueStatusResponse:
         ended = ended_jobs(deps)
         return QueueStatusResponse(
             queue_depth=deps.repository.counts()[JobState.QUEUED],

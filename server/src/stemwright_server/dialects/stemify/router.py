@@ -5,7 +5,6 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from stemwright_server.dialects.stemify.intake import Intake
 from stemwright_server.dialects.stemify.wire import (
@@ -19,6 +18,7 @@ from stemwright_server.domain.job import Artifact, JobState
 from stemwright_server.domain.work import offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id
+from stemwright_server.http.lanes import HEALTH, STORE
 from stemwright_server.http.multipart import Sink, read_form
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
@@ -86,7 +86,7 @@ def _submitting(intake: Intake, callers: Callers, rate: Callable[[Request], None
         cap = intake.max_bytes
         if int(request.headers.get("Content-Length") or 0) > cap + _FORM_SLACK:
             raise TooLarge(f"The file is over the {cap} bytes allowed.")
-        await run_in_threadpool(intake.deps.blobs.check_room)
+        await STORE.run(intake.deps.blobs.check_room)
         with intake.deps.blobs.receive(cap) as part:
             names: list[str] = []
 
@@ -98,7 +98,7 @@ def _submitting(intake: Intake, callers: Callers, rate: Callable[[Request], None
 
             fields = await read_form(request, open_file)
             file = (names[0], part) if names else None
-            job, expected = await run_in_threadpool(intake.submit, caller, fields, file, key=idempotency_key)
+            job, expected = await STORE.run(intake.submit, caller, fields, file, key=idempotency_key)
         return StemifyResponse.of(job, expected)
 
     return router
@@ -121,9 +121,9 @@ def _jobs(deps: Deps, callers: Callers) -> APIRouter:
         return JobResponse.of(job, track, heard_at=deps.policy.heard_at(job), link=link)
 
     @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
-    def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
+    async def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
         """Remove the job and its stems. A running one is canceled."""
-        remove(deps, caller, read_id(job_id))
+        await STORE.run(remove, deps, caller, read_id(job_id))
         return Response(status_code=204)
 
     return router
@@ -134,8 +134,11 @@ def _facts(deps: Deps) -> APIRouter:
     release = version("stemwright-server")
 
     @router.get("/health")
-    def health() -> HealthResponse:
+    async def health() -> HealthResponse:
         """Whether the service can do its work."""
+        return await HEALTH.run(state)
+
+    def state() -> HealthResponse:
         counts = deps.repository.counts()
         workers = deps.workers.present()
         return HealthResponse(

@@ -26,6 +26,7 @@ from stemwright_server.domain.work import find
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
+from stemwright_server.http.lanes import HEALTH, STORE
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.wakeups import WakeUps, of_track
 from stemwright_server.usecases.access import owned_job
@@ -79,7 +80,7 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
         )
 
     @router.post("/process", responses=_refusals(404, 409, 410, 413, 507))
-    def process(
+    async def process(
         body: ProcessRequest,
         caller: Annotated[Principal, caller_of],
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
@@ -89,6 +90,9 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
         Work that is done already is not done again: the answer is the finished job, with `skipped`. Work that is under
         way is joined. The same Idempotency-Key gets the same job for 24 hours.
         """
+        return await STORE.run(queued, body, caller, idempotency_key)
+
+    def queued(body: ProcessRequest, caller: Principal, idempotency_key: str | None) -> ProcessResponse:
         work = deps.planner.plan(find(deps.planner.services(), body.model, body.variation), body.params)
         submit_request = SubmitRequest(
             request_id=request_id(),
@@ -174,8 +178,11 @@ def _facts(deps: Deps) -> APIRouter:
         return ModelsResponse(models=[ModelView.of(each) for each in deps.planner.services()])
 
     @router.get("/health")
-    def health() -> HealthResponse:
+    async def health() -> HealthResponse:
         """Whether the service can do its work."""
+        return await HEALTH.run(state)
+
+    def state() -> HealthResponse:
         counts = deps.repository.counts()
         workers = deps.workers.present()
         return HealthResponse(

@@ -17,7 +17,7 @@ from stemwright_worker.contract.service import Progress
 from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.timestamp import timestamp
 
-Identity = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Identity = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
+from stemwright_server.http.lanes import STORE
 from stemwright_server.usecases.archive import Archive
 
 # What a reader of zips may fetch first, to see what is in one: the directory is at the end, before a comment of 64 KiB at most.
@@ -53,7 +54,7 @@ def zip_response(
         if counts and stop == found.size:
             ended()
 
-    return StreamingResponse(body(), status_code=status, headers=headers, media_type="application/zip")
+    return StreamingResponse(STORE.iterate(body()), status_code=status, headers=headers, media_type="application/zip")
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import anyio
 from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from stemwright_server.http.lanes import STORE
 from stemwright_server.http.multipart import Sink, read_form
 from stemwright_server.ports.blobs import BlobStore, Part
 from stemwright_worker.errors import InvalidRequest, ServiceError, TooLarge, UnusableInput
@@ -61,7 +61,7 @@ async def received(
         try:
             if int(request.headers.get("Content-Length") or 0) > max_bytes * max_files + _SLACK:
                 raise TooLarge(f"The body is over the {max_bytes * max_files} bytes allowed.")
-            await run_in_threadpool(blobs.check_room)
+            await STORE.run(blobs.check_room)
             fields = await read_form(request, open_file)
         except ServiceError:
             await _drain(request)

@@ -184,6 +184,6 @@ def _number(given: Mapping[str, str], name: str, kind: Callable[[str], Any], def
         number = kind(given[name])
         if math.isfinite(number):
             return number
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a whole number that no float holds
         pass
-    raise InvalidRequest(f"{name} is {given[name]!r}: a number is meant.", code="bad_params")
+    raise InvalidRequest(f"{name} is {given[name][:40]!r}: a number is meant.", code="bad_params")

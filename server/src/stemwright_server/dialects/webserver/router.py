@@ -7,7 +7,6 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from stemwright_server.dialects.webserver.download import zip_response
@@ -32,6 +31,7 @@ from stemwright_server.domain.lifecycle import Expire
 from stemwright_server.domain.work import offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id, shown_id
+from stemwright_server.http.lanes import STORE
 from stemwright_server.http.rates import Rates
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
@@ -132,7 +132,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
             request, intake.deps.blobs, intake.deps.probe, max_bytes=intake.max_bytes, max_files=1
         ) as form:
             base_url = routes.callers.absolute(request)("/").rstrip("/")
-            job = await run_in_threadpool(_submit, intake, caller, form, base_url, idempotency_key)
+            job = await STORE.run(_submit, intake, caller, form, base_url, idempotency_key)
         return JobCreated.of(job)
 
     @router.post(
@@ -164,7 +164,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
 
         caps = {"max_bytes": intake.max_bytes, "max_files": _BATCH_FILES}
         async with received(request, intake.deps.blobs, intake.deps.probe, **caps) as form:
-            return BatchCreated(jobs=await run_in_threadpool(submit_all, form))
+            return BatchCreated(jobs=await STORE.run(submit_all, form))
 
     return router
 
@@ -210,9 +210,9 @@ def _watching(routes: WebserverRoutes) -> APIRouter:
         return JobChanged.of(cancel(deps, caller, routes.job(caller, job_id).id))
 
     @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
-    def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
+    async def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
         """Remove a job, its upload and its stems. A running one is canceled."""
-        remove(deps, caller, routes.job(caller, job_id).id)
+        await STORE.run(lambda: remove(deps, caller, routes.job(caller, job_id).id))
         return Response(status_code=204)
 
     return router
@@ -228,15 +228,15 @@ def _results(routes: WebserverRoutes) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"application/zip": {}}}, **_refusals(400, 404, 409)},
     )
-    def download(
+    async def download(
         job_id: str,
         request: Request,
         caller: Annotated[Principal, caller_of],
         stems: Annotated[str, Query(description="Names, comma-separated. Empty: all.")] = "",
     ) -> Response:
         """The stems as a zip, not compressed. Range and If-Range are honoured: a download can be resumed."""
-        job = routes.job(caller, job_id)
-        found = archive(deps, job, [name for name in stems.split(",") if name])
+        job = await STORE.run(routes.job, caller, job_id)
+        found = await STORE.run(archive, deps, job, [name for name in stems.split(",") if name])
 
         def chunks(start: int, stop: int) -> Iterator[bytes]:
             return read(deps, found, start, stop)
@@ -249,11 +249,17 @@ def _results(routes: WebserverRoutes) -> APIRouter:
         return zip_response(request, found, f"stems_{shown_id(job)}.zip", chunks, ended)
 
     @router.get("/peaks/{job_id}/{stem}", responses=_refusals(404))
-    def peaks(job_id: str, stem: str, caller: Annotated[Principal, caller_of], response: Response) -> PeaksResponse:
+    async def peaks(
+        job_id: str, stem: str, caller: Annotated[Principal, caller_of], response: Response
+    ) -> PeaksResponse:
         """A stem's waveform, to be drawn."""
-        job = routes.job(caller, job_id)
-        artifact = next((each for each in job.artifacts if each.role == PEAKS), None)
-        stems = {} if artifact is None else json.loads(b"".join(deps.blobs.read(artifact.key)))
+
+        def drawn() -> dict[str, Any]:
+            job = routes.job(caller, job_id)
+            artifact = next((each for each in job.artifacts if each.role == PEAKS), None)
+            return {} if artifact is None else dict(json.loads(b"".join(deps.blobs.read(artifact.key))))
+
+        stems = await STORE.run(drawn)
         if stem not in stems:
             raise NotFound(f"There is no waveform of {stem!r}: the model made none.", code="no_peaks")
         response.headers["Cache-Control"] = "private, max-age=86400, immutable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -63,6 +64,12 @@ class RequestContext:
             if not status:
                 message = "The connection was closed before the request was whole."
                 await self._shapes.refusal(path, 400, "cut_off", message)(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the service stops, and this request took longer than that may
+            if status:
+                raise
+            message = "The service stops; send the request again, to the next one."
+            refusal = self._shapes.refusal(path, 503, "stopping", message, headers={"Retry-After": "5"})
+            await refusal(scope, receive, send_with_id)
         except Exception:  # the outermost: a fault of ours is logged in full, and the caller gets one line
             _log.exception("unexpected_error", method=scope["method"], path=path)
             if status:

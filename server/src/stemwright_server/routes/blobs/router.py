@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -16,6 +15,7 @@ from stemwright_server.adapters.blobs.incoming_file import Part
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.domain.track import Track
 from stemwright_server.http.errors import Problem
+from stemwright_server.http.lanes import STORE
 from stemwright_worker.errors import InvalidRequest, NotFound, TooLarge, UnusableInput
 
 _BUFFER = 1 << 20  # bytes gathered before a write goes to a thread
@@ -38,13 +38,13 @@ def blobs_router(blobs: LocalBlobs, received: Callable[[str, str], Track]) -> AP
         if int(request.headers.get("Content-Length") or 0) > grant.max_bytes:
             raise TooLarge(f"More than the {grant.max_bytes} bytes allowed.")
         if upload:
-            await run_in_threadpool(blobs.check_room)
+            await STORE.run(blobs.check_room)
         with blobs.receive(grant.max_bytes) as part:
             await _take(part, request)
-            digest = await run_in_threadpool(_commit, part, key, request.headers.get("Content-Digest"))
+            digest = await STORE.run(_commit, part, key, request.headers.get("Content-Digest"))
         if not upload:
             return Response(status_code=201)
-        track = await run_in_threadpool(received, key.removeprefix("uploads/"), digest)
+        track = await STORE.run(received, key.removeprefix("uploads/"), digest)
         answer = {"file_id": track.id, "size": track.size, "sha256": track.sha256, "content_type": track.media_type}
         return JSONResponse(answer, status_code=201)
 
@@ -89,9 +89,9 @@ async def _take(part: Part, request: Request) -> None:
         async for chunk in request.stream():
             pending.append(chunk)
             if sum(map(len, pending)) >= _BUFFER:
-                await run_in_threadpool(_write, part, pending)
+                await STORE.run(_write, part, pending)
                 pending = []
-        await run_in_threadpool(_write, part, pending)
+        await STORE.run(_write, part, pending)
     except ClientDisconnect as error:
         raise UnusableInput("The upload was cut off; send it again.", code="upload_cut_off") from error
 

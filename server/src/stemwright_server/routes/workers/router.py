@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from stemwright_server.http.callers import absolute_to
 from stemwright_server.http.errors import Problem
+from stemwright_server.http.lanes import WORKERS
 from stemwright_server.ports.wakeups import WakeUps
 from stemwright_server.usecases.claim import begin_multipart, claim
 from stemwright_server.usecases.deps import Deps
@@ -78,7 +79,9 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
     async def take_report(body: Annotated[bytes, signed_body]) -> Response:
         """Take a report; the answer may say to stop."""
         report = load_report(body)
-        answer = await run_in_threadpool(_recorded, deps, report)
+        # A sign of life waits for no store: else a worker is taken for dead while the store is away.
+        ends = not isinstance(report, Progressed)
+        answer = await (WORKERS.run(_recorded, deps, report) if ends else run_in_threadpool(_recorded, deps, report))
         if not isinstance(report, Progressed) or not answer.accepted:
             _log.info(
                 "reported", kind=report.kind, job_id=report.job_id, attempt=report.attempt, accepted=answer.accepted
@@ -88,7 +91,7 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
     @router.post("/parts", responses=_REFUSED)
     async def take_multipart_request(body: Annotated[bytes, signed_body]) -> Response:
         """URLs to upload a large output in parts; they are put together when the attempt has completed."""
-        plan = await run_in_threadpool(begin_multipart, deps, load_multipart_request(body))
+        plan = await WORKERS.run(begin_multipart, deps, load_multipart_request(body))
         return Response(dump_multipart_plan(plan), media_type=_JSON)
 
     @router.post("/leave", status_code=204, responses=_REFUSED)
@@ -113,7 +116,10 @@ async def _wait_for_task(deps: Deps, wakeups: WakeUps, request: Request, asked: 
     deadline = time.monotonic() + min(asked.wait_seconds, MAX_WAIT)
     with wakeups.listen() as listener:
         while not (listener.closed or deps.workers.is_gone(asked.worker) or await request.is_disconnected()):
-            task = await run_in_threadpool(_claimed, deps, asked)
+            task = await WORKERS.run(_claimed, deps, asked)
+            if task is not None and await request.is_disconnected():  # handed to nobody: it is not charged
+                await WORKERS.run(worker_left, deps, asked.worker)
+                return None
             if task is not None:
                 ids = {"request_id": task.request_id, "correlation_id": task.correlation_id}  # of who asked for it
                 _log.info("claimed", job_id=task.job_id, attempt=task.attempt, worker=asked.worker, **ids)
