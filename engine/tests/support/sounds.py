@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 
 from stemwright.audio import open_audio
 
+_SUBTITLE_STYLES = b"""[Script Info]
+ScriptType: v4.00+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize
+Style: Default,Arial,16
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
 LAYOUTS = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}
 
 
@@ -37,12 +45,13 @@ def encode(
     muxer: str,
     layout: str | None = None,
     video: bool = False,
-    subtitles: bool = False,
+    subtitles: str | None = None,
+    attachment: bool = False,
     tags: dict[str, str] | None = None,
     muxer_options: dict[str, str] | None = None,
     bit_rate: int = 192_000,
 ) -> Path:
-    """Write samples [channels, n] with any codec into any container, with a picture beside them if wanted."""
+    """Write samples [channels, n] with any codec into any container, with a picture, subtitles of a codec, a file beside them."""
     with av.open(str(path), "w", format=muxer, options=muxer_options or {}) as container:
         container.metadata.update(tags or {})
         picture = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p") if video else None
@@ -50,6 +59,15 @@ def encode(
         assert isinstance(stream, av.AudioStream)
         stream.bit_rate = bit_rate
         stream.time_base = Fraction(1, rate)
+        text = container.add_stream(subtitles) if subtitles else None
+        if text is not None:
+            text.codec_context.subtitle_header = _SUBTITLE_STYLES  # type: ignore[union-attr]
+        if attachment:
+            container.add_attachment("letter.txt", "text/plain", b"hello")
+        if text is not None:
+            said = av.Packet(b"Hello")
+            said.stream, said.pts, said.dts, said.duration, said.time_base = text, 0, 0, 500, Fraction(1, 1000)
+            container.mux(said)
         if picture is not None:
             for index in range(3):
                 image = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 80 * index, np.uint8), format="rgb24")

@@ -80,6 +80,30 @@ def test_the_sound_of_a_video_is_read(tmp_path: Path, codec: str, muxer: str) ->
     assert snr_db(wanted, got) > 20
 
 
+@pytest.mark.parametrize(
+    ("muxer", "subtitles", "attachment"),
+    [("matroska", "srt", True), ("matroska", "ass", False), ("webm", "webvtt", False), ("mp4", "mov_text", False)],
+)
+def test_the_sound_of_a_film_with_other_streams_is_read(
+    tmp_path: Path, muxer: str, subtitles: str, attachment: bool
+) -> None:
+    wanted = sound(48000, 40_000)
+    codec, video = ("aac", True) if muxer == "mp4" else ("libopus", muxer != "webm")
+    path = encode(
+        tmp_path / "film",
+        wanted,
+        48000,
+        codec=codec,
+        muxer=muxer,
+        video=video,
+        subtitles=subtitles,
+        attachment=attachment,
+    )
+    got = read(path)
+    assert got.shape == wanted.shape
+    assert snr_db(wanted, got) > 20
+
+
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 32000, 37800, 44100, 48000, 88200, 96000, 192000])
 def test_any_rate_is_brought_to_the_rate_asked_for(tmp_path: Path, rate: int) -> None:
     seconds = np.arange(rate) / rate

@@ -72,8 +72,8 @@ def main(job: dict[str, Any]) -> int:
     sys.path.append(job["packages"])
     import av
     import av.error
-    import av.subtitles.stream  # PyAV imports it when it meets subtitles, and by then no file can be opened
 
+    _import_the_rest()
     die_with_parent()
     forbid_opening()
     try:
@@ -89,6 +89,16 @@ def main(job: dict[str, Any]) -> int:
     except Exception as error:  # the boundary of the process: whatever an untrusted file did to the decoder
         _send_json(b"X", {"code": "decode_failed", "detail": f"it confuses the decoder ({type(error).__name__})"})
     return 0
+
+
+def _import_the_rest() -> None:
+    """Import what PyAV imports only when a file holds a stream of that kind: by then no file can be opened."""
+    import av.audio.codeccontext
+    import av.audio.stream
+    import av.subtitles.codeccontext
+    import av.subtitles.stream
+    import av.video.codeccontext
+    import av.video.stream  # noqa: F401
 
 
 def _ignore_interrupt() -> None:
