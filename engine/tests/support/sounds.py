@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from stemwright.audio import open_audio
@@ -50,15 +51,18 @@ def encode(
     tags: dict[str, str] | None = None,
     muxer_options: dict[str, str] | None = None,
     bit_rate: int = 192_000,
+    begins_at: int = 0,
+    more_tracks: tuple[NDArray[np.float32], ...] = (),
 ) -> Path:
-    """Write samples [channels, n] with any codec into any container, with a picture, subtitles of a codec, a file beside them."""
+    """Write samples [channels, n] with any codec into any container, with a picture, subtitles of a codec, a file or
+    more tracks beside them if wanted. The sound begins so many samples after the picture.
+    """
     with av.open(str(path), "w", format=muxer, options=muxer_options or {}) as container:
         container.metadata.update(tags or {})
         picture = container.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p") if video else None
-        stream = container.add_stream(codec, rate=rate, layout=layout or LAYOUTS[len(samples)])
-        assert isinstance(stream, av.AudioStream)
-        stream.bit_rate = bit_rate
-        stream.time_base = Fraction(1, rate)
+        tracks = [
+            (_audio_stream(container, codec, rate, each, layout, bit_rate), each) for each in (samples, *more_tracks)
+        ]
         text = container.add_stream(subtitles) if subtitles else None
         if text is not None:
             text.codec_context.subtitle_header = _SUBTITLE_STYLES  # type: ignore[union-attr]
@@ -73,13 +77,24 @@ def encode(
                 image = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 80 * index, np.uint8), format="rgb24")
                 container.mux(picture.encode(image))
             container.mux(picture.encode(None))
-        for at in range(0, samples.shape[1], 4000):
-            packed = np.ascontiguousarray(samples[:, at : at + 4000].T).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=stream.layout.name)
-            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        for stream, each in tracks:
+            for at in range(0, each.shape[1], 4000):
+                packed = np.ascontiguousarray(each[:, at : at + 4000].T).reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=stream.layout.name)
+                frame.sample_rate, frame.pts, frame.time_base = rate, begins_at + at, Fraction(1, rate)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
     return path
+
+
+def _audio_stream(
+    container: OutputContainer, codec: str, rate: int, samples: NDArray[np.float32], layout: str | None, bit_rate: int
+) -> av.AudioStream:
+    stream = container.add_stream(codec, rate=rate, layout=layout or LAYOUTS[len(samples)])
+    assert isinstance(stream, av.AudioStream)
+    stream.bit_rate = bit_rate
+    stream.time_base = Fraction(1, rate)
+    return stream
 
 
 def lag(got: NDArray[np.float32], wanted: NDArray[np.float32], longest: int = 2000) -> int:

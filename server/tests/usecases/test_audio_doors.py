@@ -52,6 +52,14 @@ HEADS = {
     "a playlist": b"#EXTM3U\nhttp://example.com/a.mp3\n",
     "text": b"hello",
     "zeros": bytes(100),
+    "many zeros": bytes(1 << 17),
+    "many zeros and frames": bytes(1 << 17) + (b"\xff\xfb\x90\x00" + bytes(413)) * 8,
+    "Wave64": bytes.fromhex("726966662e91cf11a5d628db04c10000") + bytes(8) + b"wave" + bytes(30),
+    "AC-3": (b"\x0b\x77\0\0\x14\x40" + bytes(762)) * 4,
+    "m2ts": (bytes(4) + b"G" + bytes(187)) * 8,
+    "MP4 that begins with free": b"\0\0\0\x10free" + bytes(8) + b"\0\0\0\x08ftyp" + bytes(30),
+    "a tag with a length in plain bytes": b"ID3\x03\0\0\0\0\0\xc0" + bytes(192) + (b"\xff\xfb\x90\0" + bytes(413)) * 8,
+    "a tag that is longer than the file": b"ID3\x03\0\0\x7f\0\0\0" + bytes(range(200)) * 500,
 }
 
 

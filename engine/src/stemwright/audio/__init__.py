@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stemwright.audio.formats import FORMATS, AudioFormat
-    from stemwright.audio.info import AudioInfo, InputLimits
+    from stemwright.audio.info import AudioInfo, InputLimits, InputOptions
     from stemwright.audio.reading.reader import AudioReader, open_audio, probe
     from stemwright.audio.reading.scan import ScanResult, scan
     from stemwright.audio.reading.sniff import media_type
@@ -24,6 +24,7 @@ __all__ = [
     "AudioReader",
     "AudioWriter",
     "InputLimits",
+    "InputOptions",
     "Resampler",
     "ScanResult",
     "WrittenFile",
@@ -38,7 +39,7 @@ __all__ = [
 
 _HOMES = {
     "formats": ("FORMATS", "AudioFormat"),
-    "info": ("AudioInfo", "InputLimits"),
+    "info": ("AudioInfo", "InputLimits", "InputOptions"),
     "reading.reader": ("AudioReader", "open_audio", "probe"),
     "reading.scan": ("ScanResult", "scan"),
     "reading.sniff": ("media_type",),

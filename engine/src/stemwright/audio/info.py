@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from stemwright.errors import OptionError
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioInfo:
@@ -21,6 +23,26 @@ class AudioInfo:
     # title, artist, album, date, track and so on, by lower-case names
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     size: int  # bytes of the file
+    track: int = 1  # which of its audio tracks is read, from 1
+    tracks: int = 1  # how many audio tracks there are
+    late: float = 0.0  # seconds that the picture of a film begins before the sound
+    notes: tuple[str, ...] = ()  # what a user should know of how it is read
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """What of an input is read.
+
+    Raises:
+        OptionError: There can be no such track.
+    """
+
+    track: int | None = None  # which of its audio tracks, from 1; None: the first that can be decoded
+    video_clock: bool = False  # whether a film whose sound begins after its picture begins with silence
+
+    def __post_init__(self) -> None:
+        if self.track is not None and self.track < 1:
+            raise OptionError(f"track is {self.track}: audio tracks are counted from 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 from sounds import encode, lag, read, sound
 
 from stemwright.audio import open_writer
-from stemwright.audio.containers.mp4 import Length, mp4_length
+from stemwright.audio.containers.mp4 import Length, mp4_lengths
 from stemwright.audio.containers.mpeg import find_frames, mpeg_header
 from stemwright.audio.containers.ogg import pages, set_serial, single_page_samples
 from stemwright.audio.reading.declared_length import Declared
@@ -23,7 +23,7 @@ def test_the_edit_list_gives_the_length_in_any_unit(tmp_path: Path, muxer: str, 
     options = {"movie_timescale": timescale}
     path = encode(tmp_path / "x", sound(44100, 50_021), 44100, codec="aac", muxer=muxer, muxer_options=options)
     with path.open("rb") as file:
-        assert mp4_length(file, path.stat().st_size, "x") == Length(samples=50_021, rate=44100)
+        assert mp4_lengths(file, path.stat().st_size, "x") == {1: Length(samples=50_021, rate=44100)}
 
 
 def test_the_tag_of_apple_gives_the_length(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_fragments_declare_nothing_and_are_read(tmp_path: Path) -> None:
     options = {"movflags": "frag_keyframe+empty_moov"}
     path = encode(tmp_path / "x", sound(44100, 50_021), 44100, codec="aac", muxer="mp4", muxer_options=options)
     with path.open("rb") as file:
-        assert mp4_length(file, path.stat().st_size, "x") is None
+        assert mp4_lengths(file, path.stat().st_size, "x") == {}
     assert read(path).shape[1] == pytest.approx(50_021, abs=2048)
 
 
@@ -83,8 +83,8 @@ def test_frame_headers_are_read_as_the_standard_says() -> None:
 
 def test_one_frame_alone_in_other_data_is_no_stream() -> None:
     frame = bytes.fromhex("fffb9064") + bytes(413)
-    assert find_frames(bytes(100) + frame * 3 + bytes(5000), adts=False, ends=True) == 100
-    assert find_frames(bytes(100) + frame + bytes(5000), adts=False, ends=True) is None
+    assert find_frames(bytes(100) + frame * 3 + bytes(5000), mpeg_header, ends=True) == 100
+    assert find_frames(bytes(100) + frame + bytes(5000), mpeg_header, ends=True) is None
 
 
 def test_the_pages_of_an_ogg_file_can_be_given_another_number(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sounds import sound
 from stemwright.audio import open_audio, open_writer, probe
 from stemwright.audio.reading import decode_child
 from stemwright.audio.reading.decode_process import DecodeProcess
+from stemwright.audio.reading.plan import Plan
 from stemwright.audio.reading.sniff import sniff
 from stemwright.errors import InputError
 
@@ -119,7 +120,7 @@ def test_a_decoder_that_writes_nonsense_is_an_input_error(song: Path, tmp_path: 
     script.write_text(code)
     with song.open("rb") as file:
         kind = sniff(file, str(song))
-        process = DecodeProcess(file, kind, song.stat().st_size, str(song), single_page=False, script=script)
+        process = DecodeProcess(file, kind, song.stat().st_size, str(song), plan=Plan(), script=script)
     with closing(process), pytest.raises(InputError) as caught:
         process.record()
     assert caught.value.code == "decode_failed"

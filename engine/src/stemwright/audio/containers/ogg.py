@@ -8,13 +8,16 @@ number of samples up to the end of the page.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 _FIRST, _LAST = 2, 4
 _HEADER = 27
 _POLYNOMIAL = 0x04C11DB7
+_BEGINNING = re.compile(rb"OggS\0[\2\6]")
+_PIECE = 1 << 20
 _TAIL = 1 << 17
 """More than the largest page takes."""
 
@@ -77,9 +80,8 @@ def page_at(file: File, at: int) -> Page | None:
     )
 
 
-def pages(file: File) -> Iterator[Page]:
-    """The pages from the beginning on, up to the first that is none."""
-    at = 0
+def pages(file: File, at: int = 0) -> Iterator[Page]:
+    """The pages from `at` on, up to the first that is none."""
     while (page := page_at(file, at)) is not None:
         yield page
         at = page.end
@@ -97,9 +99,38 @@ def ends_inside_page(file: File, size: int) -> bool:
     return page is None or page.end > size
 
 
-def single_page_samples(file: File) -> int | None:
-    """Samples of an Ogg Vorbis file whose audio is all on one page; None for any other."""
-    for number, page in enumerate(pages(file)):
+def links(file: BinaryIO, size: int) -> list[int]:
+    """Where each link of a chained file begins: streams that follow on each other, the first at 0.
+
+    Pages that begin streams stand together, at the beginning of their link (RFC 3533, section 4).
+    """
+    found = [0]
+    before = -1  # where the last page ended that begins a stream
+    for at in _beginnings(file):
+        page = page_at(file, at)
+        if page is None or page.end > size:
+            continue
+        if at not in (0, before):
+            found.append(at)
+        before = page.end
+    return found
+
+
+def _beginnings(file: BinaryIO) -> Iterator[int]:
+    """Where there is what looks like the header of a page that begins a stream."""
+    base, tail = 0, b""
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        data = tail + piece
+        yield from (base + found.start() for found in _BEGINNING.finditer(data))
+        tail = data[-5:]
+        base += len(data) - len(tail)
+        file.seek(base + len(tail))
+
+
+def single_page_samples(file: File, start: int = 0) -> int | None:
+    """Samples of the Ogg Vorbis stream that begins at `start` if its audio is all on one page; None for any other."""
+    for number, page in enumerate(pages(file, start)):
         if number == 0:
             file.seek(page.end - 30)
             if file.read(7) != b"\x01vorbis":

@@ -7,21 +7,17 @@ holds less, and to cut what a decoder gives beyond it.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from stemwright.audio.containers import mpeg
-from stemwright.audio.containers.mp4 import mp4_length
-from stemwright.audio.containers.ogg import ends_inside_page, single_page_samples
+from stemwright.audio.containers.mp4 import Length, mp4_lengths
+from stemwright.audio.containers.riff import byte_order, chunks
 from stemwright.audio.info import shown
 from stemwright.audio.reading.sniff import Kind
 from stemwright.errors import InputError
 
 UNLIMITED = 1 << 62
-_MP3_SLACK = 4608
-"""Samples: a file of four frames more than its tag says was put together of several, and is played to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,38 +28,44 @@ class Declared:
     rate: int | None = None  # the sample rate that they are counted at; None if it can be no other than the decoder's
     tolerance: int = 0  # how many fewer may come out before the file counts as truncated
     slack: int = 0  # how many more may come out and be dropped, as padding
-    # Whether it is Ogg Vorbis on a single page, which the decoder has to be told (see `decode_child`)
-    single_page: bool = False
+    grain: int = 0  # how many more may come out and be kept: what is declared may be rounded by as many
+    tracks: Mapping[int, Length] = field(default_factory=dict)  # of an MP4 file, by their numbers
 
-    def at(self, rate: int) -> Declared:
-        """The same for what really comes out of the decoder; nothing is declared if the two do not fit."""
+    def at(self, rate: int, track: int = 0) -> Declared:
+        """The same for what really comes out of the decoder, of this track; nothing is declared if the two do not fit."""
+        if (length := self.tracks.get(track)) is not None:
+            said = Declared(samples=length.samples, rate=length.rate, tolerance=length.tolerance, slack=UNLIMITED)
+            return said.at(rate)
         if self.samples is None or self.rate is None or self.rate == rate:
             return self
         if rate % self.rate:
-            return Declared(single_page=self.single_page)
-        times = rate // self.rate  # AAC with spectral band replication comes out at twice the rate of its core
-        return replace(self, samples=self.samples * times, rate=rate, tolerance=self.tolerance * times)
+            return Declared()
+        times = rate // self.rate
+        # AAC with spectral band replication comes out at twice the rate of its core. A track that counts in units much
+        # coarser (milliseconds) is rounded to one of them.
+        grain = times if times > 2 else 0
+        return replace(
+            self,
+            samples=self.samples * times,
+            rate=rate,
+            tolerance=max(self.tolerance * times, grain),
+            grain=grain,
+        )
 
 
 def declared(file: BinaryIO, size: int, kind: Kind, name: str) -> Declared:
-    """Read what the file declares.
+    """Read what the file declares; of Ogg and mp3 files, `plan` does.
 
     Raises:
         InputError: ``truncated`` if the file ends before a part that it declares, ``no_samples`` if it
             declares that it holds none.
     """
-    if kind.demuxer in ("wav", "aiff"):
+    if kind.demuxer in ("wav", "w64", "aiff"):
         _check_chunks(file, size, name)
     elif kind.demuxer == "flac":
         return _flac(file, size, kind.start, name)
-    elif kind.demuxer == "mp3":
-        return _mp3(file, size, kind.start, name)
     elif kind.demuxer == "mov":
-        length = mp4_length(file, size, name)
-        if length is not None:
-            return Declared(samples=length.samples, rate=length.rate, tolerance=length.tolerance, slack=UNLIMITED)
-    elif kind.demuxer == "ogg":
-        return _ogg(file, size, name)
+        return Declared(tracks=mp4_lengths(file, size, name))
     elif kind.demuxer == "matroska":
         _check_segment(file, size, name)
     return Declared()
@@ -74,34 +76,20 @@ def truncated(name: str, detail: str) -> InputError:
     return InputError(f"{shown(name)} is cut short: {detail}; get a complete copy", code="truncated")
 
 
-def _chunks(file: BinaryIO, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks of a RIFF or FORM file: (id, offset of the data, declared size)."""
-    at = 12
-    while at + 8 <= size:
-        file.seek(at)
-        tag, length = struct.unpack(f"{order}4sI", file.read(8))
-        yield tag, at + 8, length
-        at += 8 + length + (length & 1)
-
-
 def _check_chunks(file: BinaryIO, size: int, name: str) -> None:
     file.seek(0)
-    form = file.read(12)
-    order = ">" if form[:4] in (b"FORM", b"RIFX") else "<"
-    whole = struct.unpack(f"{order}I", form[4:8])[0] + 8
-    large = 0
-    for tag, at, length in _chunks(file, size, order):
-        if tag == b"ds64":
-            file.seek(at + 8)
-            large = int.from_bytes(file.read(8), "little")
-        if tag not in (b"data", b"SSND"):
+    form = file.read(8)
+    whole = int.from_bytes(form[4:], byte_order(form)) + 8
+    for chunk in chunks(file, size):
+        if chunk.name not in (b"data", b"SSND"):
             continue
-        if length == 0xFFFFFFFF and form[:4] in (b"RF64", b"BW64"):
-            length = large
-        if length == 0 and (whole == size or at == size):
+        left = size - chunk.at
+        if chunk.length == 0 and (whole == size or left == 0):
             raise InputError(f"{shown(name)} holds no samples", code="no_samples")
-        if at + length > size and not _is_unknown(length):
-            raise truncated(name, f"it declares {length} bytes of audio and holds {size - at}")
+        # Some programs write the length of the file, or of what follows its first chunk's header, in place of the audio's.
+        wrong = chunk.length in (size, size - 8)
+        if chunk.length > left and not wrong and not _is_unknown(chunk.length):
+            raise truncated(name, f"it declares {chunk.length} bytes of audio and holds {left}")
         return
     raise truncated(name, "it ends before its audio begins")
 
@@ -126,32 +114,6 @@ def _flac(file: BinaryIO, size: int, start: int, name: str) -> Declared:
         last = bool(header[0] & 0x80)
         at += 4 + length
     return Declared(samples=samples or None)
-
-
-def _mp3(file: BinaryIO, size: int, start: int, name: str) -> Declared:
-    file.seek(start)
-    frame = file.read(4096)
-    header = mpeg.mpeg_header(frame, 0)
-    if header is None:
-        return Declared()
-    if start + header.size > size:
-        raise truncated(name, "it ends inside its first frame")
-    tag = mpeg.xing_tag(frame, header)
-    if tag is None or not tag.frames:
-        return Declared()
-    # Some encoders count the frame of the tag itself: one frame less is no sign of a cut.
-    return Declared(
-        samples=tag.frames * header.samples - tag.delay - tag.padding,
-        tolerance=header.samples,
-        slack=_MP3_SLACK if tag.padding else 0,
-    )
-
-
-def _ogg(file: BinaryIO, size: int, name: str) -> Declared:
-    if ends_inside_page(file, size):
-        raise truncated(name, "it ends inside a page")
-    samples = single_page_samples(file)
-    return Declared(samples=samples, slack=UNLIMITED, single_page=samples is not None)
 
 
 def _check_segment(file: BinaryIO, size: int, name: str) -> None:

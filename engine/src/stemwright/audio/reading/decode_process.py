@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from stemwright.audio.info import shown
 from stemwright.audio.reading import decode_child
+from stemwright.audio.reading.plan import Plan
 from stemwright.audio.reading.sniff import Kind
 from stemwright.errors import InputError, MissingExtraError
 
@@ -34,7 +36,8 @@ class DecodeProcess:
         size: int,
         name: str,
         *,
-        single_page: bool,
+        plan: Plan,
+        track: int | None = None,
         nice: int = 0,
         script: Path = _SCRIPT,
     ) -> None:
@@ -45,7 +48,8 @@ class DecodeProcess:
             kind: What it is.
             size: Its bytes.
             name: What messages call it.
-            single_page: Whether it is Ogg Vorbis on a single page, see `decode_child.main`.
+            plan: How it is to be decoded.
+            track: Which of its audio tracks, from 1; None for the first that can be decoded.
             nice: By how much the process gives way to others, as `os.nice` has it.
             script: What runs in the process.
 
@@ -57,9 +61,10 @@ class DecodeProcess:
         job = {
             "packages": _packages(),
             "demuxer": kind.demuxer,
-            "skip_bytes": kind.start if kind.garbage else 0,
+            "parts": [asdict(part) for part in plan.parts],
+            "codec": plan.codec,
+            "track": track,
             "cpu_seconds": _CPU_BASE + _CPU_PER_MEGABYTE * (size >> 20),
-            "single_page": single_page,
             "nice": nice,
         }
         self._process = subprocess.Popen(
@@ -86,7 +91,7 @@ class DecodeProcess:
             InputError: What the process found wrong with the input, or ``decode_failed`` if it died.
         """
         kind, length = decode_child.RECORD.unpack(self._read(decode_child.RECORD.size))
-        if kind not in (b"H", b"B", b"E", b"X") or length > _RECORD_LIMIT:
+        if kind not in (b"H", b"B", b"F", b"E", b"X") or length > _RECORD_LIMIT:
             raise self._died("it wrote nonsense")
         body = self._read(length)
         if kind == b"X":

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from stemwright.audio.channels import mix_channels, mixing_matrix
-from stemwright.audio.info import AudioInfo, InputLimits, shown
-from stemwright.audio.reading.declared_length import UNLIMITED, Declared, declared, truncated
+from stemwright.audio.info import AudioInfo, InputLimits, InputOptions, shown
+from stemwright.audio.reading.declared_length import UNLIMITED, Declared, truncated
 from stemwright.audio.reading.decode_process import DecodeProcess
+from stemwright.audio.reading.plan import plan
 from stemwright.audio.reading.sniff import sniff
 from stemwright.audio.resample import Resampler
 from stemwright.audio.samples import Samples, to_float
 from stemwright.errors import InputError, OptionError
 
 _NO_LIMITS = InputLimits()
+_NO_OPTIONS = InputOptions()
+_NOTICED = 0.02
+"""Seconds that sound may begin after a picture without a word: encoders' delays are of this length."""
+_LATEST = 86400
+"""Seconds: whoever says that the sound begins later than a day after the picture is not believed."""
 
 
 def probe(path: str | os.PathLike[str], *, limits: InputLimits = _NO_LIMITS) -> AudioInfo:
@@ -40,15 +48,17 @@ def open_audio(
     sample_rate: int | None = None,
     channels: int = 2,
     limits: InputLimits = _NO_LIMITS,
+    options: InputOptions = _NO_OPTIONS,
     block: int = 65536,
 ) -> AudioReader:
-    """Open an audio file, or the first audio stream of a video file, for reading as a stream.
+    """Open an audio file, or an audio track of a video file, for reading as a stream.
 
     Args:
         path: The file. Its name does not matter, its content does.
         sample_rate: Samples a second wanted; None keeps the file's.
         channels: 2, or 1 for the mean of both. Mono becomes two equal channels, surround is mixed down.
         limits: The largest and the longest file that will do.
+        options: Which track, and whether on the clock of a film.
         block: The most samples (of each channel) in one array.
 
     Raises:
@@ -64,12 +74,12 @@ def open_audio(
         size = os.fstat(file.fileno()).st_size
         _check_size(size, limits, name)
         kind = sniff(file, name)
-        length = declared(file, size, kind, name)
-        process = DecodeProcess(file, kind, size, name, single_page=length.single_page, nice=limits.nice)
+        planned = plan(file, size, kind, name)
+        process = DecodeProcess(file, kind, size, name, plan=planned, track=options.track, nice=limits.nice)
     try:
         _, body = process.record()
         header = json.loads(body)
-        length = length.at(header["sample_rate"])
+        length = planned.declared.at(header["sample_rate"], header["track_id"])
         info = AudioInfo(
             container=kind.container,
             codec=header["codec"],
@@ -79,7 +89,11 @@ def open_audio(
             bit_rate=header["bit_rate"],
             tags=MappingProxyType(header["tags"]),
             size=size,
+            track=header["track"],
+            tracks=header["tracks"],
+            late=header["late"] if header["late"] <= _LATEST else 0.0,
         )
+        info = replace(info, notes=(*planned.notes, *_notes(info, options)))
         if limits.max_seconds is not None and info.duration is not None and info.duration > limits.max_seconds + 1:
             raise _too_long(name, limits.max_seconds)
         return AudioReader(
@@ -92,6 +106,7 @@ def open_audio(
             channels=channels,
             limits=limits,
             block=block,
+            silence=round(info.late * info.sample_rate) if options.video_clock else 0,
         )
     except BaseException:
         process.close()
@@ -117,15 +132,16 @@ class AudioReader:
         channels: int,
         limits: InputLimits,
         block: int,
+        silence: int,
     ) -> None:
         self.info = info
         self.sample_rate = sample_rate or info.sample_rate
         self.channels = channels
         self.damaged_packets = 0  # packets that could not be decoded and were left out; known at the end
         self.native_samples = 0  # samples so far at the file's own rate: what went into the conversion
-        self._process, self._format, self._planar = process, header["format"], header["planar"]
+        self._process, self._silence = process, silence
         self._declared, self._name, self._limits, self._block = length, name, limits, block
-        self._matrix = mixing_matrix(header["channels"], channels)
+        self._take_format(header)
         self._blocks = self._run()
 
     def __iter__(self) -> Iterator[Samples]:
@@ -159,7 +175,7 @@ class AudioReader:
         resampler = Resampler(self.info.sample_rate, self.sample_rate, self.channels)
         try:
             for decoded in self._decoded():
-                yield from self._pieces(resampler.process(mix_channels(decoded, self._matrix)))
+                yield from self._pieces(resampler.process(decoded))
             yield from self._pieces(resampler.flush())
         finally:
             self._process.close()
@@ -169,13 +185,13 @@ class AudioReader:
             yield samples[:, at : at + self._block]
 
     def _decoded(self) -> Iterator[Samples]:
-        """Blocks ``[file channels, n]`` at the file's rate: checked, counted and cut to what the file declares."""
+        """Blocks ``[channels, n]`` at the file's rate: checked, counted and cut to what the file declares."""
         rate, longest = self.info.sample_rate, self._limits.max_seconds
-        count = 0
-        for decoded in self._without_padding():
+        count = -self._silence
+        for decoded in itertools.chain(self._silent_blocks(), self._without_padding()):
             count += decoded.shape[1]
-            self.native_samples = count
-            if longest is not None and count > longest * rate:
+            self.native_samples += decoded.shape[1]
+            if longest is not None and self.native_samples > longest * rate:
                 raise _too_long(self._name, longest)
             if not np.isfinite(decoded).all():
                 raise InputError(
@@ -187,11 +203,18 @@ class AudioReader:
         expected = self._declared.samples
         if expected is not None and count < expected - self._declared.tolerance:
             raise truncated(self._name, f"it declares {expected / rate:.3f} s and holds {count / rate:.3f} s")
+        if not count:
+            raise InputError(f"{shown(self._name)} holds no samples", code="no_samples")
+
+    def _silent_blocks(self) -> Iterator[Samples]:
+        for at in range(0, self._silence, self._block):
+            yield np.zeros((self.channels, min(self._block, self._silence - at)), dtype=np.float32)
 
     def _without_padding(self) -> Iterator[Samples]:
         """The decoder's blocks, without what it gives beyond the declared end: if that is as little as padding is."""
-        left, slack = self._declared.samples, self._declared.slack
+        left, slack, grain = self._declared.samples, self._declared.slack, self._declared.grain
         beyond: list[Samples] = []
+        more = 0
         while (decoded := self._next_block()) is not None:
             if left is None or not slack:
                 yield decoded
@@ -200,19 +223,41 @@ class AudioReader:
                 yield decoded[:, :left]
             if decoded.shape[1] > left:
                 beyond.append(decoded[:, left:])
+                more += decoded.shape[1] - left
             left = max(0, left - decoded.shape[1])
-            if not left and slack == UNLIMITED:
+            if more > grain and slack == UNLIMITED:
                 return
-            if sum(block.shape[1] for block in beyond) > slack:
+            if more > slack:
                 yield from beyond
                 left, beyond = None, []
+        if more <= grain:
+            yield from beyond
 
     def _next_block(self) -> Samples | None:
+        """The decoder's next block, in the channels that are wanted."""
         kind, body = self._process.record()
+        while kind == b"F":
+            self._take_format(json.loads(body))
+            kind, body = self._process.record()
         if kind == b"E":
             self.damaged_packets = int(json.loads(body)["damaged"])
             return None
-        return to_float(body, self._format, planar=self._planar, channels=self.info.channels)
+        decoded = to_float(body, self._format, planar=self._planar, channels=self._channels_in)
+        return mix_channels(decoded, self._matrix)
+
+    def _take_format(self, said: dict[str, Any]) -> None:
+        self._format, self._planar, self._channels_in = said["format"], said["planar"], len(said["channels"])
+        self._matrix = mixing_matrix(said["channels"], self.channels)
+
+
+def _notes(info: AudioInfo, options: InputOptions) -> tuple[str, ...]:
+    notes = []
+    if info.tracks > 1:
+        notes.append(f"audio track {info.track} of {info.tracks} was read")
+    if info.late >= _NOTICED:
+        begin = "as much silence" if options.video_clock else "the sound"
+        notes.append(f"the sound begins {info.late:.3f} s after the picture: the stems begin with {begin}")
+    return tuple(notes)
 
 
 def _open(name: str) -> BinaryIO:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemwright.audio.info import AudioInfo, InputLimits
+from stemwright.audio.info import AudioInfo, InputLimits, InputOptions
 from stemwright.audio.reading.reader import open_audio
 
 
@@ -58,6 +58,7 @@ def scan(
     sample_rate: int | None = None,
     channels: int = 2,
     limits: InputLimits | None = None,
+    options: InputOptions | None = None,
 ) -> ScanResult:
     """Read a file once, in constant memory, and count and measure its samples.
 
@@ -67,7 +68,8 @@ def scan(
         InputError: As `open_audio` and its reader.
     """
     moments, peak = Moments(), 0.0
-    with open_audio(path, sample_rate=sample_rate, channels=channels, limits=limits or InputLimits()) as reader:
+    limits, options = limits or InputLimits(), options or InputOptions()
+    with open_audio(path, sample_rate=sample_rate, channels=channels, limits=limits, options=options) as reader:
         for block in reader:
             moments.add(block.mean(axis=0, dtype=np.float64))
             peak = max(peak, float(np.abs(block).max()))

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from stemwright.audio.containers.mpeg import find_frames
+from stemwright.audio.containers.mp4 import begins_with_box
+from stemwright.audio.containers.mpeg import ac3_header, adts_header, find_frames, mpeg_header
 from stemwright.audio.info import shown
 from stemwright.errors import InputError
 
 HEAD = 1 << 16
 """Bytes looked at after the leading ID3v2 tags."""
+_PACKETS = 5
+"""Packets in a row that make a transport stream."""
+_MOST_ZEROS = 1 << 26
+"""Bytes of zeros before the first frame that are passed over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,7 @@ class Kind:
 # (offset, magic, container, demuxer)
 _AUDIO: tuple[tuple[int, bytes, str, str], ...] = (
     (8, b"WAVE", "wav", "wav"),
+    (0, b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00", "w64", "w64"),
     (8, b"AVI ", "avi", "avi"),
     (8, b"AIFF", "aiff", "aiff"),
     (8, b"AIFC", "aiff", "aiff"),
@@ -58,11 +64,13 @@ _AUDIO: tuple[tuple[int, bytes, str, str], ...] = (
 )
 _MEDIA_TYPES = {
     "aac": "audio/aac",
+    "ac3": "audio/ac3",
     "aiff": "audio/aiff",
     "asf": "audio/x-ms-wma",
     "au": "audio/basic",
     "avi": "video/x-msvideo",
     "caf": "audio/x-caf",
+    "eac3": "audio/eac3",
     "flac": "audio/flac",
     "flv": "video/x-flv",
     "m4a": "audio/mp4",
@@ -74,6 +82,7 @@ _MEDIA_TYPES = {
     "mpegts": "video/mp2t",
     "ogg": "audio/ogg",
     "tta": "audio/x-tta",
+    "w64": "audio/x-w64",
     "wav": "audio/wav",
     "wavpack": "audio/x-wavpack",
     "webm": "video/webm",
@@ -111,52 +120,114 @@ def sniff(file: BinaryIO, name: str) -> Kind:
     """Say what the open file is.
 
     Raises:
-        InputError: ``playlist`` if it is a list of other files, ``not_audio`` if it is anything else that
-            holds no audio.
+        InputError: ``playlist`` if it is a list of other files, ``truncated`` if it ends inside the tag it begins with,
+            ``not_audio`` if it is anything else that holds no audio.
     """
-    start = _after_id3(file)
+    size = file.seek(0, io.SEEK_END)
+    start, tag_end, odd = _after_id3(file, size)
     file.seek(start)
     head = file.read(HEAD)
+    if not head.strip(b"\0") and len(head) == HEAD:
+        start, head = _after_zeros(file, start)
+        odd = True
     text = _as_text(head)
-    kind = _by_magic(head, start) or (_by_frames(head, start) if text is None else None)
+    kind = _by_magic(head, start) or (_by_frames(head, start) or _by_packets(head, start) if text is None else None)
     if kind is not None:
-        return kind
+        return replace(kind, garbage=kind.garbage or odd)
+    if tag_end > size:
+        raise InputError(
+            f"{shown(name)} is cut short: its ID3 tag declares {tag_end} bytes and the file holds {size}; "
+            "get a complete copy",
+            code="truncated",
+        )
     if text is not None and _PLAYLIST.search(text):
         raise InputError(
             f"{shown(name)} is a playlist: it names other files and holds no audio; give the audio file itself",
             code="playlist",
         )
-    what = (
-        "text" if text is not None else next((w for m, w in _OTHER if head.startswith(m)), "no audio file known here")
+    raise InputError(
+        f"{shown(name)} is {_what(head, text)}; give an audio file, or a video file with sound", code="not_audio"
     )
-    raise InputError(f"{shown(name)} is {what}; give an audio file, or a video file with sound", code="not_audio")
+
+
+def _what(head: bytes, text: str | None) -> str:
+    if not head.strip(b"\0"):
+        return "nothing but zeros" if head else "nothing but a tag"
+    if text is not None:
+        return "text"
+    return next((what for magic, what in _OTHER if head.startswith(magic)), "no audio file known here")
 
 
 def media_type(head: bytes) -> str | None:
     """The media type of a file that begins with `head`, or None if `sniff` would refuse the file.
 
-    `head` is the first `HEAD` bytes, or the whole file if it is shorter. Tags at its beginning may be longer than that:
-    such a file passes for MPEG audio, until it is opened.
+    `head` is the first `HEAD` bytes, or the whole file if it is shorter. Tags at its beginning, or zeros, may be longer
+    than that: such a file passes for MPEG audio, until it is opened.
     """
     file = io.BytesIO(head)
+    if len(head) >= HEAD and (_after_id3(file, len(head))[1] >= len(head) or not head.strip(b"\0")):
+        return _MEDIA_TYPES["mp3"]
     try:
         return sniff(file, "").media_type
-    except InputError:
-        cut = len(head) >= HEAD and _after_id3(file) > 0
+    except InputError as error:
+        cut = error.code == "truncated" or (len(head) >= HEAD and head.startswith(b"ID3"))
         return _MEDIA_TYPES["mp3"] if cut else None
 
 
-def _after_id3(file: BinaryIO) -> int:
-    """Offset of the first byte after the leading ID3v2 tags (there may be several)."""
-    start = 0
+def _after_id3(file: BinaryIO, size: int) -> tuple[int, int, bool]:
+    """What is behind the leading ID3v2 tags (there may be several).
+
+    Returns:
+        Offset of the first byte behind them, where the last says that it ends, and whether one is longer or shorter than
+        its length says by the standard.
+    """
+    start = end = 0
+    odd = False
     for _ in range(8):
         file.seek(start)
         tag = file.read(10)
-        if len(tag) < 10 or tag[:3] != b"ID3" or any(byte & 0x80 for byte in tag[6:10]):
+        if len(tag) < 10 or tag[:3] != b"ID3":
             break
-        size = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
-        start += 10 + size + (10 if tag[5] & 0x10 else 0)
-    return start
+        ends = [start + 10 + length + (10 if tag[5] & 0x10 else 0) for length in _tag_lengths(tag)]
+        fitting = [each for each in ends if each <= size]
+        end = next((each for each in fitting if _begins_at(file, each)), fitting[0] if fitting else ends[0])
+        odd = odd or end != ends[0] or not fitting or any(byte & 0x80 for byte in tag[6:10])
+        # A tag longer than the file does not say where it ends: the frames are looked for behind its header.
+        start = end if fitting else start + 10
+    return start, end, odd
+
+
+def _tag_lengths(tag: bytes) -> list[int]:
+    """What the length of an ID3v2 tag may be: seven bits of each byte, as it is defined, or all eight, as some write it."""
+    plain = int.from_bytes(tag[6:10], "big")
+    if any(byte & 0x80 for byte in tag[6:10]):
+        return [plain]
+    return [tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9], plain]
+
+
+def _begins_at(file: BinaryIO, at: int) -> bool:
+    """Whether something that may follow a tag begins exactly here."""
+    file.seek(at)
+    head = file.read(16)
+    return (
+        head.startswith((b"ID3", b"fLaC", b"TTA1"))
+        or mpeg_header(head, 0) is not None
+        or adts_header(head, 0) is not None
+    )
+
+
+def _after_zeros(file: BinaryIO, start: int) -> tuple[int, bytes]:
+    """The first byte that is not zero from `start` on, and the head from there; the file's end if there is none near."""
+    for at in range(start, start + _MOST_ZEROS, HEAD):
+        file.seek(at)
+        piece = file.read(HEAD)
+        if rest := piece.lstrip(b"\0"):
+            begin = at + len(piece) - len(rest)
+            file.seek(begin)
+            return begin, file.read(HEAD)
+        if len(piece) < HEAD:
+            break
+    return start, b"\0"
 
 
 def _by_magic(head: bytes, start: int) -> Kind | None:
@@ -172,23 +243,35 @@ def _by_magic(head: bytes, start: int) -> Kind | None:
         if demuxer == "matroska" and b"webm" in head[:64]:
             container = "webm"
         return Kind(container=container, demuxer=demuxer, start=start)
-    if len(head) > 188 * 4 and all(head[i] == 0x47 for i in range(0, 188 * 4, 188)):
-        return Kind(container="mpegts", demuxer="mpegts", start=start)
+    if not start and begins_with_box(head):
+        return Kind(container="mp4", demuxer="mov")
+    return None
+
+
+def _by_packets(head: bytes, start: int) -> Kind | None:
+    """A transport stream: packets of 188 bytes, with 4 before each on discs and in cameras, and 16 behind it on the air."""
+    for packet in (188, 192, 204):
+        for at in range(packet):
+            marks = head[at::packet]
+            if len(marks) > _PACKETS and marks[:_PACKETS] == b"G" * _PACKETS:
+                return Kind(container="mpegts", demuxer="mpegts", start=start + at, garbage=start + at > 0)
     return None
 
 
 def _by_frames(head: bytes, start: int) -> Kind | None:
-    """Raw MPEG or ADTS frames have no magic number: look for several in a row, past zeros and stray bytes."""
+    """Raw MPEG, ADTS or AC-3 frames have no magic number: look for several in a row, past zeros and stray bytes."""
     ends = len(head) < HEAD
     found = [
         (at, container)
-        for adts, container in ((True, "aac"), (False, "mp3"))
-        if (at := find_frames(head, adts=adts, ends=ends)) is not None
+        for parse, container in ((adts_header, "aac"), (mpeg_header, "mp3"), (ac3_header, "ac3"))
+        if (at := find_frames(head, parse, ends=ends)) is not None
     ]
     if not found:
         return None
     # The bytes of one kind of frame can look like headers of the other; the stream itself begins earlier.
     at, container = min(found)
+    if container == "ac3" and head[at + 5] >> 3 > 10:
+        container = "eac3"
     return Kind(container=container, demuxer=container, start=start + at, garbage=at > 0)
 
 
