@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stemwright.audio import AudioInfo, InputLimits, probe
+    from stemwright.audio import AudioInfo, InputLimits, InputOptions, probe
     from stemwright.checkpoints import ModelInfo, catalogue
     from stemwright.errors import (
         Canceled,
@@ -40,6 +40,7 @@ _HOME = {
     "FileSeparation": "separator",
     "InputError": "errors",
     "InputLimits": "audio",
+    "InputOptions": "audio",
     "Machine": "machine.machine",
     "MissingExtraError": "errors",
     "ModelError": "errors",
@@ -66,6 +67,7 @@ __all__ = [
     "FileSeparation",
     "InputError",
     "InputLimits",
+    "InputOptions",
     "Machine",
     "MissingExtraError",
     "ModelError",

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stemwright.audio import AudioInfo, InputLimits, Resampler, open_audio, scan
+from stemwright.audio import AudioInfo, InputLimits, InputOptions, Resampler, open_audio, scan
 from stemwright.audio.samples import Samples
 from stemwright.checkpoints import ModelInfo, OnFetch, find
 from stemwright.errors import InputError, OptionError
@@ -33,6 +33,7 @@ from stemwright.stems.files import Artifact, StemWriter
 from stemwright.stems.paths import output_paths
 
 NO_LIMITS = InputLimits()
+WHOLE_INPUT = InputOptions()
 OnBlock = Callable[[Samples], None]
 
 
@@ -188,6 +189,7 @@ class Separator:
         output: OutputOptions | None = None,
         *,
         limits: InputLimits = NO_LIMITS,
+        input: InputOptions = WHOLE_INPUT,
         track_name: str | None = None,
         on_block: OnBlock | None = None,
         on_progress: OnProgress | None = None,
@@ -201,6 +203,7 @@ class Separator:
             options: What is wanted, see `SeparationOptions`; or the recipe that `recipe` made of it.
             output: Format and names of the files, see `OutputOptions`.
             limits: What the input may cost.
+            input: Which audio track of the input, and whether on the clock of its picture.
             track_name: What ``{track}`` stands for in file names; None: the input's name without its extension.
             on_block: As for `separate_to`.
             on_progress: Called after each segment.
@@ -220,6 +223,7 @@ class Separator:
             recipe,
             output,
             limits=limits,
+            input=input,
             on_block=on_block,
             on_progress=on_progress,
             should_stop=should_stop,
@@ -233,6 +237,7 @@ class Separator:
         output: OutputOptions,
         *,
         limits: InputLimits = NO_LIMITS,
+        input: InputOptions = WHOLE_INPUT,
         on_block: OnBlock | None = None,
         on_progress: OnProgress | None = None,
         should_stop: ShouldStop | None = None,
@@ -245,6 +250,7 @@ class Separator:
             recipe: What the run is, as `recipe` of this separator gave it.
             output: Format of the files, see `OutputOptions`; its pattern of names has been used for ``paths``.
             limits: What the input may cost.
+            input: Which audio track of the input, and whether on the clock of its picture.
             on_block: Given all stems block by block, ``[stems, channels, n]`` at the model's rate, before the joint gain.
             on_progress: Called after each segment.
             should_stop: Asked before each segment; true ends the separation.
@@ -271,13 +277,13 @@ class Separator:
             # One pass over the whole input: whether it can be decoded to its end, how long it is, and how loud, which the
             # networks want to know before the first segment.
             began = time.monotonic()
-            found = scan(source, sample_rate=rate, channels=channels, limits=limits)
+            found = scan(source, sample_rate=rate, channels=channels, limits=limits, options=input)
             stats = MixStats(length=found.samples, mean=found.mean, std=found.std)
             seconds = {"scan": time.monotonic() - began}
             # A second pass separates: decoding (a process), the networks (a pool) and encoding (a thread for each stem) run
             # side by side, and each holds a few blocks only.
             with (
-                open_audio(source, sample_rate=rate, channels=channels, limits=limits) as mix,
+                open_audio(source, sample_rate=rate, channels=channels, limits=limits, options=input) as mix,
                 StemWriter(
                     {stem: paths[stem] for stem in recipe.stems},
                     output,
@@ -298,10 +304,12 @@ class Separator:
                 seconds["encode_after_model"] = time.monotonic() - waited
             seconds["total"] = time.monotonic() - began
             # What was done, in numbers: how close the stems sum to the mix, what computed them, and how long it took.
-            report = self._report(run, stats, seconds, joint_gain=files.gain)
+            report = self._report(run, stats, seconds, joint_gain=files.gain, notes=found.info.notes)
             return FileSeparation(source=source, input=found.info, artifacts=artifacts, report=report)
 
-    def _report(self, run: Run, stats: MixStats, seconds: Mapping[str, float], *, joint_gain: float) -> FidelityReport:
+    def _report(
+        self, run: Run, stats: MixStats, seconds: Mapping[str, float], *, joint_gain: float, notes: Iterable[str] = ()
+    ) -> FidelityReport:
         stream = run.stream
         computations = list(dict.fromkeys(network.computation for network in stream.networks))
         every = {"load": self._networks.take_load_seconds(), **seconds, "model": stream.model_seconds}
@@ -317,7 +325,7 @@ class Separator:
             device=_joined(each.device for each in computations),
             precision=_joined(each.precision for each in computations),
             backend=_joined(each.backend for each in computations),
-            notes=tuple(dict.fromkeys(note for network in stream.networks for note in network.notes)),
+            notes=(*notes, *dict.fromkeys(note for network in stream.networks for note in network.notes)),
             segments=stream.segments_total,
             seconds={name: round(value, 3) for name, value in every.items()},
             audio_seconds=stats.length / stream.sample_rate,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemwright.cli.failure import fail
 from stemwright.cli.progress import ProgressLine
-from stemwright.cli.split_flags import add_flags, output_options, separation_options
+from stemwright.cli.split_flags import add_flags, input_options, output_options, separation_options
 from stemwright.errors import Canceled, InputError, OptionError, OutputError, StemwrightError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     keep_freed_memory()
 
-    options, output = separation_options(args), output_options(args)
+    options, output, reading = separation_options(args), output_options(args), input_options(args)
     limits = InputLimits(max_bytes=args.max_size, max_seconds=args.max_duration)
     separator = Separator(
         args.model,
@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     for path, stems in zip(args.inputs, paths, strict=True):
         line = ProgressLine(path.name, enabled=not args.quiet)
         try:
-            done = separator.separate_to(stems, path, recipe, output, limits=limits, on_progress=line.show)
+            done = separator.separate_to(
+                stems, path, recipe, output, limits=limits, input=reading, on_progress=line.show
+            )
         except Canceled:
             raise
         except StemwrightError as error:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from stemwright.audio.info import InputOptions
 from stemwright.errors import OptionError
 from stemwright.machine.machine import BackendChoice
 from stemwright.options import DEFAULT_MODEL, OutputOptions, SeparationOptions
@@ -16,10 +17,23 @@ _MP3_BITRATE = 320  # kbit/s, as in Demucs
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add all flags but those that say where to read and write."""
+    _add_input(parser)
     _add_model(parser)
     _add_separation(parser)
     _add_output(parser)
     _add_limits(parser)
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "--track", type=int, metavar="N",
+        help="which audio track of a file that has several, from 1 (default: the first that can be decoded)",
+    )  # fmt: skip
+    group.add_argument(
+        "--video-clock", action="store_true",
+        help="where the picture begins before the sound, begin the stems with as much silence",
+    )  # fmt: skip
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +105,15 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits (none unless given)")
     group.add_argument("--max-duration", type=float, metavar="SECONDS", help="refuse longer songs")
     group.add_argument("--max-size", type=int, metavar="BYTES", help="refuse larger files")
+
+
+def input_options(args: argparse.Namespace) -> InputOptions:
+    """The input options that the flags mean.
+
+    Raises:
+        OptionError: There can be no such track.
+    """
+    return InputOptions(track=args.track, video_clock=args.video_clock)
 
 
 def separation_options(args: argparse.Namespace) -> SeparationOptions:

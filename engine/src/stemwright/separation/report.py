@@ -36,7 +36,7 @@ class FidelityReport:
     device: str
     precision: str  # a `NumberType`, or several: "fp32 and bf16"
     backend: str  # what computed it: a `Backend`, or several
-    notes: tuple[str, ...]  # what a user should know of how it was computed, and why so
+    notes: tuple[str, ...]  # what a user should know of how the input was read, and how and why it was computed so
     segments: int
     seconds: Mapping[str, float]  # spent in each stage; they overlap
     audio_seconds: float
