@@ -53,6 +53,13 @@ def test_twice_the_rate_is_twice_the_samples_and_another_rate_says_nothing() -> 
     assert Declared(samples=7).at(44100) == Declared(samples=7)
 
 
+def test_units_that_are_no_samples_are_rounded_to_one_of_them() -> None:
+    milliseconds = Declared(samples=3051, rate=1000)
+    assert milliseconds.at(48000) == Declared(samples=146_448, rate=48000, tolerance=48, grain=48)
+    assert milliseconds.at(44100) == Declared(samples=134_549, rate=44100, tolerance=45, grain=45)
+    assert Declared(samples=90_000, rate=90_000).at(44100) == Declared(samples=44_100, rate=44100, tolerance=1, grain=1)
+
+
 def test_two_mp3_files_in_one_are_read_to_the_end(tmp_path: Path) -> None:
     for name in ("a", "b"):
         with open_writer(tmp_path / name, format="mp3", sample_rate=44100, channels=2) as writer:

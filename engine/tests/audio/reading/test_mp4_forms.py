@@ -53,8 +53,26 @@ def test_a_tag_or_text_behind_the_last_box_does_not_matter(tmp_path: Path, m4a: 
     assert snr_db(MOVIE, got) > 20
 
 
+@pytest.mark.parametrize("missing", [0, 200_000], ids=["nothing", "picture"])
+def test_media_data_that_claim_more_than_the_file_holds_are_read_if_the_sound_is_whole(
+    tmp_path: Path, missing: int
+) -> None:
+    options = {"movflags": "+faststart"}
+    data = encode(tmp_path / "x", MOVIE, 44100, codec="aac", muxer="mp4", muxer_options=options).read_bytes()
+    at = data.index(b"mdat") - 4
+    size = int.from_bytes(data[at : at + 4], "big") + 16 + missing
+    for end in (len(data), len(data) * 3 // 4):
+        (tmp_path / "x").write_bytes((data[:at] + size.to_bytes(4, "big") + data[at + 4 :])[:end])
+        if end == len(data):
+            assert snr_db(MOVIE, read(tmp_path / "x")) > 20
+        else:
+            with pytest.raises(InputError) as caught:
+                read(tmp_path / "x")
+            assert caught.value.code == "truncated"
+
+
 def test_a_part_of_the_file_that_is_cut_short_still_does(tmp_path: Path, m4a: bytes) -> None:
-    (tmp_path / "x").write_bytes(m4a + (1 << 20).to_bytes(4, "big") + b"mdat" + bytes(100))
+    (tmp_path / "x").write_bytes(m4a + (1 << 20).to_bytes(4, "big") + b"moof" + bytes(100))
     with pytest.raises(InputError) as caught:
         read(tmp_path / "x")
     assert caught.value.code == "truncated"

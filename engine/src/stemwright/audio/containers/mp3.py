@@ -62,10 +62,11 @@ class Walk:
     is_cut: bool  # whether it ends inside a frame, or with bytes that are neither a frame nor a tag
 
 
-def walk(file: BinaryIO, start: int, size: int) -> Walk:
+def walk(file: BinaryIO, start: int, size: int, *, most: int) -> Walk:
     """Go from frame to frame through a file of `size` bytes whose first frame lies at `start`.
 
-    A recording begins where there is a Xing tag, and where frames are of another kind than those before.
+    A recording begins where there is a Xing tag, and where frames are of another kind than those before. After `most`
+    recordings nothing is looked at.
     """
     window = _Window(file)
     recordings: list[Recording] = []
@@ -79,6 +80,8 @@ def walk(file: BinaryIO, start: int, size: int) -> Walk:
         marked = window.get(place + header.tag_offset, 4) in (b"Xing", b"Info")
         tag = xing_tag(window.get(place, _TAG_BYTES), header) if marked else None
         if now is None or tag is not None or header.signature != now.header.signature:
+            if len(recordings) == most:
+                break
             now = Recording(start=place, header=header, tag=tag)
             recordings.append(now)
         else:

@@ -51,6 +51,8 @@ def mp4_lengths(file: BinaryIO, size: int, name: str) -> dict[int, Length]:
         if at + length > size:
             if moov and kind not in _LARGE_BOXES:
                 break  # a tag of another kind, or text, behind the last box
+            if kind == b"mdat" and moov and len(_moov_lengths(moov)) == len(_sounds(moov)):
+                break  # what is missing may be picture, or nothing: the sound that comes out is counted
             raise InputError(
                 f"{shown(name)} is cut short: it declares at least {at + length} bytes and holds {size}; "
                 "get a complete copy",
@@ -119,7 +121,7 @@ class _Timing:
 
 def _moov_lengths(moov: bytes) -> dict[int, Length]:
     movie = _Timing.read(_find(moov, b"mvhd"))
-    tracks = [trak for kind, trak in _boxes(moov) if kind == b"trak" and _is_sound(trak)]
+    tracks = _sounds(moov)
     lengths: dict[int, Length] = {}
     for trak in tracks:
         header, media = _find(trak, b"tkhd"), _Timing.read(_find(trak, b"mdia", b"mdhd"))
@@ -133,9 +135,10 @@ def _moov_lengths(moov: bytes) -> dict[int, Length]:
     return lengths
 
 
-def _is_sound(trak: bytes) -> bool:
-    handler = _find(trak, b"mdia", b"hdlr")
-    return handler is not None and handler[8:12] == b"soun"
+def _sounds(moov: bytes) -> list[bytes]:
+    """The tracks of sound."""
+    tracks = [body for kind, body in _boxes(moov) if kind == b"trak"]
+    return [each for each in tracks if (_find(each, b"mdia", b"hdlr") or b"")[8:12] == b"soun"]
 
 
 def _gapless(moov: bytes, media: _Timing) -> Length | None:

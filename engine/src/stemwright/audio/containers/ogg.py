@@ -99,8 +99,8 @@ def ends_inside_page(file: File, size: int) -> bool:
     return page is None or page.end > size
 
 
-def links(file: BinaryIO, size: int) -> list[int]:
-    """Where each link of a chained file begins: streams that follow on each other, the first at 0.
+def links(file: BinaryIO, size: int, *, most: int) -> list[int]:
+    """Where each link of a chained file begins: streams that follow on each other, the first at 0; `most` and no more.
 
     Pages that begin streams stand together, at the beginning of their link (RFC 3533, section 4).
     """
@@ -112,6 +112,8 @@ def links(file: BinaryIO, size: int) -> list[int]:
             continue
         if at not in (0, before):
             found.append(at)
+        if len(found) >= most:
+            break
         before = page.end
     return found
 
@@ -128,11 +130,13 @@ def _beginnings(file: BinaryIO) -> Iterator[int]:
         file.seek(base + len(tail))
 
 
-def single_page_samples(file: File, start: int = 0) -> int | None:
-    """Samples of the Ogg Vorbis stream that begins at `start` if its audio is all on one page; None for any other."""
+def single_page_samples(file: File, start: int = 0, end: int | None = None) -> int | None:
+    """Samples of the Ogg Vorbis stream from `start` to `end` if its audio is all on one page; None for any other."""
     for number, page in enumerate(pages(file, start)):
+        if end is not None and page.end > end:
+            return None
         if number == 0:
-            file.seek(page.end - 30)
+            file.seek(max(0, page.end - 30))
             if file.read(7) != b"\x01vorbis":
                 return None
         elif page.is_first:

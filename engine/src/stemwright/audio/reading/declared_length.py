@@ -18,6 +18,9 @@ from stemwright.audio.reading.sniff import Kind
 from stemwright.errors import InputError
 
 UNLIMITED = 1 << 62
+_SAMPLE_RATES = frozenset(
+    {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 176400, 192000}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +41,18 @@ class Declared:
             return said.at(rate)
         if self.samples is None or self.rate is None or self.rate == rate:
             return self
-        if rate % self.rate:
+        if rate in (self.rate, 2 * self.rate):  # AAC with spectral band replication comes out at twice its core's rate
+            unit = 0
+        elif rate % self.rate and self.rate in _SAMPLE_RATES:
             return Declared()
-        times = rate // self.rate
-        # AAC with spectral band replication comes out at twice the rate of its core. A track that counts in units much
-        # coarser (milliseconds) is rounded to one of them.
-        grain = times if times > 2 else 0
+        else:  # a track that counts in other units than samples (milliseconds) is rounded to one of them
+            unit = -(-rate // self.rate)
         return replace(
             self,
-            samples=self.samples * times,
+            samples=round(self.samples * rate / self.rate),
             rate=rate,
-            tolerance=max(self.tolerance * times, grain),
-            grain=grain,
+            tolerance=max(-(-self.tolerance * rate // self.rate), unit),
+            grain=unit,
         )
 
 

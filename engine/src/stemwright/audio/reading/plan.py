@@ -63,8 +63,8 @@ def plan(file: BinaryIO, size: int, kind: Kind, name: str) -> Plan:
     found = _plan(file, size, kind, name)
     if len(found.parts) > _MOST_PARTS:
         raise InputError(
-            f"{shown(name)} cannot be decoded: it is put together of {len(found.parts)} parts, and {_MOST_PARTS} are "
-            "allowed; split it or export it anew",
+            f"{shown(name)} cannot be decoded: it is put together of more than {_MOST_PARTS} parts; split it or export it "
+            "anew",
             code="decode_failed",
         )
     return found
@@ -94,8 +94,9 @@ def _start(kind: Kind) -> int:
 def _ogg(file: BinaryIO, size: int, name: str) -> Plan:
     if ogg.ends_inside_page(file, size):
         raise truncated(name, "it ends inside a page")
-    starts = ogg.links(file, size)
-    lengths = [ogg.single_page_samples(file, start) for start in starts]
+    starts = ogg.links(file, size, most=_MOST_PARTS + 1)
+    ends = [*starts[1:], 0]
+    lengths = [ogg.single_page_samples(file, start, end or size) for start, end in zip(starts, ends, strict=True)]
     return Plan(
         parts=tuple(
             # Of Vorbis on a single page FFmpeg cannot tell the beginning from the end, and would cut the wrong one.
@@ -106,7 +107,7 @@ def _ogg(file: BinaryIO, size: int, name: str) -> Plan:
                 skip_frames=int(samples is not None),
                 samples=samples,
             )
-            for start, end, samples in zip(starts, [*starts[1:], 0], lengths, strict=True)
+            for start, end, samples in zip(starts, ends, lengths, strict=True)
         ),
         declared=Declared(samples=lengths[0]) if len(starts) == 1 else Declared(),
     )
@@ -117,7 +118,7 @@ def _mp3(file: BinaryIO, size: int, kind: Kind, name: str) -> Plan:
     first = mpeg_header(file.read(4), 0)
     if first is not None and kind.start + first.size > size:
         raise truncated(name, "it ends inside its first frame")
-    found = walk(file, kind.start, size)
+    found = walk(file, kind.start, size, most=_MOST_PARTS + 1)
     recordings = [each for each in found.recordings if each.frames]
     if not recordings:
         return Plan(parts=(Part(start=_start(kind)),))
