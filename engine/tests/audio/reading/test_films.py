@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from boxes import box, rebuild
 from signals import snr_db
 from sounds import encode, lag, read, sound
 
@@ -44,6 +46,25 @@ def test_sound_that_begins_after_the_picture_is_told_and_can_be_kept_there(
     assert scan(path, options=ON_CLOCK).samples == got.shape[1]
     (note,) = probe(path).notes
     assert f"{info.late:.3f} s after the picture" in note
+
+
+def test_a_track_that_begins_with_an_empty_edit_is_as_long_as_its_music(tmp_path: Path) -> None:
+    path = film(tmp_path / "x", "mp4", "aac", begins_at=0)
+    size = SOUND.shape[1] * 1000 // RATE
+
+    def later(body: bytes) -> bytes:
+        edits = struct.pack(">IiI", LATE * 1000 // RATE, -1, 1 << 16) + struct.pack(">IiI", size, 1024, 1 << 16)
+        return box(b"elst", bytes(4) + struct.pack(">I", 2) + edits)
+
+    of_sound = iter([lambda body: box(b"elst", body), later])  # the picture's comes first
+    path.write_bytes(
+        rebuild(path.read_bytes(), (b"moov", b"trak", b"edts", b"elst"), lambda body: next(of_sound)(body))
+    )
+    got = read(path)
+    assert got.shape == SOUND.shape
+    assert snr_db(SOUND, got) > 20
+    assert probe(path).late == LATE / RATE
+    assert probe(path).duration == SOUND.shape[1] / RATE
 
 
 def test_another_rate_keeps_the_clock(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ Apple's encoders write the same in an `iTunSMPB` tag.
 
 from __future__ import annotations
 
+import itertools
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,6 +19,7 @@ from stemwright.errors import InputError
 
 _LEADING_BOXES = (b"free", b"skip", b"wide", b"pnot", b"styp", b"uuid", b"udta", b"junk", b"pict", b"prfl")
 _LARGE_BOXES = (b"mdat", b"moov", b"moof", b"free", b"skip", b"wide", b"uuid", b"meta", b"udta", b"mfra", b"sidx")
+_MOST_EDITS = 16
 _MOOV_LIMIT = 1 << 28
 """A larger index than this many bytes is not read."""
 
@@ -150,11 +153,16 @@ def _gapless(moov: bytes, media: _Timing) -> Length | None:
 def _edited(edits: bytes | None, media: _Timing, movie: _Timing) -> Length | None:
     if edits is None or len(edits) < 8:
         return Length(samples=media.duration, rate=media.scale)
-    width = 8 if edits[0] == 1 else 4
-    if int.from_bytes(edits[4:8], "big") != 1 or edits[0] > 1 or len(edits) < 8 + 2 * width:
+    entry = struct.Struct(">qqI" if edits[0] == 1 else ">IiI")
+    count = int.from_bytes(edits[4:8], "big")
+    if edits[0] > 1 or not count or len(edits) < 8 + count * entry.size:
         return None
-    length = int.from_bytes(edits[8 : 8 + width], "big")
-    start = int.from_bytes(edits[8 + width : 8 + 2 * width], "big", signed=True)
+    # Empty edits at the beginning say by how much the track begins later than others.
+    entries = [entry.unpack_from(edits, 8 + index * entry.size)[:2] for index in range(min(count, _MOST_EDITS))]
+    music = list(itertools.dropwhile(lambda each: each[1] == -1, entries))
+    if count > _MOST_EDITS or len(music) != 1:
+        return None
+    ((length, start),) = music
     whole = media.duration - max(start, 0)
     if not length:
         return Length(samples=whole, rate=media.scale)
