@@ -162,6 +162,16 @@ def test_stray_bytes_in_the_middle_cost_the_frame_they_lie_in(tmp_path: Path, co
     assert "bytes between its frames" in note
 
 
+def test_tags_between_files_put_together_are_no_stray_bytes(tmp_path: Path) -> None:
+    options = {"write_xing": "0"}
+    whole = encode(tmp_path / "one", LONG, RATE, codec="libmp3lame", muxer="mp3", muxer_options=options).read_bytes()
+    assert whole.startswith(b"ID3")
+    ape = b"APETAGEX" + struct.pack("<IIII", 2000, 32, 0, 1 << 31) + bytes(8) + bytes(32)
+    (tmp_path / "x").write_bytes(whole + b"TAG" + bytes(125) + whole + ape + whole)
+    assert probe(tmp_path / "x").notes == ()
+    assert read(tmp_path / "x").shape[1] == pytest.approx(3 * LONG.shape[1], abs=3 * 3 * 1152)
+
+
 def test_a_hole_in_the_middle_is_damage(tmp_path: Path) -> None:
     options = {"write_xing": "0"}
     whole = encode(tmp_path / "one", LONG, RATE, codec="libmp3lame", muxer="mp3", muxer_options=options).read_bytes()

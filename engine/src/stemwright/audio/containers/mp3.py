@@ -71,8 +71,8 @@ def walk(file: BinaryIO, start: int, size: int, *, most: int) -> Walk:
     window = _Window(file)
     recordings: list[Recording] = []
     now: Recording | None = None
-    at = start
-    while (found := _next(window, at, size, now.header.signature if now else None)) is not None:
+    at = behind = start
+    while (found := _next(window, behind, size, now.header.signature if now else None)) is not None:
         place, header = found
         if place + header.size > size:
             break
@@ -85,30 +85,43 @@ def walk(file: BinaryIO, start: int, size: int, *, most: int) -> Walk:
             now = Recording(start=place, header=header, tag=tag)
             recordings.append(now)
         else:
-            now.stray += place - at
+            now.stray += place - behind
         at = now.end = place + header.size
+        behind = at if window.get(at, 1) == b"\xff" else _after_tags(window, at, size)
         now.frames += tag is None
     rest = window.get(at, 12)
     return Walk(recordings=tuple(recordings), is_cut=bool(rest) and not rest.startswith(_TAGS_BEHIND))
 
 
 def _next(window: _Window, at: int, size: int, signature: tuple[int, ...] | None) -> tuple[int, FrameHeader] | None:
-    """The next frame, and where it lies: at `at`, or past a tag and stray bytes."""
+    """The next frame, and where it lies: at `at`, or past stray bytes."""
     header = window.header(at)
     if header is not None and (header.signature == signature or window.is_run(at, header, size, 2)):
         return at, header
-    tag = window.get(at, 10)
-    if tag[:3] == b"ID3" and len(tag) == 10 and not any(byte & 0x80 for byte in tag[6:]):
-        behind = at + 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9])
-        header = window.header(behind)
-        if header is not None and window.is_run(behind, header, size, 2):
-            return behind, header
     while (place := window.find_header(at)) is not None:
         header = window.header(place)
         if header is not None and window.is_run(place, header, size, 3):
             return place, header
         at = place + 1
     return None
+
+
+def _after_tags(window: _Window, at: int, size: int) -> int:
+    """Where what lies at `at` goes on behind tags of files that were put together: `at` itself if there are none."""
+    for _ in range(4):
+        tag = window.get(at, 16)
+        if tag[:3] == b"ID3" and not any(byte & 0x80 for byte in tag[6:10]):
+            length = 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9])
+        elif tag[:3] == b"TAG":
+            length = 128
+        elif tag[:8] == b"APETAGEX":
+            length = 32 + int.from_bytes(tag[12:16], "little")
+        else:
+            break
+        if len(tag) < 16 or at + length >= size:
+            break
+        at += length
+    return at
 
 
 class _Window:
