@@ -11,6 +11,8 @@ from typing import Literal, get_args
 from stemwright.audio.formats import FORMATS, check_choices
 from stemwright.errors import OptionError
 
+DcOffset = Literal["auto", "each", "shared"]
+"""``auto``: as the model was made for."""
 Precision = Literal["auto", "exact", "fast"]
 ClipMode = Literal["rescale", "clamp", "none"]
 OtherMethod = Literal["add", "minus", "none"]
@@ -37,6 +39,9 @@ class SeparationOptions:
     segment: float | None = None  # seconds the network sees at once; None: what the model was made for
     jobs: int = 1  # segments computed side by side; each one costs its memory
     precision: Precision = "auto"
+    dc_offset: DcOffset = (
+        "auto"  # of the mix: each stem has it, as in Demucs; or its share of it, so that they sum to the mix
+    )
 
     def __post_init__(self) -> None:
         if self.stems is not None and not self.stems:
@@ -53,6 +58,8 @@ class SeparationOptions:
             raise OptionError(f"jobs is {self.jobs}: it must be at least 1")
         if self.precision not in get_args(Precision):
             raise OptionError(f"precision is {self.precision!r}: choose one of {', '.join(get_args(Precision))}")
+        if self.dc_offset not in get_args(DcOffset):
+            raise OptionError(f"dc_offset is {self.dc_offset!r}: choose one of {', '.join(get_args(DcOffset))}")
         if self.other_method not in get_args(OtherMethod):
             raise OptionError(f"other_method is {self.other_method!r}: choose add, minus or none")
 

@@ -312,6 +312,7 @@ class Separator:
     ) -> FidelityReport:
         stream = run.stream
         computations = list(dict.fromkeys(network.computation for network in stream.networks))
+        offset = stream.offset_note(stats)
         every = {"load": self._networks.take_load_seconds(), **seconds, "model": stream.model_seconds}
         return FidelityReport(
             samples=stats.length,
@@ -325,7 +326,11 @@ class Separator:
             device=_joined(each.device for each in computations),
             precision=_joined(each.precision for each in computations),
             backend=_joined(each.backend for each in computations),
-            notes=(*notes, *dict.fromkeys(note for network in stream.networks for note in network.notes)),
+            notes=(
+                *notes,
+                *([offset] if offset else []),
+                *dict.fromkeys(note for network in stream.networks for note in network.notes),
+            ),
             segments=stream.segments_total,
             seconds={name: round(value, 3) for name, value in every.items()},
             audio_seconds=stats.length / stream.sample_rate,

@@ -22,6 +22,7 @@ class AudioFormat:
     lossless: bool
     clips: bool = True  # whether values beyond full scale are clamped; only 32-bit float keeps them
     rates: frozenset[int] | None = None  # sample rates (Hz) that it can hold; None is any
+    most_rate: int | None = None  # the highest of them, where any up to it will do
     bitrate: int | None = None  # default bits a second, where bits a second are a choice
     most_bitrate: int = MOST_BITRATE  # highest of them that may be asked for
     vbr_qualities: range | None = None  # qualities of variable bit rate, where they are a choice
@@ -29,14 +30,15 @@ class AudioFormat:
 
 
 _MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+_FLAC_RATE = 1_048_575  # what its header can say
 _AAC_RATES = _MP3_RATES | {7350, 64000, 88200, 96000}
 
 _ALL = (
     AudioFormat(name="wav", extension="wav", mime="audio/wav", lossless=True, bits=16),
     AudioFormat(name="wav24", extension="wav", mime="audio/wav", lossless=True, bits=24),
     AudioFormat(name="wav-float", extension="wav", mime="audio/wav", lossless=True, clips=False),
-    AudioFormat(name="flac", extension="flac", mime="audio/flac", lossless=True, bits=16),
-    AudioFormat(name="flac24", extension="flac", mime="audio/flac", lossless=True, bits=24),
+    AudioFormat(name="flac", extension="flac", mime="audio/flac", lossless=True, most_rate=_FLAC_RATE, bits=16),
+    AudioFormat(name="flac24", extension="flac", mime="audio/flac", lossless=True, most_rate=_FLAC_RATE, bits=24),
     # V0 is the best of mp3's qualities, 9 the smallest.
     AudioFormat(
         name="mp3",
@@ -50,7 +52,10 @@ _ALL = (
     ),
     AudioFormat(name="m4a", extension="m4a", mime="audio/mp4", lossless=False, rates=_AAC_RATES, bitrate=256_000),
     # 10 is the best of Vorbis' qualities, 0 the smallest.
-    AudioFormat(name="ogg", extension="ogg", mime="audio/ogg", lossless=False, vbr_qualities=range(11)),
+    # Above this rate libvorbis has no mode, and libsndfile crashes.
+    AudioFormat(
+        name="ogg", extension="ogg", mime="audio/ogg", lossless=False, most_rate=200_000, vbr_qualities=range(11)
+    ),
     # Opus knows 48 kHz only: any other rate is brought to it on the way in.
     AudioFormat(name="opus", extension="opus", mime="audio/ogg", lossless=False, bitrate=192_000),
 )

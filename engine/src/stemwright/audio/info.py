@@ -54,6 +54,12 @@ class InputLimits:
     max_seconds: float | None = None
     nice: int = 0  # by how much the decoding process gives way to others, as `os.nice` has it; 19 is most
 
+    def __post_init__(self) -> None:
+        for name in ("max_bytes", "max_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:  # NaN, which nothing is longer than, among them
+                raise OptionError(f"{name} is {value}: a number over 0 is meant, or None for no limit")
+
 
 def shown(path: str | os.PathLike[str]) -> str:
     """The path on one line, quoted, whatever characters it holds."""

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
 
 from stemwright.cli import evaluate as evaluate
-from stemwright.cli import models, probe, split
+from stemwright.cli import models, probe, split, streams
 from stemwright.cli.failure import fail
+from stemwright.cli.interrupts import Ended
 from stemwright.errors import Canceled, StemwrightError
 
+_BY_SIGNAL = 128  # and the signal's number: what shells say
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, or 2 after one line on stderr that says what was wrong."""
+    streams.prepare()
     args = _parser().parse_args(argv)
     try:
         code: int = args.func(args)
         sys.stdout.flush()
         return code
-    except (KeyboardInterrupt, Canceled):
+    except (KeyboardInterrupt, Canceled) as error:
         print("stemwright: interrupted; nothing half-written is left", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has ended. Python would report that again at exit, when it flushes: it flushes to nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BY_SIGNAL + error.number if isinstance(error, Ended) else _INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has ended
+        streams.give_up_output()
         return 0
+    except OSError as error:
+        if error.filename is not None:  # not the output: every command says itself what is wrong with its files
+            raise
+        streams.give_up_output()
+        return fail(f"the output cannot be written: {error.strerror or error}")
     except StemwrightError as error:
         return fail(str(error))
 

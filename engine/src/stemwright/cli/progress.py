@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from stemwright.options import Progress
 
 _REDRAW = 0.1  # seconds
+_NAME = 24  # columns of a terminal that a song's name takes at most
 
 
 class ProgressLine:
     """Redraws one line of stderr: a bar, segments done, and the time left."""
 
     def __init__(self, name: str, *, enabled: bool = True) -> None:
-        self._name = name
+        # What no terminal shows, and what would move its cursor, is written out.
+        self._name = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
         self._enabled = enabled and sys.stderr.isatty()
         self._drawn = False
         self._last = 0.0
@@ -32,12 +34,14 @@ class ProgressLine:
         self._draw(progress.fraction, f"{progress.segments_done}/{progress.segments_total} {_left(progress.remaining)}")
 
     def _draw(self, fraction: float, text: str) -> None:
+        from wcwidth import clip, wcswidth
+
         width = shutil.get_terminal_size().columns
-        name = self._name if len(self._name) <= 24 else f"{self._name[:23]}…"
-        room = max(5, min(40, width - len(name) - len(text) - 12))
+        name = self._name if wcswidth(self._name) <= _NAME else f"{clip(self._name, 0, _NAME - 1)}…"
+        room = max(5, min(40, width - wcswidth(name) - len(text) - 12))
         full = int(fraction * room)
-        line = f"{name} {'█' * full}{'░' * (room - full)} {fraction:4.0%} {text}"
-        print(f"\r\x1b[2K{line[: width - 1]}", end="", file=sys.stderr, flush=True)
+        line = clip(f"{name} {'█' * full}{'░' * (room - full)} {fraction:4.0%} {text}", 0, width - 1)
+        print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
         self._drawn = True
 
     def clear(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemwright.cli.failure import fail
+from stemwright.cli.interrupts import ended_by_signals
 from stemwright.cli.progress import ProgressLine
 from stemwright.cli.split_flags import add_flags, input_options, output_options, separation_options
 from stemwright.errors import Canceled, InputError, OptionError, OutputError, StemwrightError
@@ -60,24 +62,26 @@ def run(args: argparse.Namespace) -> int:
     separator.load(recipe)  # what is wrong with the model is said once, before the first song
     songs: list[dict[str, Any]] = []
     code = 0
-    for path, stems in zip(args.inputs, paths, strict=True):
-        line = ProgressLine(path.name, enabled=not args.quiet)
-        try:
-            done = separator.separate_to(
-                stems, path, recipe, output, limits=limits, input=reading, on_progress=line.show
-            )
-        except Canceled:
-            raise
-        except StemwrightError as error:
-            line.clear()
-            code = fail(_message(path, error))
-            songs.append({"input": str(path), "error": {"code": error.code, "message": str(error)}})
-            continue
-        finally:
-            line.clear()
-        songs.append(_as_json(done))
-        if not args.json and not args.quiet:
-            _print_summary(done)
+    with ended_by_signals():
+        for path, stems in zip(args.inputs, paths, strict=True):
+            line = ProgressLine(path.name, enabled=not args.quiet)
+            try:
+                done = separator.separate_to(
+                    stems, path, recipe, output, limits=limits, input=reading, on_progress=line.show
+                )
+            except Canceled:
+                raise
+            except Exception as error:  # whatever it was, it is this song's, and the others are done all the same
+                line.clear()
+                known = error if isinstance(error, StemwrightError) else _unexpected(path, error)
+                code = fail(_message(path, known))
+                songs.append({"input": str(path), "error": {"code": known.code, "message": str(known)}})
+                continue
+            finally:
+                line.clear()
+            songs.append(_as_json(done))
+            if not args.json and not args.quiet:
+                _print_summary(done)
     if args.json:
         print(json.dumps({"songs": songs}, indent=2))
     return code
@@ -122,6 +126,17 @@ def _stem_paths(
             )
         taken |= files
     return paths
+
+
+def _unexpected(path: Path, error: Exception) -> StemwrightError:
+    """A fault of ours, in a line like any other; where the log is asked for, with all that helps to mend it."""
+    logging.getLogger(__name__).debug("unexpected", exc_info=error)
+    said = " ".join(str(error).split())
+    reason = f"{type(error).__name__}{f': {said}' if said else ''}"
+    return InputError(
+        f"{str(path)!r} cannot be separated: something unexpected happened ({reason}); please report it with the file",
+        code="unexpected",
+    )
 
 
 def _message(path: Path, error: StemwrightError) -> str:

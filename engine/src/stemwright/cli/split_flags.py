@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import get_args
 
 from stemwright.audio.info import InputOptions
 from stemwright.errors import OptionError
 from stemwright.machine.machine import BackendChoice
-from stemwright.options import DEFAULT_MODEL, OutputOptions, SeparationOptions
+from stemwright.options import DEFAULT_MODEL, DcOffset, OutputOptions, SeparationOptions
 
 _FORMAT_NAMES = ("wav", "wav24", "wav-float", "flac", "flac24", "mp3", "m4a", "ogg", "opus")
 _MP3_BITRATE = 320  # kbit/s, as in Demucs
@@ -47,6 +48,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--precision", choices=("auto", "exact", "fast"), default="auto",
         help="exact: float32 as Demucs computes; fast: bfloat16 where the hardware has it (default: auto)",
+    )  # fmt: skip
+    group.add_argument(
+        "--dc-offset", choices=get_args(DcOffset), default="auto",
+        help="a constant in the mix: in each stem, as Demucs does, or shared among them, so that they sum to the mix "
+        "(default: auto, as the model was made)",
     )  # fmt: skip
     group.add_argument(
         "--backend", choices=get_args(BackendChoice),
@@ -101,10 +107,24 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--keep-rate", action="store_true", help="the input's sample rate instead of the model's")
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:  # NaN is no limit either
+        raise argparse.ArgumentTypeError(f"{text} is no limit: a number of seconds over 0 is meant")
+    return value
+
+
+def _bytes(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is no limit: a number of bytes over 0 is meant")
+    return value
+
+
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits (none unless given)")
-    group.add_argument("--max-duration", type=float, metavar="SECONDS", help="refuse longer songs")
-    group.add_argument("--max-size", type=int, metavar="BYTES", help="refuse larger files")
+    group.add_argument("--max-duration", type=_seconds, metavar="SECONDS", help="refuse longer songs")
+    group.add_argument("--max-size", type=_bytes, metavar="BYTES", help="refuse larger files")
 
 
 def input_options(args: argparse.Namespace) -> InputOptions:
@@ -135,6 +155,7 @@ def separation_options(args: argparse.Namespace) -> SeparationOptions:
         segment=args.segment,
         jobs=args.jobs,
         precision=args.precision,
+        dc_offset=args.dc_offset,
     )
 
 

@@ -88,6 +88,7 @@ class Architecture:
 
     fixed_segment: bool = False  # as in `Facts`
     normalises: bool = True  # as in `Facts`
+    shares_offset: bool = False  # as in `Facts`
     lower: Callable[[nn.Module, torch.dtype], None] | None = None
     """Lets a network, or layers of one, multiply in 16 bits from now on. None: it computes under autocast instead."""
 
@@ -105,6 +106,7 @@ class Architecture:
             segment=module.segment,  # type: ignore[arg-type]
             fixed_segment=self.fixed_segment,
             normalises=self.normalises,
+            shares_offset=self.shares_offset,
         )
 
 

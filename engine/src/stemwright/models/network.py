@@ -20,6 +20,7 @@ class Facts:
     segment: float | Fraction  # seconds it was made for
     fixed_segment: bool  # whether it cannot see more than that (the transformers)
     normalises: bool = True  # whether it wants the mix with mean 0 and deviation 1, as Demucs's networks do
+    shares_offset: bool = False  # whether a DC offset of the mix is shared by the stems, or each has it, as in Demucs
 
 
 @dataclass(frozen=True, kw_only=True)

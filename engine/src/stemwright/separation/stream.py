@@ -24,6 +24,8 @@ from stemwright.separation.passes import Batch, Pass, first_needed, next_batch, 
 from stemwright.separation.recipe import Recipe
 from stemwright.separation.stopwatch import Stopwatch
 
+_SEEN = 1e-3  # of full scale
+
 
 class Stream:
     """The loaded networks of a recipe, for one mix: iterate over `blocks`. The counters are for the report."""
@@ -76,6 +78,7 @@ class Stream:
         passes = passes_over(self._recipe, self.networks, stats.length)
         self.segments_total = sum(len(each.plan) for each in passes)
         offset, scale = self._normalisation(stats)
+        offset_of_each = offset / np.float32(len(self._recipe.bag.sources)) if self._shares_offset else offset
         average = PassSum(len(passes))
         workers = self._recipe.options.jobs * max(network.streams for network in self.networks)
         pool = ThreadPoolExecutor(workers, thread_name_prefix="separate")
@@ -92,9 +95,22 @@ class Stream:
                     self._tell(done, began)
                 # What every pass has reached is done.
                 if (settled := average.take()) is not None:
-                    yield settled * scale + offset
+                    yield settled * scale + offset_of_each
         finally:
             pool.shutdown(cancel_futures=True)  # what is being computed ends; what waits is dropped
+
+    @property
+    def _shares_offset(self) -> bool:
+        wanted = self._recipe.options.dc_offset
+        return wanted == "shared" or (wanted == "auto" and self.networks[0].facts.shares_offset)
+
+    def offset_note(self, stats: MixStats) -> str | None:
+        """What to say of a DC offset that can be seen in the stems; None: there is none."""
+        offset, _ = self._normalisation(stats)
+        if abs(offset) < _SEEN:
+            return None
+        how = "each stem has its share of it" if self._shares_offset else "each stem has all of it, as Demucs does"
+        return f"the mix has a DC offset of {offset:+.4f} of full scale: {how} (dc_offset)"
 
     def _computed(
         self, passes: Sequence[Pass], mix: Iterator[Samples], length: int, pool: ThreadPoolExecutor, *, ahead: int

@@ -18,6 +18,8 @@ from stemwright.stems.encoder_thread import EncoderThread, ExactResampler
 from stemwright.stems.spool import Spool
 
 _CLAMP = 0.99  # of full scale, as in `demucs.audio.prevent_clip`
+_OF_THE_MIX = ("replaygain_", "r128_", "itunnorm", "acoustid_", "musicbrainz_trackid", "isrc")
+"""How tags begin that say how loud the mix is, or that a file is this very recording: a stem is neither."""
 _HEADROOM = 0.99  # the highest peak after a joint gain, so that a lossy codec's overshoot stays below full scale
 
 
@@ -69,10 +71,11 @@ class StemWriter:
         self.gain = 1.0  # what every stem was multiplied with; known after `finish`
         self._paths, self._options = dict(paths), options
         self._sample_rate, self._channels, self._target = sample_rate, channels, target
-        self._tags = {**tags, **options.tags}
+        self._tags = {**{name: tags[name] for name in tags if not name.startswith(_OF_THE_MIX)}, **options.tags}
         self._made_folders = _make_folders([path.parent for path in self._paths.values()])
         self._spools: list[Spool] = []
         self._threads: list[EncoderThread] = []
+        self._begun: set[Path] = set()  # files that are ours, or about to be
         self._clipped = False
         self._finished = False
         try:
@@ -159,7 +162,13 @@ class StemWriter:
     def _open_encoders(self) -> None:
         self._threads = []
         for path in self._paths.values():  # one by one, so that an interrupt in between loses none
-            self._threads.append(EncoderThread(self._open(path), self._resampler()))
+            self._begun.add(path)
+            try:
+                self._threads.append(EncoderThread(self._open(path), self._resampler()))
+            except OutputError as error:
+                if error.code == "in_use":
+                    self._begun.discard(path)  # it is another's
+                raise
 
     def _open(self, path: Path) -> AudioWriter:
         options = self._options
@@ -197,7 +206,7 @@ class StemWriter:
     def _discard(self) -> None:
         self._abort_all()
         with contextlib.suppress(OSError):  # a file that cannot be removed must not hide the error that got us here
-            for path in self._paths.values():
+            for path in self._begun:
                 part_path(path).unlink(missing_ok=True)  # of one that an interrupt caught while it was opened
             for folder in reversed(self._made_folders):
                 if folder.is_dir() and not any(folder.iterdir()):

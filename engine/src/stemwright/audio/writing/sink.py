@@ -3,9 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from pathlib import Path
+
+
+def _open_alone(path: Path) -> int:
+    """Open an empty file that no other process writes to; one that a process left when it was killed is taken over.
+
+    Raises:
+        OSError: EBUSY where another process writes to it, or what the system says.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | os.O_CLOEXEC, 0o666)
+        try:
+            if not _lock(descriptor):
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    os.ftruncate(descriptor, 0)
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # whoever had it has just finished: it has another name now
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody else has the file. The lock goes with the descriptor, however its process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Sink:
@@ -21,7 +56,12 @@ class Sink:
         self.error: OSError | None = None
         self._lost = False
         self._at = self._size = 0  # where we seem to be, once what is written is lost
-        self._file = path.open("w+b", buffering=1 << 18)
+        self._held: int | None = _open_alone(path)
+        try:
+            self._file = path.open("r+b", buffering=1 << 18)
+        except BaseException:
+            self.release()
+            raise
 
     def write(self, data: bytes) -> int:
         """Write all of the bytes at the position."""
@@ -57,7 +97,7 @@ class Sink:
         return self._at
 
     def finish(self) -> tuple[str, int]:
-        """Close the file; give its sha256 (hexadecimal) and its size in bytes.
+        """Close the file; give its sha256 (hexadecimal) and its size in bytes. The path is ours until `release`.
 
         Raises:
             OSError: The first error there was.
@@ -76,6 +116,13 @@ class Sink:
         """Close and remove the file."""
         self._lose(None)
         self.path.unlink(missing_ok=True)
+        self.release()
+
+    def release(self) -> None:
+        """Let others have the path: once the file is gone from it."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def _lose(self, error: OSError | None) -> None:
         if not self._lost:

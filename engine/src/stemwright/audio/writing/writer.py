@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -81,6 +82,8 @@ def _checked(
     if sample_rate < 1 or (form.rates is not None and sample_rate not in form.rates):
         known = f"; choose one of {', '.join(map(str, sorted(form.rates)))}" if form.rates else ""
         raise OptionError(f"{name} cannot hold {sample_rate} Hz{known}")
+    if form.most_rate is not None and sample_rate > form.most_rate:
+        raise OptionError(f"{name} cannot hold {sample_rate} Hz: {form.most_rate} at most")
     check_choices(form, bitrate=bitrate, vbr_quality=vbr_quality, preset=preset)
     return Encoding(
         format=form,
@@ -176,6 +179,7 @@ class AudioWriter:
             self._encoder.close()
             sha256, size = self._sink.finish()
             self._part.replace(self.path)
+            self._sink.release()
         self._done = True
         rate = self._encoding.sample_rate
         self.written = WrittenFile(
@@ -217,6 +221,11 @@ class AudioWriter:
 
 def _output_error(path: Path, cause: Exception) -> OutputError:
     number = cause.errno if isinstance(cause, OSError) else None
+    if number == errno.EBUSY:
+        return OutputError(
+            f"{shown(path)} is being written by another process: wait for it, or choose another folder with -o",
+            code="in_use",
+        )
     if number in DISK_FULL:
         return OutputError(f"{shown(path)} cannot be written: no space is left; free some", code="disk_full")
     reason = os.strerror(number) if number else str(cause) or type(cause).__name__

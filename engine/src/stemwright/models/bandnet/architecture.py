@@ -16,4 +16,4 @@ def _build(arguments: Arguments) -> nn.Module:
     return BandNet(*arguments.args, **arguments.kwargs)
 
 
-BANDNET = Architecture(name="BandNet", klasses=("stemwright.models.bandnet.BandNet",), build=_build)
+BANDNET = Architecture(name="BandNet", klasses=("stemwright.models.bandnet.BandNet",), build=_build, shares_offset=True)

@@ -1,0 +1,214 @@
+"""What may go wrong around a batch: one file's fault is one line, and nothing is lost or left."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sounds import sound
+from wcwidth import wcswidth
+
+from stemwright.audio import open_audio, open_writer, part_path
+from stemwright.cli import main
+from stemwright.cli.progress import ProgressLine
+from stemwright.errors import OutputError
+from stemwright.options import Progress
+from stemwright.separator import Separator
+
+SPLIT = [sys.executable, "-m", "stemwright", "split", "--model", "pocket", "--device", "cpu"]
+
+
+def song(path: Path, seconds: float = 0.5, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_writer(path, format="wav", sample_rate=44100, channels=2) as writer:
+        writer.write(np.roll(sound(44100, int(44100 * seconds)), seed * 1000, axis=1))
+    return path
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def parts(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".wav"]
+
+
+def test_a_fault_of_ours_is_a_line_and_the_rest_of_the_batch_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = song(tmp_path / "good.wav"), song(tmp_path / "bad.wav")
+    real = Separator.separate_to
+
+    def separate_to(self: Separator, paths: object, source: Path, *args: object, **kwargs: object) -> object:
+        if source == bad:
+            raise ZeroDivisionError("division\nby zero")
+        return real(self, paths, source, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Separator, "separate_to", separate_to)
+    code = main(
+        ["split", "--model", "pocket", "--device", "cpu", "--json", "-o", str(tmp_path / "o"), str(bad), str(good)]
+    )
+    said = capsys.readouterr()
+    first, second = json.loads(said.out)["songs"]
+    assert code == 2
+    assert first["error"]["code"] == "unexpected"
+    assert len(second["artifacts"]) == 4
+    (line,) = said.err.splitlines()
+    assert "bad.wav" in line
+    assert "ZeroDivisionError: division by zero" in line
+
+
+def test_a_part_file_is_written_by_one_process_and_a_dead_one_leaves_none_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "stem.wav"
+    part_path(path).write_bytes(b"left by one that was killed" * 1000)
+    with open_writer(path, format="wav", sample_rate=44100, channels=2) as writer:
+        writer.write(sound(44100, 1000))
+        with pytest.raises(OutputError) as refused:
+            open_writer(path, format="wav", sample_rate=44100, channels=2)
+        assert refused.value.code == "in_use"
+        assert part_path(path).exists(), "the other one's file was removed"
+        writer.close()
+    assert sorted(tmp_path.iterdir()) == [path]
+    with open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader) == 1000
+
+
+def test_two_processes_with_one_name_and_one_folder_do_not_mix(tmp_path: Path) -> None:
+    one, other = song(tmp_path / "x" / "01 Track.wav", 8, 1), song(tmp_path / "y" / "01 Track.wav", 12, 2)
+    out = tmp_path / "out"
+    command = [*SPLIT, "-q", "--json", "-o", str(out)]
+    runs = [
+        subprocess.Popen([*command, str(each)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for each in (one, other)
+    ]
+    said = [each.communicate() for each in runs]
+    codes = [each.returncode for each in runs]
+    assert 0 in codes
+    assert all(
+        code == 0 or "is being written by another process" in err for code, (_, err) in zip(codes, said, strict=True)
+    )
+    winners = [json.loads(text)["songs"][0] for code, (text, _) in zip(codes, said, strict=True) if code == 0]
+    lengths = set()
+    for path in (out / "01 Track").iterdir():
+        with open_audio(path) as reader:
+            lengths.add(sum(block.shape[1] for block in reader))
+    assert lengths in [{each["artifacts"][0]["samples"]} for each in winners], "files of two songs lie there"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals) -> None:
+    out = tmp_path / "out"
+    command = [*SPLIT, "-q", "-o", str(out), str(song(tmp_path / "a.wav", 60))]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: out.exists() and len(parts(out)) >= 4, "the files to be begun")
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert said.strip() == "stemwright: interrupted; nothing half-written is left"
+    assert not out.exists()
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [*SPLIT, "-q", "-o", str(out), str(song(tmp_path / "a.wav", 10))]
+    with subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        until(lambda: out.exists() and parts(out), "the files to be begun")
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(120) == 0
+
+
+def named(folder: Path, name: bytes) -> Path:
+    made = song(folder / "plain.wav")
+    return made.rename(os.fsdecode(os.path.join(os.fsencode(folder), name)))  # noqa: PTH118 - of bytes
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize("name", [b"caf\xe9.wav", "音楽 🎵.wav".encode(), b"two\nlines\x1b[31m.wav"])
+def test_any_name_is_shown_on_any_console_after_the_work(
+    tmp_path: Path, name: bytes, encoding: str, more: list[str]
+) -> None:
+    first, second = named(tmp_path, name), song(tmp_path / "b.wav")
+    done = subprocess.run(
+        [*SPLIT, *more, "-o", str(tmp_path / "out"), str(first), str(second)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(list((tmp_path / "out").rglob("*.wav"))) == 8
+    if more:
+        assert [len(each["artifacts"]) for each in json.loads(done.stdout)["songs"]] == [4, 4]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_full_output_is_one_line(tmp_path: Path, more: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*SPLIT, *more, "-o", str(tmp_path / "out"), str(song(tmp_path / "a.wav"))],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "stemwright: error: the output cannot be written: No space left on device\n"
+    assert len(list((tmp_path / "out").rglob("*.wav"))) == 4
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_matter(tmp_path: Path, closed: str) -> None:
+    command = " ".join(f"'{word}'" for word in [*SPLIT, "-o", str(tmp_path / "out"), str(song(tmp_path / "a.wav"))])
+    assert subprocess.run(["sh", "-c", f"{command} {closed}"], capture_output=True).returncode == 0
+    assert len(list((tmp_path / "out").rglob("*.wav"))) == 4
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "0", "x"])
+def test_a_limit_is_a_number(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["split", "--max-duration", seconds, "a.wav"])
+    assert ended.value.code == 2
+    assert "--max-duration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rate", "code"), [(200_000, 0), (384_000, 2)])
+def test_a_rate_that_a_format_cannot_hold_is_refused(
+    tmp_path: Path, rate: int, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open_writer(tmp_path / "a.wav", format="wav", sample_rate=rate, channels=2) as writer:
+        writer.write(sound(rate, rate // 4))
+    words = ["--model", "pocket", "--device", "cpu", "--format", "ogg", "--keep-rate", "-o", str(tmp_path / "out")]
+    assert main(["split", *words, str(tmp_path / "a.wav")]) == code
+    assert ("ogg cannot hold 384000 Hz: 200000 at most" in capfd.readouterr().err) == (code == 2)
+
+
+def drawn(name: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the progress line puts on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        line = ProgressLine(name)
+        line.show(Progress(segments_done=1, segments_total=2, elapsed=75.0, remaining=75.0))
+        return os.read(ours, 10_000).decode()
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+@pytest.mark.parametrize(
+    "name", ["a.wav", "日本語の曲名がとても長い場合の進捗表示テスト.wav", "é" * 60, "👩‍👩‍👧" * 20, "a\x1b[2J\nb"]
+)
+def test_the_progress_line_fits_the_terminal(name: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = drawn(name, columns, monkeypatch).removeprefix("\r\x1b[2K")
+    assert 0 < wcswidth(line) < columns
+    assert "\x1b" not in line
