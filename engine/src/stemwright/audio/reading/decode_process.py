@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from stemwright.audio.info import shown
-from stemwright.audio.reading import decode_child
+from stemwright.audio.reading import decode_child, decoding
 from stemwright.audio.reading.plan import Plan
 from stemwright.audio.reading.sniff import Kind
 from stemwright.errors import InputError, MissingExtraError
@@ -27,7 +27,7 @@ _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_P
 
 
 class DecodeProcess:
-    """One decoding process for one open file; see `decode_child` for what it writes."""
+    """One decoding process for one open file; see `decoding` for what it writes."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class DecodeProcess:
         Raises:
             InputError: What the process found wrong with the input, or ``decode_failed`` if it died.
         """
-        kind, length = decode_child.RECORD.unpack(self._read(decode_child.RECORD.size))
+        kind, length = decoding.RECORD.unpack(self._read(decoding.RECORD.size))
         if kind not in (b"H", b"B", b"F", b"E", b"X") or length > _RECORD_LIMIT:
             raise self._died("it wrote nonsense")
         body = self._read(length)

@@ -21,6 +21,8 @@ HEAD = 1 << 16
 """Bytes looked at after the leading ID3v2 tags."""
 _PACKETS = 5
 """Packets in a row that make a transport stream."""
+_ZEROS = bytes(16)
+"""No kind of file begins with these."""
 _MOST_ZEROS = 1 << 26
 """Bytes of zeros before the first frame that are passed over."""
 
@@ -125,11 +127,10 @@ def sniff(file: BinaryIO, name: str) -> Kind:
     """
     size = file.seek(0, io.SEEK_END)
     start, tag_end, odd = _after_id3(file, size)
-    file.seek(start)
-    head = file.read(HEAD)
-    if not head.strip(b"\0") and len(head) == HEAD:
-        start, head = _after_zeros(file, start)
-        odd = True
+    head = _read(file, start)
+    if head.startswith(_ZEROS):
+        start, tag_end, odd = _after_id3(file, size, _after_zeros(file, start))
+        head, odd = _read(file, start), True
     text = _as_text(head)
     kind = _by_magic(head, start) or (_by_frames(head, start) or _by_packets(head, start) if text is None else None)
     if kind is not None:
@@ -174,14 +175,14 @@ def media_type(head: bytes) -> str | None:
         return _MEDIA_TYPES["mp3"] if cut else None
 
 
-def _after_id3(file: BinaryIO, size: int) -> tuple[int, int, bool]:
-    """What is behind the leading ID3v2 tags (there may be several).
+def _after_id3(file: BinaryIO, size: int, start: int = 0) -> tuple[int, int, bool]:
+    """What is behind the ID3v2 tags that begin at `start` (there may be several).
 
     Returns:
         Offset of the first byte behind them, where the last says that it ends, and whether one is longer or shorter than
         its length says by the standard.
     """
-    start = end = 0
+    end = start
     odd = False
     for _ in range(8):
         file.seek(start)
@@ -216,18 +217,20 @@ def _begins_at(file: BinaryIO, at: int) -> bool:
     )
 
 
-def _after_zeros(file: BinaryIO, start: int) -> tuple[int, bytes]:
-    """The first byte that is not zero from `start` on, and the head from there; the file's end if there is none near."""
+def _after_zeros(file: BinaryIO, start: int) -> int:
+    """The first byte from `start` on that is not zero; where the search ended if there is none near."""
     for at in range(start, start + _MOST_ZEROS, HEAD):
-        file.seek(at)
-        piece = file.read(HEAD)
+        piece = _read(file, at)
         if rest := piece.lstrip(b"\0"):
-            begin = at + len(piece) - len(rest)
-            file.seek(begin)
-            return begin, file.read(HEAD)
+            return at + len(piece) - len(rest)
         if len(piece) < HEAD:
             break
-    return start, b"\0"
+    return at
+
+
+def _read(file: BinaryIO, start: int) -> bytes:
+    file.seek(start)
+    return file.read(HEAD)
 
 
 def _by_magic(head: bytes, start: int) -> Kind | None:
