@@ -304,7 +304,7 @@ class Separator:
                 seconds["encode_after_model"] = time.monotonic() - waited
             seconds["total"] = time.monotonic() - began
             # What was done, in numbers: how close the stems sum to the mix, what computed them, and how long it took.
-            report = self._report(run, stats, seconds, joint_gain=files.gain, notes=found.info.notes)
+            report = self._report(run, stats, seconds, joint_gain=files.gain, notes=found.notes)
             return FileSeparation(source=source, input=found.info, artifacts=artifacts, report=report)
 
     def _report(

@@ -60,6 +60,23 @@ def in_milliseconds(data: bytes, rate: int) -> bytes:
     return with_duration(data, total, 1000)
 
 
+def with_gap(data: bytes, frame: int, ticks: int) -> bytes:
+    """The file whose tracks are heard so many ticks later from this frame on, and have no edit list."""
+    total = 0
+
+    def change(body: bytes) -> bytes:
+        nonlocal total
+        (first, delta), *rest = (struct.unpack_from(">II", body, 8 + 8 * i) for i in range((len(body) - 8) // 8))
+        runs = [(frame - 1, delta), (1, delta + ticks), (first - frame, delta), *rest]
+        total = sum(count * each for count, each in runs)
+        return box(
+            b"stts", bytes(4) + struct.pack(">I", len(runs)) + b"".join(struct.pack(">II", *run) for run in runs)
+        )
+
+    data = rebuild(data, (*MEDIA, b"minf", b"stbl", b"stts"), change)
+    return with_duration(data, total)
+
+
 def moved(data: bytes, by: int) -> bytes:
     """The file with its media data so many bytes further behind."""
 

@@ -26,7 +26,7 @@ class AudioInfo:
     track: int = 1  # which of its audio tracks is read, from 1
     tracks: int = 1  # how many audio tracks there are
     late: float = 0.0  # seconds that the picture of a film begins before the sound
-    notes: tuple[str, ...] = ()  # what a user should know of how it is read
+    notes: tuple[str, ...] = ()  # what a user should know of how it is read, as far as it shows at the beginning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,8 @@ class InputOptions:
     """
 
     track: int | None = None  # which of its audio tracks, from 1; None: the first that can be decoded
-    video_clock: bool = False  # whether a film whose sound begins after its picture begins with silence
+    # Whether the silence stays that the file means: before a sound that begins after the picture, and in gaps
+    video_clock: bool = False
 
     def __post_init__(self) -> None:
         if self.track is not None and self.track < 1:

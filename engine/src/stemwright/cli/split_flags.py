@@ -33,7 +33,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--video-clock", action="store_true",
-        help="where the picture begins before the sound, begin the stems with as much silence",
+        help="keep the silence that a film means: before sound that begins after the picture, and in gaps of the sound",
     )  # fmt: skip
 
 

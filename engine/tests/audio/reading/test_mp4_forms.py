@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from boxes import box, in_milliseconds, moved, rebuild, with_duration
+from boxes import box, in_milliseconds, moved, rebuild, with_duration, with_gap
 from numpy.typing import NDArray
 from signals import snr_db
 from sounds import encode, read, sound
@@ -102,6 +102,30 @@ def test_a_track_that_counts_milliseconds_is_read_whole(tmp_path: Path, rate: in
     got = read(tmp_path / "x")
     assert got.shape[1] == 60 * 1024
     assert snr_db(wanted[:, :58_000], got[:, 1024:59_024]) > 20
+
+
+def test_a_gap_that_the_file_means_is_no_sign_of_a_cut_and_can_be_kept(tmp_path: Path, m4a: bytes) -> None:
+    """A recorder that was paused, or a call that was held."""
+    (tmp_path / "x").write_bytes(with_gap(m4a, 30, 20_000))
+    without = scan(tmp_path / "x")
+    assert without.samples >= 59 * 1024
+    assert without.notes == ("gaps in the sound, 0.454 s in all, were left out",)
+    with open_audio(tmp_path / "x", options=InputOptions(video_clock=True)) as reader:
+        got = np.concatenate(list(reader), axis=1)
+    assert got.shape[1] == without.samples + 20_000
+    assert reader.notes == ("gaps in the sound, 0.454 s in all, were kept as silence",)
+    at = 30 * 1024
+    assert not got[:, at : at + 20_000].any()
+    assert snr_db(MOVIE[:, : at - 2048], got[:, 1024 : at - 1024]) > 20
+    assert snr_db(MOVIE[:, at:55_000], got[:, at + 1024 + 20_000 : 56_024 + 20_000]) > 20
+
+
+def test_a_gap_does_not_hide_a_cut(tmp_path: Path, m4a: bytes) -> None:
+    data = with_duration(with_gap(m4a, 30, 20_000), 60 * 1024 + 20_000 + 5000)
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        scan(tmp_path / "x")
+    assert caught.value.code == "truncated"
 
 
 def two(tmp_path: Path, first: NDArray[np.float32], second: NDArray[np.float32], muxer: str = "mp4") -> Path:

@@ -160,6 +160,18 @@ def test_stray_bytes_in_the_middle_cost_the_frame_they_lie_in(tmp_path: Path, co
     assert snr_db(LONG[:, -40_000:], got[:, -40_000:]) > 20
     (note,) = probe(tmp_path / "x").notes
     assert "bytes between its frames" in note
+    assert any("damaged packets were left out" in note for note in scan(tmp_path / "x").notes)
+
+
+def test_nothing_behind_the_last_frame_is_taken_for_sound(tmp_path: Path) -> None:
+    """Covers in an APE tag, lyrics and the like have bytes that look like frames."""
+    whole = written(tmp_path / "one", LONG, "mp3")
+    noise = np.random.default_rng(4).bytes(100_000)
+    ape = b"APETAGEX" + struct.pack("<IIII", 2000, len(noise) + 32, 1, 1 << 31) + bytes(8) + noise
+    for tail in (ape, ape + b"TAG" + b"Title".ljust(125, b"\0"), b"TAG" + bytes(125) + noise, noise):
+        (tmp_path / "x").write_bytes(whole + tail)
+        assert np.array_equal(read(tmp_path / "x"), read(tmp_path / "one"))
+        assert scan(tmp_path / "x").notes == ()
 
 
 def test_tags_between_files_put_together_are_no_stray_bytes(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class DecodeProcess:
             InputError: What the process found wrong with the input, or ``decode_failed`` if it died.
         """
         kind, length = decoding.RECORD.unpack(self._read(decoding.RECORD.size))
-        if kind not in (b"H", b"B", b"F", b"E", b"X") or length > _RECORD_LIMIT:
+        if kind not in (b"H", b"B", b"F", b"G", b"E", b"X") or length > _RECORD_LIMIT:
             raise self._died("it wrote nonsense")
         body = self._read(length)
         if kind == b"X":

@@ -5,6 +5,7 @@ Imported by `decode_child`, which runs outside this package: so this module impo
 Output: records of a kind (one byte), a length (uint32, little-endian) and a body.
 ``H`` a JSON header, once, after the first frame is decoded; ``B`` samples in the decoder's own format, as
 the header names it; ``F`` another format and other channels, in JSON, for all samples that follow (never another rate);
+``G`` a gap, a JSON body {samples}: the file says that what follows is heard so much later than what was before;
 ``E`` the end, with a JSON body; ``X`` an error, a JSON body {code, detail}.
 An output that stops without ``E`` or ``X`` means that the process died.
 """
@@ -30,6 +31,10 @@ _NO_TAGS = {
 """What FFmpeg reports among the tags and is no tag of the music."""
 _DEFAULT, _COVER = 1, 1 << 10
 """FFmpeg's dispositions of a stream: what a player takes, and a picture of the album."""
+_CLOCKED = ("mov", "matroska", "mpegts", "flv")
+"""Demuxers of containers that say of each packet when it is heard."""
+_GAP, _LONGEST_GAP = 0.1, 10.0
+"""Seconds: less is a matter of rounding, and more is another clock that begins (files put together, a recorder's restart)."""
 _DAMAGED_PART = 20
 """One packet in so many may be damaged before the file is given up."""
 _CODECS = (
@@ -68,7 +73,10 @@ def decode(av: Any, job: dict[str, Any]) -> None:
         if part["own_padding"]:
             decoder.flags2 |= int(av.codec.context.Flags2.skip_manual)
         sender.begin(part)
+        heard: float | None = None  # until when
         for packet in container.demux(stream):
+            if part["sound_end"] and packet.pos is not None and part["start"] + packet.pos >= part["sound_end"]:
+                break
             packets += 1
             try:
                 frames = decoder.decode(packet)
@@ -82,6 +90,10 @@ def decode(av: Any, job: dict[str, Any]) -> None:
             for frame in frames:
                 if not sender.has_begun:
                     sender.header({**_header(av, container, stream, decoder, frame), "track": track}, frame)
+                if frame.time is not None and job["demuxer"] in _CLOCKED:
+                    if heard is not None and _GAP <= frame.time - heard <= _LONGEST_GAP:
+                        sender.gap(frame.time - heard)
+                    heard = frame.time + frame.samples / frame.sample_rate
                 sender.add(frame)
         sender.end()
         container.close()
@@ -212,6 +224,14 @@ class _Sender:
         for same in self._at_one_rate(frame):
             self._take(same)
 
+    def gap(self, seconds: float) -> None:
+        """What was added so far is followed by a gap."""
+        assert self._rate is not None
+        for same in self._at_one_rate(None):
+            self._take(same)
+        self._flush(drop=0)
+        send_json(b"G", {"samples": round(seconds * self._rate)})
+
     def end(self) -> None:
         """End the part: what was held back is padding."""
         for same in self._at_one_rate(None):
@@ -257,6 +277,7 @@ class _Sender:
     def _flush(self, *, drop: int) -> None:
         if self._fifo is not None and self._fifo.samples > drop:
             self._block(self._fifo.read(self._fifo.samples - drop))
+        self._fifo = None
 
     def _block(self, frame: Any) -> None:
         count = frame.samples if self._left is None else min(frame.samples, self._left)

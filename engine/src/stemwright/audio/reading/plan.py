@@ -36,6 +36,7 @@ class Part:
 
     start: int = 0  # first byte
     end: int = 0  # first byte behind it; 0: the file's end
+    sound_end: int = 0  # first byte behind its sound, where tags follow that look like sound; 0: it is not known
     own_padding: bool = False  # whether FFmpeg is to cut nothing, because it would cut wrong
     skip_frames: int = 0  # decoded frames at the beginning that only prepare the next
     skip: int = 0  # samples at the beginning that are padding
@@ -125,7 +126,7 @@ def _mp3(file: BinaryIO, size: int, kind: Kind, name: str) -> Plan:
     _check_frames(found, recordings, name)
     # The first begins with the tags before it, and the last ends with those behind it.
     starts = [_start(kind), *(each.start for each in recordings[1:])]
-    ends = [*(each.end for each in recordings[:-1]), recordings[-1].end if found.is_cut else 0]
+    ends = [*(each.end for each in recordings[:-1]), 0]
     parts = tuple(map(_mp3_part, recordings, starts, ends))
     stray = sum(each.stray for each in recordings)
     return Plan(
@@ -157,12 +158,13 @@ def _few(frames: int) -> int:
 def _mp3_part(recording: Recording, start: int, end: int) -> Part:
     tag = recording.tag
     if tag is None or recording.header.signature[1] != 3:
-        return Part(start=start, end=end)
+        return Part(start=start, end=end, sound_end=recording.end)
     known = tag.delay or tag.padding
     whole = tag.frames is None or recording.frames <= tag.frames + _MORE_FRAMES
     return Part(
         start=start,
         end=end,
+        sound_end=recording.end,
         # FFmpeg cuts where the padding would lie if the tag were right about the number of frames.
         own_padding=True,
         skip=tag.delay + _DECODER_DELAY if known else 0,

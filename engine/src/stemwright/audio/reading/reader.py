@@ -28,6 +28,8 @@ _NO_LIMITS = InputLimits()
 _NO_OPTIONS = InputOptions()
 _NOTICED = 0.02
 """Seconds that sound may begin after a picture without a word: encoders' delays are of this length."""
+_LONGEST_PADDING = 1 << 17
+"""Samples beyond the declared end that are still decoded: the decoder then tells what was damaged before."""
 _LATEST = 86400
 """Seconds: whoever says that the sound begins later than a day after the picture is not believed."""
 
@@ -107,6 +109,7 @@ def open_audio(
             limits=limits,
             block=block,
             silence=round(info.late * info.sample_rate) if options.video_clock else 0,
+            fill=options.video_clock,
         )
     except BaseException:
         process.close()
@@ -133,13 +136,15 @@ class AudioReader:
         limits: InputLimits,
         block: int,
         silence: int,
+        fill: bool,
     ) -> None:
         self.info = info
         self.sample_rate = sample_rate or info.sample_rate
         self.channels = channels
         self.damaged_packets = 0  # packets that could not be decoded and were left out; known at the end
+        self.gap_samples = 0  # samples so far of silence that the file means between two sounds
         self.native_samples = 0  # samples so far at the file's own rate: what went into the conversion
-        self._process, self._silence = process, silence
+        self._process, self._silence, self._fill = process, silence, fill
         self._declared, self._name, self._limits, self._block = length, name, limits, block
         self._take_format(header)
         self._blocks = self._run()
@@ -161,6 +166,19 @@ class AudioReader:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # half-built, or at interpreter exit
             self._process.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the file was read; complete when it was read to its end."""
+        notes = list(self.info.notes)
+        if self.damaged_packets:
+            notes.append(f"{self.damaged_packets} damaged packets were left out: what follows them may come earlier")
+        if self.gap_samples:
+            seconds = self.gap_samples / self.info.sample_rate
+            notes.append(
+                f"gaps in the sound, {seconds:.3f} s in all, were {'kept as silence' if self._fill else 'left out'}"
+            )
+        return tuple(notes)
 
     @property
     def child_pid(self) -> int:
@@ -201,6 +219,8 @@ class AudioReader:
                 )
             yield decoded
         expected = self._declared.samples
+        if not self._fill:
+            count += self.gap_samples
         if expected is not None and count < expected - self._declared.tolerance:
             raise truncated(self._name, f"it declares {expected / rate:.3f} s and holds {count / rate:.3f} s")
         if not count:
@@ -215,35 +235,44 @@ class AudioReader:
         left, slack, grain = self._declared.samples, self._declared.slack, self._declared.grain
         beyond: list[Samples] = []
         more = 0
-        while (decoded := self._next_block()) is not None:
+        for decoded, is_gap in self._received():
+            heard = not is_gap or self._fill
             if left is None or not slack:
-                yield decoded
+                if heard:
+                    yield decoded
                 continue
-            if left:
+            if left and heard:
                 yield decoded[:, :left]
             if decoded.shape[1] > left:
                 beyond.append(decoded[:, left:])
                 more += decoded.shape[1] - left
             left = max(0, left - decoded.shape[1])
-            if more > grain and slack == UNLIMITED:
-                return
-            if more > slack:
+            if slack == UNLIMITED and more > grain:
+                beyond = []
+                if more > _LONGEST_PADDING:
+                    return
+            elif more > slack:
                 yield from beyond
                 left, beyond = None, []
         if more <= grain:
             yield from beyond
 
-    def _next_block(self) -> Samples | None:
-        """The decoder's next block, in the channels that are wanted."""
-        kind, body = self._process.record()
-        while kind == b"F":
-            self._take_format(json.loads(body))
+    def _received(self) -> Iterator[tuple[Samples, bool]]:
+        """The decoder's blocks, in the channels that are wanted, and whether each is only the silence of a gap."""
+        while True:
             kind, body = self._process.record()
-        if kind == b"E":
-            self.damaged_packets = int(json.loads(body)["damaged"])
-            return None
-        decoded = to_float(body, self._format, planar=self._planar, channels=self._channels_in)
-        return mix_channels(decoded, self._matrix)
+            if kind == b"F":
+                self._take_format(json.loads(body))
+            elif kind == b"G":
+                silent = int(json.loads(body)["samples"])
+                self.gap_samples += silent
+                yield np.zeros((self.channels, silent), dtype=np.float32), True
+            elif kind == b"E":
+                self.damaged_packets = int(json.loads(body)["damaged"])
+                return
+            else:
+                decoded = to_float(body, self._format, planar=self._planar, channels=self._channels_in)
+                yield mix_channels(decoded, self._matrix), False
 
     def _take_format(self, said: dict[str, Any]) -> None:
         self._format, self._planar, self._channels_in = said["format"], said["planar"], len(said["channels"])

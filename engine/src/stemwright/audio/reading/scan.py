@@ -23,6 +23,7 @@ class ScanResult:
     std: float  # standard deviation of the mono mix, unbiased (n - 1) as `torch.Tensor.std`; 0.0 for a single sample
     peak: float  # largest absolute value of any channel
     info: AudioInfo
+    notes: tuple[str, ...] = ()  # what a user should know of how it was read
 
 
 class Moments:
@@ -80,4 +81,5 @@ def scan(
             std=moments.std,
             peak=peak,
             info=reader.info,
+            notes=reader.notes,
         )
