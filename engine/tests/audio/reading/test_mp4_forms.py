@@ -145,6 +145,7 @@ def test_of_two_tracks_the_first_is_read_unless_the_other_is_asked_for(tmp_path:
         with open_audio(path, options=options) as reader:
             got, info = np.concatenate(list(reader), axis=1), reader.info
         assert (info.track, info.tracks) == (number, 2)
+        assert probe(path, options=options).track == number
         assert info.notes == (f"audio track {number} of 2 was read",)
         assert got.shape[1] == wanted.shape[1] if exact else got.shape[1] >= wanted.shape[1]
         if exact:

@@ -54,6 +54,7 @@ def test_vorbis_streams_one_after_the_other_are_each_decoded_as_what_they_are(
     assert got.shape == wanted.shape
     assert likeness(got, wanted) > 0.98
     assert scan(tmp_path / "x").samples == wanted.shape[1]
+    assert probe(tmp_path / "x").duration is None  # each says its own
 
 
 @pytest.mark.parametrize("codec", ["libopus", "flac"])

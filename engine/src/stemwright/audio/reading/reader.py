@@ -34,13 +34,15 @@ _LATEST = 86400
 """Seconds: whoever says that the sound begins later than a day after the picture is not believed."""
 
 
-def probe(path: str | os.PathLike[str], *, limits: InputLimits = _NO_LIMITS) -> AudioInfo:
+def probe(
+    path: str | os.PathLike[str], *, limits: InputLimits = _NO_LIMITS, options: InputOptions = _NO_OPTIONS
+) -> AudioInfo:
     """Say what an audio file is, from its content. Its first samples are decoded, and no more.
 
     Raises:
         InputError: As `open_audio`, for what shows at the beginning of the file.
     """
-    with open_audio(path, limits=limits) as reader:
+    with open_audio(path, limits=limits, options=options) as reader:
         return reader.info
 
 
@@ -82,12 +84,14 @@ def open_audio(
         _, body = process.record()
         header = json.loads(body)
         length = planned.declared.at(header["sample_rate"], header["track_id"])
+        # Of several parts the decoder's header knows the first.
+        said = header["duration"] if len(planned.parts) == 1 else None
         info = AudioInfo(
             container=kind.container,
             codec=header["codec"],
             sample_rate=header["sample_rate"],
             channels=len(header["channels"]),
-            duration=length.samples / header["sample_rate"] if length.samples else header["duration"],
+            duration=length.samples / header["sample_rate"] if length.samples else said,
             bit_rate=header["bit_rate"],
             tags=MappingProxyType(header["tags"]),
             size=size,
