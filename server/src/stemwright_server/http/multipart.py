@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from stemwright_server.http.lanes import STORE
+from stemwright_server.http.pools import STORE
 from stemwright_worker.errors import InvalidRequest, UnusableInput
 
 _BUFFER = 1 << 20  # bytes gathered before a write goes to a thread

@@ -22,7 +22,7 @@ from stemwright_server.domain.job import Job, JobState
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
-from stemwright_server.http.lanes import HEALTH, STORE
+from stemwright_server.http.pools import HEALTH, STORE
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps

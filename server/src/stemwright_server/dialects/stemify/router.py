@@ -18,8 +18,8 @@ from stemwright_server.domain.job import Artifact, JobState
 from stemwright_server.domain.work import offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id
-from stemwright_server.http.lanes import HEALTH, STORE
 from stemwright_server.http.multipart import Sink, read_form
+from stemwright_server.http.pools import HEALTH, STORE
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.deps import Deps

@@ -26,7 +26,7 @@ from stemwright_server.domain.work import find
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
-from stemwright_server.http.lanes import HEALTH, STORE
+from stemwright_server.http.pools import HEALTH, STORE
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.wakeups import WakeUps, of_track
 from stemwright_server.usecases.access import owned_job

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from stemwright_server.http.lanes import STORE
+from stemwright_server.http.pools import STORE
 from stemwright_server.usecases.archive import Archive
 
 # What a reader of zips may fetch first, to see what is in one: the directory is at the end, before a comment of 64 KiB at most.

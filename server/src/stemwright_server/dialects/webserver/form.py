@@ -10,8 +10,8 @@ import anyio
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from stemwright_server.http.lanes import STORE
 from stemwright_server.http.multipart import Sink, read_form
+from stemwright_server.http.pools import STORE
 from stemwright_server.ports.blobs import BlobStore, Part
 from stemwright_worker.errors import InvalidRequest, ServiceError, TooLarge, UnusableInput
 from stemwright_worker.ports.probe import HEAD_BYTES, Probe

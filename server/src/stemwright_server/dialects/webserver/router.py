@@ -31,7 +31,7 @@ from stemwright_server.domain.lifecycle import Expire
 from stemwright_server.domain.work import offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id, shown_id
-from stemwright_server.http.lanes import STORE
+from stemwright_server.http.pools import STORE
 from stemwright_server.http.rates import Rates
 from stemwright_server.ports.auth import Principal
 from stemwright_server.usecases.access import owned_job

@@ -15,7 +15,7 @@ from stemwright_server.adapters.blobs.incoming_file import Part
 from stemwright_server.adapters.blobs.local import LocalBlobs
 from stemwright_server.domain.track import Track
 from stemwright_server.http.errors import Problem
-from stemwright_server.http.lanes import STORE
+from stemwright_server.http.pools import STORE
 from stemwright_worker.errors import InvalidRequest, NotFound, TooLarge, UnusableInput
 
 _BUFFER = 1 << 20  # bytes gathered before a write goes to a thread

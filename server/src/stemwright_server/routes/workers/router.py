@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from stemwright_server.http.callers import absolute_to
 from stemwright_server.http.errors import Problem
-from stemwright_server.http.lanes import WORKERS
+from stemwright_server.http.pools import WORKERS
 from stemwright_server.ports.wakeups import WakeUps
 from stemwright_server.usecases.claim import begin_multipart, claim
 from stemwright_server.usecases.deps import Deps

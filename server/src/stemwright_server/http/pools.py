@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Lane:
+class Pool:
     """A number of threads; who finds all of them busy waits without one."""
 
     def __init__(self, name: str, threads: int) -> None:
@@ -29,7 +29,7 @@ class Lane:
         return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._of_this_loop())
 
     async def iterate(self, items: Iterator[T]) -> AsyncIterator[T]:
-        """The items, each taken in a thread of the lane."""
+        """The items, each taken in a thread of the pool."""
         nothing = object()
         while (item := await self.run(next, items, nothing)) is not nothing:
             yield item  # type: ignore[misc]
@@ -43,9 +43,9 @@ class Lane:
             return limiter
 
 
-STORE = Lane("store", 32)
+STORE = Pool("store", 32)
 """For callers: what decodes an upload, or speaks to the store of blobs."""
-WORKERS = Lane("workers", 16)
+WORKERS = Pool("workers", 16)
 """For workers: what hands out a task or takes its end, which may speak to the store."""
-HEALTH = Lane("health", 2)
+HEALTH = Pool("health", 2)
 """For those who watch: counts of the job store, and nothing else."""
