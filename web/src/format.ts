@@ -1,12 +1,12 @@
 /** Numbers as people read them. Pure. */
 
-/** 63.4 -> "1:03", with tenths "1:03.4"; from an hour on "1:01:03". */
-export function clock(seconds: number, tenths = false): string {
-  const unit = tenths ? 10 : 1;
-  const whole = Math.max(0, tenths ? Math.round(seconds * unit) : Math.floor(seconds)) / unit;
+/** 63.4 -> "1:03", with one digit "1:03.4", with three "1:03.400"; from an hour on "1:01:03". */
+export function clock(seconds: number, digits = 0): string {
+  const unit = 10 ** digits;
+  const whole = Math.max(0, digits ? Math.round(seconds * unit) : Math.floor(seconds)) / unit;
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor((whole % 3600) / 60);
-  const rest = (whole % 60).toFixed(tenths ? 1 : 0).padStart(tenths ? 4 : 2, "0");
+  const rest = (whole % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 

@@ -48,3 +48,10 @@ export const keepOptions = (value: object): void => write("wish", value);
 
 export const mixOf = <T>(id: string): T | null => read<T | null>(`mix.${id}`, null);
 export const keepMix = (id: string, mix: object): void => write(`mix.${id}`, mix);
+
+/** Hear when another tab keeps a mix of this song. Returns what ends it. */
+export function watchMix(id: string, changed: () => void): () => void {
+  const heard = (event: StorageEvent) => event.key === `${PREFIX}mix.${id}` && event.newValue !== null && changed();
+  window.addEventListener("storage", heard);
+  return () => window.removeEventListener("storage", heard);
+}

@@ -23,15 +23,23 @@ function route(): void {
   shown?.close();
   shown = id === undefined ? startPage : song(decodeURIComponent(id), songs);
   main.replaceChildren(shown.element);
-  document.title = shown.heading === "Stemwright" ? shown.heading : `${shown.heading} · Stemwright`;
+  entitle();
   window.scrollTo(0, 0);
   if (!first) main.focus({ preventScroll: true });
+}
+
+/** The window's title: tabs, history and lock screens tell songs apart by it. */
+function entitle(): void {
+  const heading = shown?.heading ?? "Stemwright";
+  const title = heading === "Stemwright" ? heading : `${heading} · Stemwright`;
+  if (document.title !== title) document.title = title;
 }
 
 /** One line for all that is going on, so that it is seen from every view; and a word when something ends. */
 function watch(): void {
   const before = new Map<string, string>();
   songs.watch(() => {
+    entitle();
     const jobs = songs.jobs();
     const active = jobs.filter((job) => !final(job));
     const progress = active.length ? active.reduce((sum, job) => sum + job.progress, 0) / active.length : 0;

@@ -5,8 +5,9 @@ describe("a time", () => {
   it.each([[0, "0:00"], [63.9, "1:03"], [3599, "59:59"], [3661, "1:01:01"], [-1, "0:00"]])("%d s is %s", (seconds, text) => {
     expect(clock(seconds)).toBe(text);
   });
-  it("is rounded to tenths, also over a minute's edge", () => {
-    expect([clock(63.44, true), clock(59.96, true), clock(3600, true)]).toEqual(["1:03.4", "1:00.0", "1:00:00.0"]);
+  it("is rounded to tenths or thousandths, also over a minute's edge", () => {
+    expect([clock(63.44, 1), clock(59.96, 1), clock(3600, 1)]).toEqual(["1:03.4", "1:00.0", "1:00:00.0"]);
+    expect([clock(63.0484, 3), clock(59.9996, 3), clock(5.5, 3)]).toEqual(["1:03.048", "1:00.000", "0:05.500"]);
   });
   it.each([["63.4", 63.4], ["1:03.4", 63.4], ["1:01:03", 3663], [" 0:05,5 ", 5.5]])("%s is read", (text, seconds) => {
     expect(parseClock(text)).toBeCloseTo(seconds);
@@ -15,7 +16,7 @@ describe("a time", () => {
     expect(parseClock(text)).toBeNull();
   });
   it("is what parseClock makes of what clock wrote", () => {
-    for (const seconds of [0, 0.1, 59.9, 61.5, 3725.3]) expect(parseClock(clock(seconds, true))).toBeCloseTo(seconds);
+    for (const seconds of [0, 0.1, 59.9, 61.5, 3725.3]) expect(parseClock(clock(seconds, 1))).toBeCloseTo(seconds);
   });
   it("is spoken in words", () => {
     expect([spoken(1), spoken(61), spoken(125)]).toEqual(["1 second", "1 minute 1 second", "2 minutes 5 seconds"]);

@@ -8,6 +8,7 @@ export interface LaneEvents {
   seek(to: number): void;
   drag(region: Region): void; // while it is drawn, and once more at the end
   dragged(region: Region): void;
+  undragged(): void; // it was no drag after all
 }
 
 export function followPointer(lane: HTMLElement, duration: number, events: LaneEvents): void {
@@ -36,7 +37,7 @@ export function followPointer(lane: HTMLElement, duration: number, events: LaneE
     began = null;
   });
   lane.addEventListener("pointercancel", () => {
-    if (began && drawn) events.dragged(drawn); // a phone took the gesture for scrolling; what was drawn stays
+    if (began && drawn) events.undragged(); // a phone took the gesture for scrolling
     began = null;
   });
 }

@@ -30,7 +30,8 @@ class Mixer implements View {
   readonly element: HTMLElement;
   readonly heading: string;
   private readonly duration: number;
-  private readonly mix: Mix;
+  private mix: Mix;
+  private readonly unwatch: () => void;
   private readonly views = new Map<string, StripView>();
   private readonly outlines = new Outlines(this.views);
   private readonly transport;
@@ -56,24 +57,26 @@ class Mixer implements View {
       toggle: () => this.toggle(),
       seek: (to) => this.seek(to),
       loop: (on) => this.setLoop(on, this.region),
-      region: (start, end) => this.setLoop(true, makeRegion(start, end, this.duration) ?? this.region),
+      from: (at) => this.loopFrom(at),
+      to: (at) => this.loopTo(at),
+      fromHere: () => this.loopFrom(this.position),
+      toHere: () => this.loopTo(this.position),
       master: (news) => this.setMaster(news),
-      fromHere: () => this.loopFromHere(),
-      toHere: () => this.loopToHere(),
     });
     this.keys = shortcuts({
       toggle: () => this.toggle(),
       move: (seconds) => this.seek(this.position + seconds),
       start: () => this.seek(0),
       loop: () => this.setLoop(!this.mix.looping, this.region),
-      fromHere: () => this.loopFromHere(),
-      toHere: () => this.loopToHere(),
+      fromHere: () => this.loopFrom(this.position),
+      toHere: () => this.loopTo(this.position),
       mute: (stem) => this.press(stem, "muted"),
       solo: (stem) => this.press(stem, "soloed"),
     });
     for (const [index, stem] of stems.entries()) this.addStrip(stem, index);
     this.element = h("div", {}, this.transport.element, this.problem, this.lanes, this.memory, downloads(job, stems, (told) => this.exportMix(told)), this.keys.element);
     this.showMix();
+    this.unwatch = kept.watchMix(job.job_id, () => this.take(restored(job.job_id, stems)));
     void this.outlines.fetch(stems).then((rate) => {
       if (rate && !this.player) this.rate = rate;
       this.showMemory();
@@ -84,6 +87,7 @@ class Mixer implements View {
   close(): void {
     cancelAnimationFrame(this.frame);
     this.keys.close();
+    this.unwatch();
     this.views.forEach((view) => view.wave.close());
     void this.player?.close();
   }
@@ -108,6 +112,7 @@ class Mixer implements View {
       seek: (to) => this.seek(to),
       drag: (drawn) => this.showRegion(drawn, true),
       dragged: (drawn) => this.setLoop(true, drawn),
+      undragged: () => this.showRegion(this.region, this.mix.looping),
     });
     this.views.set(stem.name, view);
     this.lanes.append(view.element);
@@ -181,6 +186,16 @@ class Mixer implements View {
     announce(`${title(name)} ${now[what] ? "not " : ""}${what}`);
   }
 
+  /** As another tab has it now: a song has one mix, or the tab that is touched last would undo what the other did. */
+  private take(mix: Mix): void {
+    this.mix = mix;
+    this.player?.setStrips(mix.strips).catch((error: unknown) => this.complain(error));
+    this.player?.setMaster(mix.master).catch((error: unknown) => this.complain(error));
+    this.player?.setLoop(mix.looping ? this.region : null);
+    this.transport.master(mix.master);
+    this.showMix();
+  }
+
   private setMaster(news: Partial<Master>): void {
     this.mix.master = { ...this.mix.master, ...news };
     this.player?.setMaster(this.mix.master).catch((error: unknown) => this.complain(error));
@@ -195,13 +210,14 @@ class Mixer implements View {
     this.keep();
   }
 
-  private loopFromHere(): void {
-    const [at, end] = [this.position, this.region.end];
+  /** Each end stays where it is while the other moves; one that would be on the wrong side goes to the song's. */
+  private loopFrom(at: number): void {
+    const end = this.region.end;
     this.setLoop(true, makeRegion(at, end > at ? end : this.duration, this.duration) ?? this.region);
   }
 
-  private loopToHere(): void {
-    const [at, start] = [this.position, this.region.start];
+  private loopTo(at: number): void {
+    const start = this.region.start;
     this.setLoop(true, makeRegion(start < at ? start : 0, at, this.duration) ?? this.region);
   }
 

@@ -28,8 +28,15 @@ const HELP: readonly [keys: string, what: string][] = [
 export function shortcuts(keys: Keys): { element: HTMLElement; close(): void } {
   const on = h("input", { type: "checkbox", id: "shortcuts", checked: true });
 
+  let pointed = false; // the focus is where a pointer put it
+
+  function point(): void {
+    pointed = true;
+  }
+
   function press(event: KeyboardEvent): void {
-    if (!on.checked || event.ctrlKey || event.metaKey || event.altKey || taken(event)) return;
+    if (event.key === "Tab") pointed = false;
+    if (!on.checked || event.ctrlKey || event.metaKey || event.altKey || taken(event, pointed)) return;
     const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
     const stem = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-stem]")?.dataset["stem"] : undefined;
     const act = action(event, digit === undefined ? stem : Number(digit) - 1, digit !== undefined);
@@ -55,7 +62,14 @@ export function shortcuts(keys: Keys): { element: HTMLElement; close(): void } {
     }
   }
 
+  /** Some browsers press a button when Space goes up, whatever became of its going down. */
+  function release(event: KeyboardEvent): void {
+    if (event.key === " " && on.checked && event.target instanceof HTMLButtonElement && !taken(event, pointed)) event.preventDefault();
+  }
+
+  document.addEventListener("pointerdown", point);
   document.addEventListener("keydown", press);
+  document.addEventListener("keyup", release);
   const element = h(
     "details",
     { class: "card shortcuts" },
@@ -63,15 +77,25 @@ export function shortcuts(keys: Keys): { element: HTMLElement; close(): void } {
     h("dl", {}, ...HELP.flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])),
     h("p", { class: "labelled" }, on, h("label", { for: "shortcuts" }, "Use these keys")),
   );
-  return { element, close: () => document.removeEventListener("keydown", press) };
+  return {
+    element,
+    close: () => {
+      document.removeEventListener("pointerdown", point);
+      document.removeEventListener("keydown", press);
+      document.removeEventListener("keyup", release);
+    },
+  };
 }
 
-/** Whether the focused control has a use of its own for the key. */
-function taken(event: KeyboardEvent): boolean {
+/**
+ * Whether the focused control has a use of its own for the key. Whoever pressed Mute with a mouse and then Space wants
+ * to hear it; whoever came by Tab wants to press it.
+ */
+function taken(event: KeyboardEvent, pointed: boolean): boolean {
   const target = event.target instanceof Element ? event.target : null;
   if (!target) return false;
   if (target.matches("input[type=text], input[type=url], input[type=number], input[type=password], select, textarea")) return true;
-  if (event.key === " ") return target.matches("button, a, summary, input:not([type=range])");
+  if (event.key === " ") return !pointed && target.matches("button, a, summary, input:not([type=range])");
   if (event.key.startsWith("Arrow") || event.key === "Home") return target.matches("input[type=range]");
   return false;
 }

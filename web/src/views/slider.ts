@@ -1,6 +1,7 @@
 /** A slider with its name and value in words, for eyes and for screen readers, and a button that puts it back. */
 
 import { h, icon, ICONS, say } from "../dom";
+import { heedTouches } from "./touches";
 
 export interface Slider {
   readonly element: HTMLElement;
@@ -45,7 +46,7 @@ export function slider(options: SliderOptions): Slider {
     input.focus(); // the button is out of sight now
   }
 
-  input.addEventListener("input", () => take(Number(input.value)));
+  heedTouches(input, take);
   input.addEventListener("dblclick", () => take(rest));
   show(options.value);
   const label = h("span", { class: "label", "aria-hidden": "true" }, options.label);

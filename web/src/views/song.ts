@@ -46,7 +46,9 @@ export function song(id: string, songs: Songs): View {
     .catch((error: unknown) => say(state, inWords(error)));
   return {
     element,
-    heading: "Mixer",
+    get heading() {
+      return songs.job(id)?.filename ?? "Mixer";
+    },
     close: () => {
       closed = true;
       stop();

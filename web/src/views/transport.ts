@@ -5,6 +5,7 @@ import type { Region } from "../audio/region";
 import { h, icon, ICONS, say } from "../dom";
 import { clock, decibels, parseClock, signed, spoken } from "../format";
 import { slider } from "./slider";
+import { heedTouches } from "./touches";
 
 export const STEP = 5; // s, that an arrow moves the song
 
@@ -12,10 +13,11 @@ export interface TransportEvents {
   toggle(): void;
   seek(to: number): void;
   loop(on: boolean): void;
-  region(start: number, end: number): void;
-  master(news: Partial<Master>): void;
+  from(at: number): void;
+  to(at: number): void;
   fromHere(): void;
   toHere(): void;
+  master(news: Partial<Master>): void;
 }
 
 export interface Transport {
@@ -23,19 +25,20 @@ export interface Transport {
   tick(position: number, level: number): void;
   playing(on: boolean, busy: boolean): void;
   loop(on: boolean, region: Region): void;
+  master(master: Master): void;
 }
 
 export function transport(duration: number, master: Master, events: TransportEvents): Transport {
   const play = h("button", { type: "button", class: "primary round play", click: events.toggle });
   const toStart = h("button", { type: "button", class: "round", "aria-label": "To the start", click: () => events.seek(0) }, icon(ICONS.start));
   const now = h("span", { class: "now" });
-  const time = h("p", { class: "time" }, now, h("span", { class: "quiet" }, ` / ${clock(duration)}`));
+  const time = h("p", { class: "time" }, now, h("span", { class: "quiet" }, ` / ${clock(duration, 1)}`));
   const meter = h("div", { class: "meter", "aria-hidden": "true" }, h("div", {}));
-  const seek: HTMLInputElement = h("input", { type: "range", class: "seek", min: 0, max: duration, step: 0.1, value: 0, "aria-label": "Position", input: () => events.seek(Number(seek.value)), keydown: step });
+  const seek: HTMLInputElement = h("input", { type: "range", class: "seek", min: 0, max: duration, step: 0.1, value: 0, "aria-label": "Position", keydown: step });
   const loop: HTMLButtonElement = h("button", { type: "button", class: "toggle", "aria-pressed": "false", click: () => events.loop(loop.getAttribute("aria-pressed") !== "true") }, icon(ICONS.loop), "Loop");
-  const start = moment("From", () => take());
-  const end = moment("To", () => take());
-  let shown: Region = { start: 0, end: duration };
+  heedTouches(seek, events.seek);
+  const start = moment("From", (at) => events.from(at));
+  const end = moment("To", (at) => events.to(at));
 
   /** Arrows to the side go as far here as anywhere else; those up and down move by a tenth of a second, as the slider has it. */
   function step(event: KeyboardEvent): void {
@@ -43,13 +46,6 @@ export function transport(duration: number, master: Master, events: TransportEve
     if (way === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     events.seek(Number(seek.value) + way * STEP);
-  }
-
-  /** What was typed; a text that is no time goes back to what it was. */
-  function take(): void {
-    const one = parseClock(start.input.value) ?? shown.start;
-    const other = parseClock(end.input.value) ?? shown.end;
-    events.region(one, other);
   }
 
   const tempo = slider({
@@ -84,7 +80,7 @@ export function transport(duration: number, master: Master, events: TransportEve
   return {
     element,
     tick(position, level) {
-      say(now, clock(position, true));
+      say(now, clock(position, 1));
       if (Math.abs(Number(seek.value) - position) >= 0.05) seek.value = String(position);
       seek.setAttribute("aria-valuetext", `${spoken(position)} of ${spoken(duration)}`);
       seek.style.setProperty("--filled", String(position / duration));
@@ -98,18 +94,41 @@ export function transport(duration: number, master: Master, events: TransportEve
       play.replaceChildren(icon(on ? ICONS.pause : ICONS.play));
     },
     loop(on, region) {
-      shown = region;
       loop.setAttribute("aria-pressed", String(on));
-      start.input.value = clock(region.start, true);
-      end.input.value = clock(region.end, true);
+      start.show(region.start);
+      end.show(region.end);
+    },
+    master(now) {
+      tempo.set(Math.round(now.tempo * 100));
+      key.set(now.key);
+      volume.set(now.volume);
     },
   };
 }
 
-function moment(label: string, change: () => void): { element: HTMLElement; input: HTMLInputElement } {
+interface Moment {
+  readonly element: HTMLElement;
+  show(at: number): void;
+}
+
+/** A field for a time. `change` hears what was typed; a text that is no time goes back to what it was. */
+function moment(label: string, change: (at: number) => void): Moment {
   const id = `loop-${label.toLowerCase()}`;
-  const input = h("input", { type: "text", id, class: "moment", "aria-label": `Loop ${label.toLowerCase()}`, autocomplete: "off", change });
-  return { element: h("span", { class: "labelled" }, h("label", { for: id }, label), input), input };
+  const input = h("input", { type: "text", id, class: "moment", "aria-label": `Loop ${label.toLowerCase()}`, autocomplete: "off", change: take });
+  let shown = 0;
+
+  function show(at: number): void {
+    shown = at;
+    input.value = clock(at, 3);
+  }
+
+  function take(): void {
+    const typed = parseClock(input.value);
+    if (typed === null) show(shown);
+    else change(typed);
+  }
+
+  return { element: h("span", { class: "labelled" }, h("label", { for: id }, label), input), show };
 }
 
 function here(name: string, click: () => void): HTMLElement {
