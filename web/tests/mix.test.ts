@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { audible, decodedBytes, gains, linear, PLAIN, SILENT, transpose, untouched } from "../src/audio/mix";
+import { audible, gains, linear, PLAIN, SILENT, transpose, untouched } from "../src/audio/mix";
 
 const strips = (changes: Record<string, object>) =>
   Object.fromEntries(["vocals", "drums", "bass"].map((name) => [name, { ...PLAIN, ...changes[name] }]));
@@ -34,8 +34,4 @@ describe("the pitch shifter", () => {
     expect(transpose({ volume: 0, tempo: 0.5, key: 0 })).toBe(12);
     expect(transpose({ volume: 0, tempo: 2, key: 3 })).toBe(-9);
   });
-});
-
-it("four decoded stems of four minutes take a third of a gigabyte", () => {
-  expect(decodedBytes(4, 240, 44_100)).toBe(338_688_000);
 });

@@ -50,8 +50,3 @@ export function transpose(master: Master): number {
 export function untouched(master: Master): boolean {
   return master.tempo === 1 && master.key === 0;
 }
-
-/** Bytes that stereo stems take once they are decoded. */
-export function decodedBytes(stems: number, seconds: number, sampleRate: number): number {
-  return stems * Math.ceil(seconds * sampleRate) * 2 * Float32Array.BYTES_PER_ELEMENT;
-}

@@ -34,22 +34,30 @@ export function loudest(peaks: Peaks): number {
   return found / 128;
 }
 
-/** The outline of decoded samples, for a stem that the server has none of. */
-export function outline(channels: readonly Float32Array[], sampleRate: number, pairs = 2000): Peaks {
-  const length = channels[0]?.length ?? 0;
-  const each = Math.max(1, Math.ceil(length / pairs));
-  const data = new Int8Array(2 * Math.ceil(length / each));
-  for (let pair = 0; pair < data.length / 2; pair++) {
-    let low = 0;
-    let high = 0;
+/** The outline of a stem that the server has none of, made of its samples as they are decoded. */
+export class Outline implements Peaks {
+  readonly samples_per_peak: number;
+  readonly data: Int8Array;
+
+  constructor(
+    readonly length: number, // samples
+    readonly sample_rate: number,
+    pairs = 2000,
+  ) {
+    this.samples_per_peak = Math.max(1, Math.ceil(length / pairs));
+    this.data = new Int8Array(2 * Math.ceil(length / this.samples_per_peak));
+  }
+
+  /** Take in the samples of a part that begins at `start`. */
+  add(channels: readonly Float32Array[], start: number): void {
     for (const channel of channels) {
-      for (let at = pair * each; at < Math.min(length, (pair + 1) * each); at++) {
-        low = Math.min(low, channel[at] ?? 0);
-        high = Math.max(high, channel[at] ?? 0);
+      for (let at = 0; at < channel.length; at++) {
+        const pair = 2 * Math.floor((start + at) / this.samples_per_peak);
+        const sample = channel[at] ?? 0;
+        if (pair >= this.data.length) break;
+        this.data[pair] = Math.max(-128, Math.min(this.data[pair] ?? 0, Math.floor(sample * 128)));
+        this.data[pair + 1] = Math.min(127, Math.max(this.data[pair + 1] ?? 0, Math.ceil(sample * 127)));
       }
     }
-    data[2 * pair] = Math.max(-128, Math.floor(low * 128));
-    data[2 * pair + 1] = Math.min(127, Math.ceil(high * 127));
   }
-  return { sample_rate: sampleRate, samples_per_peak: each, length, data };
 }

@@ -1,4 +1,4 @@
-/** Where we are in a song, with and without a loop. Pure; all times are seconds of the song. */
+/** A part of a song that is looped. Pure; all times are seconds of the song. */
 
 export interface Region {
   readonly start: number;
@@ -12,21 +12,6 @@ export function region(one: number, other: number, duration: number): Region | n
   const start = clamp(Math.min(one, other), 0, duration);
   const end = clamp(Math.max(one, other), 0, duration);
   return end - start < SHORTEST ? null : { start, end };
-}
-
-/** Where playing begins when it is asked to begin at `position`: after a loop's end is its start. */
-export function entry(position: number, loop: Region | null, duration: number): number {
-  if (loop && position >= loop.end) return loop.start;
-  return position >= duration ? 0 : clamp(position, 0, duration);
-}
-
-/** Where playing is, `played` seconds of song after it began at `from`. */
-export function position(from: number, played: number, loop: Region | null, duration: number): number {
-  const straight = from + played;
-  if (loop && straight >= loop.end) {
-    return loop.start + ((straight - loop.start) % (loop.end - loop.start));
-  }
-  return clamp(straight, 0, duration);
 }
 
 export function clamp(value: number, low: number, high: number): number {

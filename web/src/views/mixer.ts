@@ -1,12 +1,12 @@
 /** The mixer of one song: wires what is seen to what is heard. */
 
-import { audible, decodedBytes, PLAIN, type Master, type Strip } from "../audio/mix";
+import { audible, PLAIN, type Master, type Strip } from "../audio/mix";
 import { Player } from "../audio/player";
 import { region as makeRegion, type Region } from "../audio/region";
 import { render } from "../audio/render";
-import { decode } from "../audio/stems";
+import { open } from "../audio/stems";
 import { announce, h, save, say } from "../dom";
-import { bytes, counted, title } from "../format";
+import { bytes, title } from "../format";
 import * as kept from "../kept";
 import type { Job, Stem } from "../net/types";
 import { inWords } from "../net/words";
@@ -33,11 +33,10 @@ class Mixer implements View {
   private mix: Mix;
   private readonly unwatch: () => void;
   private readonly views = new Map<string, StripView>();
-  private readonly outlines = new Outlines(this.views);
+  private readonly outlines: Outlines;
   private readonly transport;
   private readonly keys;
   private readonly lanes = h("div", { class: "strips" });
-  private readonly memory = h("p", { class: "quiet" });
   private readonly problem = h("p", { class: "note bad", role: "alert", hidden: true });
   private player: Player | null = null;
   private rate = RATE;
@@ -52,6 +51,7 @@ class Mixer implements View {
   ) {
     this.heading = job.filename ?? "Mixer";
     this.duration = Math.max(...stems.map((stem) => stem.duration || 0), 0.1);
+    this.outlines = new Outlines(this.views, this.duration);
     this.mix = restored(job.job_id, stems);
     this.transport = transport(this.duration, this.mix.master, {
       toggle: () => this.toggle(),
@@ -74,12 +74,11 @@ class Mixer implements View {
       solo: (stem) => this.press(stem, "soloed"),
     });
     for (const [index, stem] of stems.entries()) this.addStrip(stem, index);
-    this.element = h("div", {}, this.transport.element, this.problem, this.lanes, this.memory, downloads(job, stems, (told) => this.exportMix(told)), this.keys.element);
+    this.element = h("div", {}, this.transport.element, this.problem, this.lanes, downloads(job, stems, (told) => this.exportMix(told)), this.keys.element);
     this.showMix();
     this.unwatch = kept.watchMix(job.job_id, () => this.take(restored(job.job_id, stems)));
     void this.outlines.fetch(stems).then((rate) => {
       if (rate && !this.player) this.rate = rate;
-      this.showMemory();
     });
     this.tick();
   }
@@ -118,12 +117,6 @@ class Mixer implements View {
     this.lanes.append(view.element);
   }
 
-  private showMemory(): void {
-    const heard = audible(this.mix.strips).length;
-    const size = bytes(decodedBytes(heard, this.duration, this.rate));
-    say(this.memory, `Stems are loaded when they are first heard. Decoded, ${counted(heard, "stem")} of this song ${heard === 1 ? "takes" : "take"} ${size} of memory; a muted stem takes none until then.`);
-  }
-
   /** The player, made at the first press: browsers allow sound only after one. */
   private ready(): Player {
     if (this.player) return this.player;
@@ -134,12 +127,12 @@ class Mixer implements View {
       async (name, context) => {
         this.views.get(name)?.note("loading…");
         try {
-          return await decode(await this.freshStem(name), context);
+          return await open(() => this.freshStem(name), context);
         } finally {
           this.views.get(name)?.note("");
         }
       },
-      (name, buffer) => this.outlines.decoded(name, buffer),
+      { decoded: (name, span) => this.outlines.decoded(name, span), failed: (error) => this.complain(error) },
     );
     void this.player.setMaster(this.mix.master).catch((error: unknown) => this.complain(error));
     this.player.setLoop(this.mix.looping ? this.region : null);
@@ -225,7 +218,6 @@ class Mixer implements View {
     const heard = new Set(audible(this.mix.strips));
     for (const [name, view] of this.views) view.show(this.mix.strips[name] ?? PLAIN, heard.has(name));
     this.showRegion(this.region, this.mix.looping);
-    this.showMemory();
   }
 
   private showRegion(region: Region, on: boolean): void {
@@ -259,10 +251,10 @@ class Mixer implements View {
 
   /** The mix as it sounds now, or the loop if there is one, as a file. */
   private async exportMix(tell: (text: string) => void): Promise<string> {
-    const { buffers, strips, master } = await this.ready().everything();
-    if (buffers.size === 0) throw new Error("Every stem is muted: there is nothing to export.");
+    const { stems, strips, master } = await this.ready().everything();
+    if (stems.size === 0) throw new Error("Every stem is muted: there is nothing to export.");
     const passage = this.mix.looping ? this.region : { start: 0, end: this.duration };
-    const { file, turnedDown } = await render(buffers, strips, master, passage, this.rate, (fraction) =>
+    const { file, turnedDown } = await render(stems, strips, master, passage, this.rate, (fraction) =>
       tell(`Computing the mix, ${Math.round(fraction * 100)} %`),
     );
     save(file, `${stemOf(this.job)} ${this.mix.looping ? "loop" : "mix"}.wav`);

@@ -1,7 +1,8 @@
 /** The waveforms of a song's stems, all to one scale, so that loud and quiet stems can be told apart. */
 
-import { loudest, outline, type Peaks } from "../audio/peaks";
+import { loudest, Outline, type Peaks } from "../audio/peaks";
 import { peaks } from "../audio/stems";
+import type { Span } from "../audio/windows";
 import type { Stem } from "../net/types";
 import type { StripView } from "./strip";
 
@@ -11,7 +12,10 @@ const LEAST = 0.05; // what is quieter than this is shown as quiet
 export class Outlines {
   private readonly found = new Map<string, Peaks>();
 
-  constructor(private readonly views: ReadonlyMap<string, StripView>) {}
+  constructor(
+    private readonly views: ReadonlyMap<string, StripView>,
+    private readonly duration: number,
+  ) {}
 
   /** As the service computed them: nothing is decoded before it is to be heard. Resolves to the stems' rate, if it is known. */
   async fetch(stems: readonly Stem[]): Promise<number | undefined> {
@@ -27,10 +31,12 @@ export class Outlines {
   }
 
   /** For a stem that the service has no outline of. */
-  decoded(name: string, buffer: AudioBuffer): void {
-    if (this.found.has(name)) return;
+  decoded(name: string, { buffer, start }: Span): void {
+    const outline = this.found.get(name) ?? new Outline(Math.round(this.duration * buffer.sampleRate), buffer.sampleRate);
+    if (!(outline instanceof Outline)) return;
     const channels = Array.from({ length: buffer.numberOfChannels }, (_, channel) => buffer.getChannelData(channel));
-    this.found.set(name, outline(channels, buffer.sampleRate));
+    outline.add(channels, start);
+    this.found.set(name, outline);
     this.show();
   }
 
