@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from origin import Origin, body
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Dialog, Page, Request, expect
 from service import Service, running
 from steps import FAST, open_page, separate, wait
 
@@ -39,17 +39,126 @@ def test_files_are_dropped_and_separated(page: Page, fast: Service, song: Path, 
     page.get_by_label("Model").select_option("half")
     drop(page, ".zone", files=(song, second))
     expect(page.get_by_role("list", name="Chosen songs").get_by_role("listitem")).to_have_count(2)
-    expect(page.locator(".zone.over")).to_have_count(0)
+    expect(page.locator(".dropping")).to_be_hidden()
     page.get_by_role("button", name="Separate 2 songs").click()
     expect(page.get_by_role("link", name="Open mixer: Second.wav")).to_be_visible()
 
 
-def test_a_file_that_misses_the_zone_does_not_take_the_page_away(page: Page, fast: Service, song: Path) -> None:
+def test_a_file_is_taken_wherever_it_is_dropped(page: Page, fast: Service, song: Path, tmp_path: Path) -> None:
+    """On the first page beside the card, and in a mixer; the page stays."""
+    second = tmp_path / "Second.wav"
+    second.write_bytes(song.read_bytes())
     open_page(page, fast.url)
     drop(page, "h1", files=(song,))
-    drop(page, ".zone", files=(song,))
     expect(page.get_by_role("button", name="Separate 1 song")).to_be_enabled()
     expect(page).to_have_url(f"{fast.url}/")
+    page.get_by_label("Model").select_option("half")
+    page.get_by_role("button", name="Separate 1 song").click()
+    page.get_by_role("link", name="Open mixer: Scale.wav").first.click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    drop(page, "h1", files=(second,))
+    expect(page.get_by_role("button", name="Separate 1 song")).to_be_enabled()
+    expect(page.get_by_role("list", name="Chosen songs")).to_contain_text("Second.wav")
+    expect(page.locator(".dropping")).to_be_hidden()
+
+
+def test_while_files_hover_the_page_says_what_will_happen(page: Page, fast: Service, song: Path) -> None:
+    open_page(page, fast.url)
+    tab = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(song)], "dragOperationsMask": 1}
+    tab.send("Input.dispatchDragEvent", {"type": "dragEnter", "x": 300, "y": 700, "data": data})
+    expect(page.get_by_text("Drop to separate")).to_be_visible()
+    tab.send("Input.dispatchDragEvent", {"type": "dragCancel", "x": 300, "y": 700, "data": data})
+    expect(page.get_by_text("Drop to separate")).to_be_hidden()
+
+
+def test_values_out_of_range_are_said_and_nothing_is_sent(page: Page, fast: Service, song: Path) -> None:
+    open_page(page, fast.url)
+    page.get_by_label("Model").select_option("loud")
+    page.get_by_label("Choose songs").set_input_files([song])
+    if page.locator("details").is_hidden():
+        page.get_by_label("Model").select_option("half")
+    shifts = page.locator("#shifts")
+    shifts.evaluate("field => { field.disabled = false; field.closest('details').hidden = false; field.value = '99' }")
+    page.get_by_role("button", name="Separate 1 song").click()
+    expect(page.get_by_role("alert").filter(has_text="Shifts is 99: 0 to 20")).to_be_visible()
+    expect(shifts).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("button", name="Separate 1 song")).to_be_enabled()
+    shifts.fill("2")
+    page.get_by_role("button", name="Separate 1 song").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_leaving_while_a_song_is_sent_asks_and_what_was_cut_off_is_told(page: Page, fast: Service, song: Path) -> None:
+    asked: list[str] = []
+
+    def accept(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    cut = song.with_name("Cut.wav")
+    cut.write_bytes(song.read_bytes())
+    open_page(page, fast.url)
+    page.on("dialog", accept)
+    page.route("**/api/upload", lambda route: None)  # it never gets through
+    separate(page, cut)
+    expect(page.get_by_role("listitem").filter(has_text="Cut.wav")).to_be_visible()
+    page.reload()
+    assert asked == ["beforeunload"]
+    row = page.get_by_role("listitem").filter(has_text="Cut.wav")
+    expect(row.get_by_text("It was cut off when the page was left. Choose it again.")).to_be_visible()
+    row.get_by_role("button", name="Dismiss Cut.wav").click()
+    page.reload()
+    expect(page.locator("html[data-ready]")).to_have_count(1)
+    expect(row).to_have_count(0)
+    assert asked == ["beforeunload"]
+
+
+def test_a_page_with_a_player_is_no_song(page: Page, fast: Service) -> None:
+    open_page(page, fast.url)
+    link = page.get_by_label("Or a link to a song")
+    link.fill("https://www.youtube.com/watch?v=dQw4w9WgXcQ")
+    link.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="a page with a player, not a sound file")).to_be_visible()
+    expect(page.get_by_role("list", name="Chosen songs").get_by_role("listitem")).to_have_count(0)
+
+
+def test_what_another_tab_sends_and_removes_is_seen(page: Page, fast: Service, song: Path) -> None:
+    other = page.context.new_page()
+    shared = song.with_name("Shared.wav")
+    shared.write_bytes(song.read_bytes())
+    open_page(page, fast.url)
+    open_page(other, fast.url)
+    separate(page, shared)
+    expect(other.get_by_role("link", name="Open mixer: Shared.wav")).to_be_visible()
+    other.get_by_role("link", name="Open mixer: Shared.wav").click()
+    expect(other.get_by_role("button", name="Play")).to_be_visible()
+    page.get_by_role("button", name="Remove Shared.wav").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(other.get_by_text("This song was removed from the service.")).to_be_visible()
+    other.get_by_role("link", name="All songs").click()
+    expect(other.get_by_role("link", name="Open mixer: Shared.wav")).to_have_count(0)
+
+
+def test_on_a_machine_of_ones_own_a_song_stays_and_downloads_are_called_after_it(
+    page: Page, fast: Service, song: Path
+) -> None:
+    named = song.with_name("Größe 7.wav")
+    named.write_bytes(song.read_bytes())
+    open_page(page, fast.url)
+    separate(page, named)
+    page.get_by_role("link", name="Open mixer: Größe 7.wav").first.click()
+    stays = page.get_by_text("The service keeps these files until you remove the song.")
+    expect(stays).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download 2 stems").click()
+    assert download.value.suggested_filename == "Größe 7 stems.zip"
+    with page.expect_download() as stem:
+        page.get_by_role("link", name="Download Rest").click()
+    assert stem.value.suggested_filename == "Größe 7 rest.wav"
+    jobs = fast.client.http.get("/api/jobs").json()["jobs"]
+    assert {job["expires_at"] for job in jobs if job["filename"] == "Größe 7.wav"} == {None}
+    expect(stays).to_be_visible()
 
 
 def test_a_link_is_dropped_and_separated(page: Page, fast: Service, elsewhere: Origin, song: Path) -> None:

@@ -213,9 +213,16 @@ def test_several_songs_at_once_and_one_removed(page: Page, fast: Service, tmp_pa
     separate(page, *songs)
     for path in songs:
         expect(page.get_by_role("link", name=f"Open mixer: {path.name}")).to_be_visible()
-    page.on("dialog", lambda dialog: dialog.accept())
+    # As they were chosen, the newest drop first.
+    names = page.get_by_role("heading", level=3).all_inner_texts()
+    assert names[:3] == ["One.wav", "Two.wav", "Three.wav"]
     page.get_by_role("button", name="Remove Two.wav").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    expect(page.get_by_text("Two.wav", exact=True)).to_have_count(1)
+    page.get_by_role("button", name="Remove Two.wav").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(page.get_by_text("Two.wav", exact=True)).to_have_count(0)
+    expect(page.get_by_role("link", name="Open mixer: Three.wav")).to_be_focused()
     page.reload()
     expect(page.get_by_text("Three.wav", exact=True)).to_be_visible()
     expect(page.get_by_text("Two.wav", exact=True)).to_have_count(0)

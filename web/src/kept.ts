@@ -8,6 +8,8 @@ export interface Remembered {
   readonly job_id: string;
   readonly filename: string;
   readonly created_at: string;
+  readonly sent_at?: string; // when it was sent, with all that were sent in one go
+  readonly place?: number; // among those
 }
 
 function read<T>(key: string, otherwise: T): T {
@@ -31,6 +33,31 @@ export const songs = (): Remembered[] => read<Remembered[]>("songs", []);
 
 export function remember(song: Remembered): void {
   write("songs", [song, ...songs().filter((each) => each.job_id !== song.job_id)].slice(0, MOST_SONGS));
+}
+
+/** Names of songs that this tab began to send. A reload ends an upload; the tab remembers what it was. */
+export function sending(names: readonly string[]): void {
+  try {
+    sessionStorage.setItem(`${PREFIX}sending`, JSON.stringify(names));
+  } catch {
+    // As below.
+  }
+}
+
+/** What was being sent when the page was left, and is told of once. */
+export function cutOff(): string[] {
+  try {
+    const names = JSON.parse(sessionStorage.getItem(`${PREFIX}sending`) ?? "[]") as string[];
+    sessionStorage.removeItem(`${PREFIX}sending`);
+    return names;
+  } catch {
+    return [];
+  }
+}
+
+/** Hear when another tab sends or removes a song. */
+export function watchSongs(changed: () => void): void {
+  window.addEventListener("storage", (event) => event.key === `${PREFIX}songs` && changed());
 }
 
 export function forget(id: string): void {

@@ -5,6 +5,7 @@ import { counted } from "./format";
 import { askWith } from "./net/session";
 import { final } from "./net/types";
 import { Songs } from "./songs";
+import { takeDrops } from "./views/dropping";
 import { home } from "./views/home";
 import { song } from "./views/song";
 import { askForToken } from "./views/token";
@@ -13,7 +14,7 @@ import type { View } from "./views/view";
 const main = document.getElementById("main") as HTMLElement;
 const busy = document.getElementById("busy") as HTMLElement;
 const songs = new Songs();
-const startPage: View = home(songs);
+const startPage = home(songs);
 let shown: View | null = null;
 
 function route(): void {
@@ -31,8 +32,20 @@ function route(): void {
 /** The window's title: tabs, history and lock screens tell songs apart by it. */
 function entitle(): void {
   const heading = shown?.heading ?? "Stemwright";
-  const title = heading === "Stemwright" ? heading : `${heading} · Stemwright`;
+  const { count, percent } = songs.underWay();
+  const ahead = ready !== null ? `✓ ${ready} · ` : count ? `${Math.floor(percent)} % · ` : "";
+  const title = ahead + (heading === "Stemwright" ? heading : `${heading} · Stemwright`);
   if (document.title !== title) document.title = title;
+}
+
+let ready: string | null = null; // what came to its end while nobody looked
+
+/** Tell those who look at another window: by the title, and by a notice where they have allowed it. */
+function tell(name: string): void {
+  if (!document.hidden) return;
+  ready = name;
+  entitle();
+  if ("Notification" in window && Notification.permission === "granted") new Notification(`${name}: its stems are ready`, { tag: "stemwright" });
 }
 
 /** One line for all that is going on, so that it is seen from every view; and a word when something ends. */
@@ -40,14 +53,12 @@ function watch(): void {
   const before = new Map<string, string>();
   songs.watch(() => {
     entitle();
-    const jobs = songs.jobs();
-    const active = jobs.filter((job) => !final(job));
-    const progress = active.length ? active.reduce((sum, job) => sum + job.progress, 0) / active.length : 0;
-    const open = active.length + songs.uploads().filter((each) => each.error === null).length;
-    say(busy, open ? `${counted(open, "song")} under way, ${Math.round(progress)} %` : "");
-    for (const job of jobs) {
+    const { count, percent } = songs.underWay();
+    say(busy, count ? `${counted(count, "song")} under way, ${Math.floor(percent)} %` : "");
+    for (const job of songs.jobs()) {
       const was = before.get(job.job_id);
       if (was !== undefined && was !== job.status && final(job)) {
+        if (job.status === "completed") tell(job.filename ?? "The song");
         announce(`${job.filename ?? "The song"}: ${job.status === "completed" ? "its stems are ready" : job.status}.`);
       }
       before.set(job.job_id, job.status);
@@ -57,9 +68,19 @@ function watch(): void {
 
 askWith(askForToken);
 window.addEventListener("hashchange", route);
-// A file that misses the drop zone must not make the browser leave the page.
-for (const event of ["dragover", "drop"]) window.addEventListener(event, (dropped) => dropped.preventDefault());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  ready = null;
+  entitle();
+});
+window.addEventListener("beforeunload", (event) => songs.isSending() && event.preventDefault()); // the browser asks
+takeDrops((dropped) => {
+  if (shown !== startPage) location.hash = "#/";
+  startPage.drop(dropped);
+});
 route();
 watch();
+songs.tellCutOff();
 void songs.load();
+songs.stayFresh();
 document.documentElement.dataset["ready"] = String(Math.round(performance.now())); // ms from the start of loading to here, for tests

@@ -15,14 +15,19 @@ export interface Sending {
   readonly again: boolean; // whether it may go better another time
 }
 
-const AT_ONCE = 2; // uploads
+const AT_ONCE = 1; // uploads: songs are queued in the order in which they were chosen
+const LOOK = 10_000; // ms between two looks at the list, which other tabs and devices change too
+const CUT_OFF = "It was cut off when the page was left. Choose it again.";
 
 export class Songs {
   private readonly sending = new Map<string, Sending>();
   private readonly stops = new Map<string, AbortController>();
   private readonly requests = new Map<string, api.UploadRequest>();
+  private readonly places = new Map<string, { sent_at: string; place: number }>();
   private readonly waiting: (() => Promise<void>)[] = [];
   private readonly known = new Map<string, Job>();
+  private readonly before = new Set<string>(); // jobs whose work was done already when they were sent
+  private readonly round = new Set<string>(); // jobs since there was nothing to do last
   private readonly gone = new Map<string, kept.Remembered>();
   private readonly watchers = new Set<() => void>();
   private readonly live = new Live((event) => this.heard(event), (id) => this.refresh(id));
@@ -40,8 +45,50 @@ export class Songs {
     return [...this.sending.values()];
   }
 
+  /** Newest first; what was sent in one go stands as it was chosen. */
   jobs(): Job[] {
-    return [...this.known.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));
+    const sent = new Map(kept.songs().map((song) => [song.job_id, song]));
+    const key = (job: Job) => sent.get(job.job_id)?.sent_at ?? job.created_at;
+    const place = (job: Job) => sent.get(job.job_id)?.place ?? 0;
+    return [...this.known.values()].sort(
+      (a, b) => key(b).localeCompare(key(a)) || place(a) - place(b) || b.created_at.localeCompare(a.created_at),
+    );
+  }
+
+  /** Whether the same file had been separated so before: its stems were there at once. */
+  wasThere(id: string): boolean {
+    return this.before.has(id);
+  }
+
+  /** How much is under way, and how far all of it is, 0 to 100. What is done counts until all is: nothing goes backwards. */
+  underWay(): { count: number; percent: number } {
+    const jobs = [...this.round].flatMap((id) => this.known.get(id) ?? []);
+    const uploads = this.uploads().filter((each) => each.error === null);
+    const open = jobs.filter((job) => !final(job)).length + uploads.length;
+    const done = jobs.reduce((sum, job) => sum + (final(job) ? 100 : job.progress), 0);
+    return { count: open, percent: open ? done / (jobs.length + uploads.length) : 100 };
+  }
+
+  /** Whether something would be lost if the page were left now. */
+  isSending(): boolean {
+    return this.uploads().some((each) => each.error === null);
+  }
+
+  /** Look at the list again and again, and when the page comes to the front or another tab has changed it. */
+  stayFresh(): void {
+    const look = () => !document.hidden && void this.load();
+    setInterval(look, LOOK);
+    document.addEventListener("visibilitychange", look);
+    kept.watchSongs(look);
+  }
+
+  /** Say of what was being sent when the page was left that it is not here. */
+  tellCutOff(): void {
+    for (const filename of kept.cutOff()) {
+      const id = `sending-${++this.counter}`;
+      this.sending.set(id, { id, filename, fraction: 0, error: CUT_OFF, again: false });
+    }
+    this.changed();
   }
 
   forgotten(): kept.Remembered[] {
@@ -55,9 +102,16 @@ export class Songs {
   /** Read the history: what the service lists, and what this browser sent and the service does not list. */
   async load(): Promise<void> {
     try {
-      for (const job of await api.jobs()) this.take(job);
-      const missing = kept.songs().filter((song) => !this.known.has(song.job_id));
-      await Promise.all(missing.map((song) => this.refresh(song.job_id, song)));
+      const listed = await api.jobs();
+      for (const job of listed) {
+        const known = this.known.get(job.job_id);
+        this.take(known ? settled(job, known, this.known.get(job.job_id)) : job);
+      }
+      const there = new Set(listed.map((job) => job.job_id));
+      const ours = new Map(kept.songs().map((song) => [song.job_id, song]));
+      const unlisted = [...new Set([...this.known.keys(), ...ours.keys()])].filter((id) => !there.has(id) && !this.gone.has(id));
+      await Promise.all(unlisted.map((id) => this.refresh(id, ours.get(id))));
+      for (const id of this.gone.keys()) if (!ours.has(id)) this.gone.delete(id); // forgotten in another tab
       this.trouble = null;
     } catch (error) {
       this.trouble = inWords(error);
@@ -91,11 +145,13 @@ export class Songs {
 
   /** Send files or links, two at a time. */
   send(sources: readonly (File | string)[], options: api.SeparationOptions): void {
-    for (const source of sources) {
+    const sent_at = new Date().toISOString();
+    for (const [place, source] of sources.entries()) {
       const id = `sending-${++this.counter}`;
       const filename = typeof source === "string" ? source : source.name;
       this.sending.set(id, { id, filename, fraction: 0, error: null, again: false });
       this.requests.set(id, api.uploadRequest(source, options));
+      this.places.set(id, { sent_at, place });
       this.post(id);
     }
     this.next();
@@ -139,6 +195,7 @@ export class Songs {
   private settle(id: string): void {
     this.stops.delete(id);
     this.requests.delete(id);
+    this.places.delete(id);
     this.sending.delete(id);
   }
 
@@ -159,8 +216,10 @@ export class Songs {
     try {
       const job = await api.upload(request, (fraction) => this.sent(id, { fraction }), signal);
       const { filename } = this.sending.get(id) ?? { filename: "" };
-      kept.remember({ job_id: job.job_id, filename, created_at: job.created_at });
+      kept.remember({ job_id: job.job_id, filename, created_at: job.created_at, ...this.places.get(id) });
+      if (job.status === "completed") this.before.add(job.job_id);
       this.settle(id);
+      this.round.add(job.job_id);
       this.take({ ...job, filename: job.filename ?? filename, progress: job.progress ?? 0 });
       await this.refresh(job.job_id);
     } catch (error) {
@@ -177,7 +236,10 @@ export class Songs {
   private take(job: Job): void {
     this.known.set(job.job_id, job);
     this.gone.delete(job.job_id);
-    if (!final(job)) this.live.follow(job.job_id);
+    if (!final(job)) {
+      this.round.add(job.job_id);
+      this.live.follow(job.job_id);
+    }
     this.changed();
   }
 
@@ -189,6 +251,8 @@ export class Songs {
   }
 
   private changed(): void {
+    kept.sending(this.uploads().filter((each) => each.error === null).map((each) => each.filename));
+    if (this.underWay().count === 0) this.round.clear();
     this.watchers.forEach((watcher) => watcher());
   }
 }

@@ -44,7 +44,7 @@ describe("an upload", () => {
 });
 
 it("a zip is of all stems, or of some", () => {
-  expect([zipUrl("a b"), zipUrl("a", ["vocals", "a,b"])]).toEqual(["/api/download/a%20b", "/api/download/a?stems=vocals,a%2Cb"]);
+  expect([zipUrl("a b"), zipUrl("a", ["vocals", "a,b"])]).toEqual(["/api/download/a%20b?name=song", "/api/download/a?name=song&stems=vocals,a%2Cb"]);
 });
 
 describe("an answer about a job", () => {

@@ -56,7 +56,7 @@ export const remove = (id: string) => call(at("jobs", id), { method: "DELETE" })
 
 /** Where a zip of these stems is; all of them if none is named. */
 export function zipUrl(id: string, stems: readonly string[] = []): string {
-  return at("download", id) + (stems.length ? `?stems=${stems.map(encodeURIComponent).join(",")}` : "");
+  return `${at("download", id)}?name=song${stems.length ? `&stems=${stems.map(encodeURIComponent).join(",")}` : ""}`;
 }
 
 /** What a person chose for a separation. */

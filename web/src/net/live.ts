@@ -5,6 +5,7 @@ import { token } from "./session";
 import type { State } from "./types";
 
 const POLL = 1500; // ms, while there is no socket
+const RETRY = 10_000; // ms
 const POLL_BESIDE_SOCKET = 4000; // ms: for the time left, which events do not carry
 
 export interface Event {
@@ -40,8 +41,13 @@ export class Live {
   }
 
   private async connect(): Promise<void> {
-    const { io } = await import("socket.io-client");
+    const library = await import("socket.io-client").catch(() => null);
+    if (library === null) {
+      setTimeout(() => void this.connect(), RETRY); // the network is away: asking again and again works without a socket
+      return;
+    }
     if (this.socket) return;
+    const { io } = library;
     const socket = io("/progress", { auth: (give) => give({ token: token() }), reconnectionDelayMax: 10_000 });
     this.socket = socket;
     socket.on("connect", () => this.followed.forEach((id) => socket.emit("subscribe", { job_id: id })));

@@ -21,7 +21,13 @@ export function stemOf(job: Job): string {
   return (job.filename ?? "song").replace(/\.[^.]+$/, "");
 }
 
-export function downloads(job: Job, stems: readonly Stem[], exportMix: (tell: (text: string) => void) => Promise<string>): HTMLElement {
+export interface Downloads {
+  readonly element: HTMLElement;
+  /** Say how long the files stay, as it is now. */
+  update(job: Job): void;
+}
+
+export function downloads(job: Job, stems: readonly Stem[], exportMix: (tell: (text: string) => void) => Promise<string>): Downloads {
   const boxes = stems.map((stem) => ({ stem, box: h("input", { type: "checkbox", id: `take-${stem.name}`, checked: true, change: show }) }));
   const state = h("p", { class: "quiet outcome" });
   const get: HTMLButtonElement = h("button", { type: "button", class: "primary", click: () => during(get, fetchChosen) }, "");
@@ -60,8 +66,16 @@ export function downloads(job: Job, stems: readonly Stem[], exportMix: (tell: (t
   }
 
   show();
-  const expires = Date.parse(job.expires_at ?? "");
-  return h(
+  const stay = h("p", { class: "quiet stay" });
+
+  function update(now: Job): void {
+    const expires = Date.parse(now.expires_at ?? "");
+    const until = new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    say(stay, Number.isNaN(expires) ? "The service keeps these files until you remove the song." : `The service keeps these files until ${until}.`);
+  }
+
+  update(job);
+  const element = h(
     "section",
     { class: "card downloads", "aria-labelledby": "downloads-title" },
     h("h2", { id: "downloads-title" }, "Download"),
@@ -73,6 +87,7 @@ export function downloads(job: Job, stems: readonly Stem[], exportMix: (tell: (t
     ),
     h("div", { class: "row" }, get, mix),
     state,
-    !Number.isNaN(expires) && h("p", { class: "quiet" }, `The service keeps these files until ${new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}.`),
+    stay,
   );
+  return { element, update };
 }

@@ -6,14 +6,19 @@ import { intake } from "./intake";
 import { list } from "./list";
 import type { View } from "./view";
 
-export function home(songs: Songs): View {
+export interface Home extends View {
+  drop(dropped: DataTransfer): void;
+}
+
+export function home(songs: Songs): Home {
+  const taking = intake(songs);
   const element = h(
     "div",
     { class: "home" },
     h("h1", {}, "Take a song apart"),
     h("p", { class: "lead" }, "Vocals, drums, bass and the rest, each on its own: to practise, to sing to, to remix. Nothing leaves this service."),
-    intake(songs),
+    taking.element,
     list(songs),
   );
-  return { element, heading: "Stemwright", close: () => undefined };
+  return { element, heading: "Stemwright", close: () => undefined, drop: taking.drop };
 }

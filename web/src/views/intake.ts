@@ -10,7 +10,15 @@ import { options } from "./options";
 
 const AUDIO = "audio/*,.mp3,.wav,.flac,.m4a,.ogg,.opus,.aac,.aiff";
 
-export function intake(songs: Songs): HTMLElement {
+const VIDEOS = /(^|\.)(youtube\.com|youtu\.be|youtube-nocookie\.com|spotify\.com|soundcloud\.com)$/;
+
+export interface Intake {
+  readonly element: HTMLElement;
+  /** Take what was dropped somewhere. */
+  drop(dropped: DataTransfer): void;
+}
+
+export function intake(songs: Songs): Intake {
   const chosen: (File | string)[] = [];
   const form = options();
   let offered: Offer = { models: [] };
@@ -62,6 +70,11 @@ export function intake(songs: Songs): HTMLElement {
       link.focus();
       return;
     }
+    if (VIDEOS.test(host(text))) {
+      complain("That is a page with a player, not a sound file. Save the song as a file, or give a link that leads to one.");
+      link.focus();
+      return;
+    }
     complain(null);
     chosen.push(text);
     link.value = "";
@@ -80,15 +93,17 @@ export function intake(songs: Songs): HTMLElement {
   }
 
   function start(): void {
+    const wrong = form.wrong();
+    complain(wrong);
+    if (wrong !== null) return;
     songs.send(chosen.splice(0), form.values());
     show();
     document.getElementById("songs-title")?.focus();
   }
 
-  function drop(event: DragEvent): void {
-    zone.classList.remove("over");
-    const files = [...(event.dataTransfer?.files ?? [])];
-    const address = event.dataTransfer?.getData("text/uri-list") ?? "";
+  function drop(dropped: DataTransfer): void {
+    const files = [...dropped.files];
+    const address = dropped.getData("text/uri-list");
     if (files.length) add(files);
     else if (address && !links.hidden) {
       link.value = address.split("\n")[0] ?? "";
@@ -108,11 +123,18 @@ export function intake(songs: Songs): HTMLElement {
     }
   }
 
-  const box = h("section", { class: "card intake", "aria-label": "New separation",
-    dragover: () => zone.classList.add("over"), dragleave: () => zone.classList.remove("over"), drop });
+  const box = h("section", { class: "card intake", "aria-label": "New separation" });
   append(box, h("div", { class: "pick" }, picker, zone), links, waiting, problem, form.element, go);
   void ask();
-  return box;
+  return { element: box, drop };
+}
+
+function host(address: string): string {
+  try {
+    return new URL(address).hostname;
+  } catch {
+    return "";
+  }
 }
 
 function chip(source: File | string, remove: () => void): HTMLElement {

@@ -7,6 +7,7 @@ import { serviceNow } from "../net/api";
 import { final, type Job } from "../net/types";
 import { inWords, sentence } from "../net/words";
 import type { Sending, Songs } from "../songs";
+import { question } from "./question";
 
 /** One row. It is changed in place, so that focus and screen readers are not thrown out by every percent. */
 interface Row {
@@ -21,8 +22,10 @@ interface Row {
 
 export function list(songs: Songs): HTMLElement {
   const rows = new Map<string, Row>();
+  const heading = h("h2", { id: "songs-title", tabindex: "-1" }, "Songs");
   const items = h("ul", { class: "songs" });
   const empty = h("p", { class: "quiet" }, "None yet. What you separate is listed here, also after a reload.");
+  const notify = h("button", { type: "button", class: "plain notify", hidden: true, click: () => void Notification.requestPermission().then(() => (notify.hidden = true)) }, "Tell me when it is ready");
   const trouble = h("p", { class: "note bad", role: "alert", hidden: true });
 
   function row(id: string): Row {
@@ -34,8 +37,10 @@ export function list(songs: Songs): HTMLElement {
   songs.watch(() => {
     const now: [string, (row: Row) => void][] = [
       ...songs.uploads().map((each): [string, (row: Row) => void] => [each.id, (row) => showSending(row, each, songs)]),
-      ...songs.jobs().map((each): [string, (row: Row) => void] => [each.job_id, (row) => showJob(row, each, songs)]),
-      ...songs.forgotten().map((each): [string, (row: Row) => void] => [each.job_id, (row) => showGone(row, each, songs)]),
+      ...byDate(songs).map((each): [string, (row: Row) => void] => [
+        each.job_id,
+        (row) => ("status" in each ? showJob(row, each, songs, heading) : showGone(row, each, songs, heading)),
+      ]),
     ];
     const wanted = now.map(([id, show]) => {
       const each = row(id);
@@ -46,10 +51,22 @@ export function list(songs: Songs): HTMLElement {
     for (const id of rows.keys()) if (!ids.has(id)) rows.delete(id);
     arrange(items, wanted);
     empty.hidden = wanted.length > 0;
+    notify.hidden = songs.underWay().count === 0 || !("Notification" in window) || Notification.permission !== "default";
     trouble.hidden = songs.trouble === null;
     say(trouble, songs.trouble ?? "");
   });
-  return h("section", { "aria-labelledby": "songs-title" }, h("h2", { id: "songs-title", tabindex: "-1" }, "Songs"), trouble, empty, items);
+  return h("section", { "aria-labelledby": "songs-title" }, h("div", { class: "row songs-head" }, heading, notify), trouble, empty, items);
+}
+
+/** Songs that are here and songs that are gone, each at its date. */
+function byDate(songs: Songs): (Job | Remembered)[] {
+  const gone = songs.forgotten().sort((a, b) => b.created_at.localeCompare(a.created_at));
+  const all: (Job | Remembered)[] = [];
+  for (const job of songs.jobs()) {
+    while (gone[0] && gone[0].created_at > job.created_at) all.push(...gone.splice(0, 1));
+    all.push(job);
+  }
+  return [...all, ...gone];
 }
 
 /** Only what comes, goes or changes places is touched: a row that is taken out, were it for a moment, loses the focus. */
@@ -105,7 +122,7 @@ function showSending(row: Row, each: Sending, songs: Songs): void {
   );
 }
 
-function showJob(row: Row, job: Job, songs: Songs): void {
+function showJob(row: Row, job: Job, songs: Songs, heading: HTMLElement): void {
   const name = shortName(job.filename ?? job.job_id);
   fill(
     row,
@@ -113,14 +130,14 @@ function showJob(row: Row, job: Job, songs: Songs): void {
       name,
       about: about(job),
       percent: final(job) ? null : job.status === "queued" ? 0 : job.progress,
-      state: stateOf(job),
+      state: songs.wasThere(job.job_id) && job.status === "completed" ? `${stateOf(job)}: the same was separated before` : stateOf(job),
       bad: job.status === "failed",
       shape: job.status,
     },
     () => {
       if (!final(job)) return [button("Cancel", `Cancel ${name}`, () => attempt(row, songs.cancel(job.job_id)))];
       const remove = button("Remove", `Remove ${name} and its stems from the service`, () => {
-        if (confirm(`Remove ${name} and its stems from the service?`)) attempt(row, songs.remove(job.job_id));
+        void question(`Remove ${name} and its stems from the service?`, "Remove").then((yes) => yes && removed(row, songs, job.job_id, heading));
       });
       const open = h("a", { class: "button primary", href: `#/song/${encodeURIComponent(job.job_id)}`, "aria-label": `Open mixer: ${name}` }, "Open mixer");
       return job.status === "completed" ? [open, remove] : [remove];
@@ -128,11 +145,17 @@ function showJob(row: Row, job: Job, songs: Songs): void {
   );
 }
 
-function showGone(row: Row, song: Remembered, songs: Songs): void {
+/** Remove it, and leave the focus on what is in its place. */
+function removed(row: Row, songs: Songs, id: string, heading: HTMLElement): void {
+  const next = (row.element.nextElementSibling ?? row.element.previousElementSibling)?.querySelector<HTMLElement>("a, button") ?? heading;
+  attempt(row, songs.remove(id).then(() => next.focus()));
+}
+
+function showGone(row: Row, song: Remembered, songs: Songs, heading: HTMLElement): void {
   fill(
     row,
     { name: shortName(song.filename), about: when(song.created_at), percent: null, state: "Its files are not on the service any more. Send the song again for new stems.", shape: "gone" },
-    () => [button("Forget", `Forget ${song.filename}`, () => attempt(row, songs.remove(song.job_id)))],
+    () => [button("Forget", `Forget ${song.filename}`, () => removed(row, songs, song.job_id, heading))],
   );
 }
 
@@ -159,7 +182,8 @@ function shortName(name: string): string {
 }
 
 function about(job: Job): string {
-  return [job.model && title(job.model), job.format, when(job.created_at)].filter(Boolean).join(" · ");
+  const kept = job.expires_at ? `kept until ${when(job.expires_at)}` : "";
+  return [job.model && title(job.model), job.format, when(job.created_at), kept].filter(Boolean).join(" · ");
 }
 
 function when(iso: string): string {
@@ -167,6 +191,14 @@ function when(iso: string): string {
   if (Number.isNaN(date.getTime())) return "";
   const today = date.toDateString() === new Date().toDateString();
   return date.toLocaleString(undefined, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** What to say before the first part of the song is done, when nobody can tell how long it takes. */
+function started(job: Job): string {
+  if (job.progress > 0) return job.message || "separating";
+  const since = Date.parse(job.started_at ?? "");
+  const seconds = Math.floor((serviceNow() - since) / 1000);
+  return `${job.message || "Beginning"}${seconds > 2 ? ` for ${seconds} s` : ""}`;
 }
 
 /** Where a job is, in a line. */
@@ -177,7 +209,7 @@ function stateOf(job: Job): string {
   }
   if (job.status === "processing") {
     const end = Date.parse(job.estimated_completion ?? "");
-    const left = Number.isNaN(end) ? job.message || "separating" : timeLeft((end - serviceNow()) / 1000);
+    const left = Number.isNaN(end) ? started(job) : timeLeft((end - serviceNow()) / 1000);
     return `${Math.floor(job.progress)} % · ${left}`;
   }
   if (job.status === "failed") return sentence(job.error) ?? job.message ?? "It failed, and the service did not say why.";

@@ -10,7 +10,7 @@ import { bytes, title } from "../format";
 import * as kept from "../kept";
 import type { Job, Stem } from "../net/types";
 import { inWords } from "../net/words";
-import { download, downloads, stemOf } from "./downloads";
+import { download, downloads, stemOf, type Downloads } from "./downloads";
 import { followPointer } from "./lanes";
 import { Outlines } from "./outlines";
 import { restored, type Mix } from "./remembered";
@@ -22,11 +22,11 @@ import type { View } from "./view";
 const RATE = 44_100; // Hz, where the service does not say
 
 /** `fresh` fetches the stems anew: the URLs that came with the job do not hold for ever. */
-export function mixer(job: Job, stems: readonly Stem[], fresh: () => Promise<readonly Stem[]>): View {
+export function mixer(job: Job, stems: readonly Stem[], fresh: () => Promise<readonly Stem[]>): Mixer {
   return new Mixer(job, stems, fresh);
 }
 
-class Mixer implements View {
+export class Mixer implements View {
   readonly element: HTMLElement;
   readonly heading: string;
   private readonly duration: number;
@@ -35,6 +35,7 @@ class Mixer implements View {
   private readonly views = new Map<string, StripView>();
   private readonly outlines: Outlines;
   private readonly transport;
+  private readonly downloads: Downloads;
   private readonly keys;
   private readonly lanes = h("div", { class: "strips" });
   private readonly problem = h("p", { class: "note bad", role: "alert", hidden: true });
@@ -74,13 +75,19 @@ class Mixer implements View {
       solo: (stem) => this.press(stem, "soloed"),
     });
     for (const [index, stem] of stems.entries()) this.addStrip(stem, index);
-    this.element = h("div", {}, this.transport.element, this.problem, this.lanes, downloads(job, stems, (told) => this.exportMix(told)), this.keys.element);
+    this.downloads = downloads(job, stems, (told) => this.exportMix(told));
+    this.element = h("div", {}, this.transport.element, this.problem, this.lanes, this.downloads.element, this.keys.element);
     this.showMix();
     this.unwatch = kept.watchMix(job.job_id, () => this.take(restored(job.job_id, stems)));
     void this.outlines.fetch(stems).then((rate) => {
       if (rate && !this.player) this.rate = rate;
     });
     this.tick();
+  }
+
+  /** Take in what is new of the song: how long it stays. */
+  update(job: Job): void {
+    this.downloads.update(job);
   }
 
   close(): void {

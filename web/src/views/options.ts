@@ -12,6 +12,8 @@ const FORMATS = ["mp3", "wav", "flac"];
 export interface Options {
   readonly element: HTMLElement;
   values(): SeparationOptions;
+  /** What is wrong with what was typed, in words, marked and in sight; null: nothing. */
+  wrong(): string | null;
   offer(offer: Offer): void;
 }
 
@@ -57,7 +59,7 @@ export function options(): Options {
     const now = chosen();
     fill(stems, stemChoices(now, takes("stems"), takes("two_stems")), stems.value || last.stems);
     fill(format, (now?.formats ?? FORMATS).map((each) => [each, formatName(each)]), format.value || last.format);
-    about.textContent = [now?.title ? sentence(now.title) : "", now?.licence ? `Licence: ${sentence(now.licence)}` : ""].join(" ").trim();
+    about.replaceChildren(...linked([now?.title ? sentence(now.title) : "", now?.licence ? `Licence: ${sentence(now.licence)}` : ""].join(" ").trim()));
     format.disabled = format.options.length === 0; // it has one only, and nothing to say about it
     format.parentElement?.toggleAttribute("hidden", format.disabled);
     shifts.disabled = !takes("shifts");
@@ -71,13 +73,29 @@ export function options(): Options {
     return { model: model.value, format: format.value, stems: stems.value || "all", shifts: given(shifts), overlap: given(overlap) };
   }
 
+  function wrong(): string | null {
+    for (const [input, name] of [[shifts, "Shifts"], [overlap, "Overlap"]] as const) {
+      const bad = !input.disabled && !input.validity.valid;
+      input.toggleAttribute("aria-invalid", bad);
+      if (!bad) continue;
+      input.setAttribute("aria-invalid", "true");
+      advanced.open = true;
+      input.focus();
+      const step = input.validity.stepMismatch ? ` in steps of ${input.step}` : "";
+      return `${name} is ${input.value || "no number"}: ${input.min} to ${input.max}${step} is meant, or nothing for the model's own.`;
+    }
+    return null;
+  }
+
   function keep(): void {
     kept.keepOptions(values());
+    for (const input of [shifts, overlap]) if (input.validity.valid) input.removeAttribute("aria-invalid");
   }
 
   return {
     element,
     values,
+    wrong,
     offer(offer) {
       models = offer.models;
       const otherwise = models.find((each) => each.default)?.name ?? models[0]?.name ?? "";
@@ -91,6 +109,13 @@ export function options(): Options {
 /** "wav24" -> "wav, 24 bit"; "mp3" stays. */
 function formatName(format: string): string {
   return format.replace(/^(wav|flac)(\d+)$/, "$1, $2 bit").replace("-float", ", float");
+}
+
+/** Text with its web addresses as links. */
+function linked(text: string): (Node | string)[] {
+  return text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:)])/).map((part, index) =>
+    index % 2 ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
+  );
 }
 
 function sentence(text: string): string {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from stemwright_worker.contract.tasks import MultipartPlan
 
@@ -151,3 +152,12 @@ class BlobStore(Protocol):
     def check_room(self) -> None:
         """Raise StorageFull if too little room is left to take anything in."""
         ...
+
+
+def attachment(filename: str) -> str:
+    """A Content-Disposition for a file to be saved under that name (RFC 6266)."""
+    if not filename:
+        return ""
+    if filename.isascii() and filename.isprintable() and '"' not in filename and "\\" not in filename:
+        return f'attachment; filename="{filename}"'
+    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"

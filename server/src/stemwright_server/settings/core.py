@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
@@ -89,6 +90,16 @@ class CoreSettings(Section):
         2.0, ge=0, description="Wait before the second attempt; doubles with each further one."
     )
     sweep_seconds: float = Field(2.0, gt=0, description="Time between two rounds of cleaning up.")
+
+    @property
+    def own_machine(self) -> bool:
+        """Whether nobody signs in and only this machine reaches the service: it is for whoever sits there."""
+        try:
+            loopback = self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            loopback = False
+        elsewhere = self.public_url or self.allowed_hosts or self.trusted_proxies  # a proxy leads others to it
+        return loopback and self.jwt_secret is None and not elsewhere
 
     @field_validator("jwt_secret", "worker_secret_previous")
     @classmethod

@@ -30,11 +30,18 @@ def track_status(deps: Deps, caller: Principal, track_id: str) -> TrackStatus:
     return TrackStatus(track=track, jobs=deps.repository.jobs_of(track.id))
 
 
-def download_url(deps: Deps, artifact: Artifact) -> str:
-    """A fresh URL for an artifact; maybe relative to the API's own address."""
+def download_url(deps: Deps, artifact: Artifact, *, song: str = "") -> str:
+    """A fresh URL for an artifact; maybe relative to the API's own address.
+
+    Args:
+        deps: The ports.
+        artifact: What is to be downloaded.
+        song: What it is called after where it is saved, beside its own name; "": its own name alone.
+    """
+    own = artifact.key.rpartition("/")[2]
     return deps.blobs.get_url(
         artifact.key,
         expires_at=deps.clock() + deps.limits.url_seconds,
         content_type=artifact.content_type,
-        filename=artifact.key.rpartition("/")[2],
+        filename=f"{song} {own}" if song else own,
     )

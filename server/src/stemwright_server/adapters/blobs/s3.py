@@ -16,13 +16,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import structlog
 
 from stemwright_server.adapters.blobs.incoming_file import Part, full_disk_is_said, part_in, sha256_of
 from stemwright_server.adapters.blobs.s3_client import S3Options
 from stemwright_server.adapters.blobs.s3_service import MOST_PARTS, S3Service
+from stemwright_server.ports.blobs import attachment
 from stemwright_worker.contract.tasks import MultipartPlan
 from stemwright_worker.errors import Conflict, NotFound, Unavailable
 
@@ -62,7 +63,7 @@ class S3Blobs:
 
     def get_url(self, key: str, *, expires_at: float, content_type: str, filename: str, inside: bool = False) -> str:
         return self._for(inside).generate_presigned_get_url(
-            key, expires_at - self._clock(), content_type=content_type, disposition=_attachment(filename)
+            key, expires_at - self._clock(), content_type=content_type, disposition=attachment(filename)
         )
 
     def origin(self) -> str:
@@ -163,12 +164,3 @@ def open_bucket(options: S3Options, work_dir: Path, *, public_endpoint: str | No
         _log.warning("storage_not_ready", code=error.code, error=str(error))
     outside = S3Service(replace(options, endpoint=public_endpoint)) if public_endpoint else None
     return S3Blobs(S3Service(options), work_dir, outside=outside, part_bytes=part_bytes)
-
-
-def _attachment(filename: str) -> str:
-    """A Content-Disposition for a file to be saved under that name (RFC 6266)."""
-    if not filename:
-        return ""
-    if filename.isascii() and filename.isprintable() and '"' not in filename and "\\" not in filename:
-        return f'attachment; filename="{filename}"'
-    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"

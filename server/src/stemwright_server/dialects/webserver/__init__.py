@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stemwright_server.dialects.dialect import Context, Dialect
-from stemwright_server.dialects.webserver.settings import WebserverSettings
+from stemwright_server.dialects.webserver.settings import (
+    FOR_EVER,
+    HOSTED,
+    HOSTED_AFTER_DOWNLOAD,
+    WebserverSettings,
+)
 from stemwright_server.dialects.webserver.wire import error_body
 from stemwright_server.http.error_shape import ErrorShape
 
@@ -21,16 +26,28 @@ _PATHS = ("upload", "batch", "status", "jobs", "cancel", "download", "peaks", "m
 _STATUSES = {422: 400}  # the document knows one status for what is wrong with a request
 
 
+def _kept(settings: WebserverSettings) -> tuple[float, float | None]:
+    """How long jobs stay after their end, and after a download (None: as long as without one), in seconds."""
+    own = getattr(settings, "own_machine", False)
+    keep, downloaded = settings.webserver_keep_seconds, settings.webserver_keep_after_download
+    if keep == "auto":
+        keep = None if own else HOSTED
+    if downloaded == "auto":
+        downloaded = None if own else HOSTED_AFTER_DOWNLOAD
+    return (FOR_EVER if keep is None else keep), downloaded
+
+
 def _routes(context: Context, settings: WebserverSettings) -> APIRouter:
     from stemwright_server.dialects.webserver.intake import Intake, UrlRules, WebserverRules
     from stemwright_server.dialects.webserver.router import WebserverRoutes
 
+    keep_seconds, keep_after_download = _kept(settings)
     rules = WebserverRules(
         default_model=settings.webserver_model,
         default_format=settings.webserver_format,
         max_bytes=settings.webserver_max_file_size,
-        keep_seconds=settings.webserver_keep_seconds,
-        keep_after_download=settings.webserver_keep_after_download,
+        keep_seconds=keep_seconds,
+        keep_after_download=keep_after_download,
     )
     url_rules = UrlRules(webhooks=context.webhooks, source=context.sources["http"].check)
     return WebserverRoutes(

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from stemwright_server.http.pools import STORE
+from stemwright_server.ports.blobs import attachment
 from stemwright_server.usecases.archive import Archive
 
 # What a reader of zips may fetch first, to see what is in one: the directory is at the end, before a comment of 64 KiB at most.
@@ -31,7 +32,7 @@ def zip_response(
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'attachment; filename="{filename}"',
+        "Content-Disposition": attachment(filename),
         "ETag": f'"{found.tag}"',
     }
     if headers["ETag"] in request.headers.get("If-None-Match", ""):

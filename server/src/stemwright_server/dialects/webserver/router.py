@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
@@ -24,6 +24,7 @@ from stemwright_server.dialects.webserver.wire import (
     PeaksResponse,
     StatusResponse,
     model_view,
+    song_of,
     status_response,
 )
 from stemwright_server.domain.job import Job, JobState
@@ -108,7 +109,7 @@ class WebserverRoutes:
     def links(self, request: Request) -> Links:
         """URLs as the caller of this request has to see them."""
         absolute = self.callers.absolute(request)
-        return Links(blob=lambda artifact: absolute(download_url(self.deps, artifact)), page=absolute)
+        return Links(blob=lambda artifact, song: absolute(download_url(self.deps, artifact, song=song)), page=absolute)
 
 
 def _submitting(routes: WebserverRoutes) -> APIRouter:
@@ -233,6 +234,7 @@ def _results(routes: WebserverRoutes) -> APIRouter:
         request: Request,
         caller: Annotated[Principal, caller_of],
         stems: Annotated[str, Query(description="Names, comma-separated. Empty: all.")] = "",
+        name: Annotated[Literal["job", "song"], Query(description="What the file is called after.")] = "job",
     ) -> Response:
         """The stems as a zip, not compressed. Range and If-Range are honoured: a download can be resumed."""
         job = await STORE.run(routes.job, caller, job_id)
@@ -246,7 +248,8 @@ def _results(routes: WebserverRoutes) -> APIRouter:
             if found.whole and keep is not None:
                 apply(deps, job.id, Expire(at=deps.clock() + keep))
 
-        return zip_response(request, found, f"stems_{shown_id(job)}.zip", chunks, ended)
+        filename = f"{song_of(job)} stems.zip" if name == "song" else f"stems_{shown_id(job)}.zip"
+        return zip_response(request, found, filename, chunks, ended)
 
     @router.get("/peaks/{job_id}/{stem}", responses=_refusals(404))
     async def peaks(

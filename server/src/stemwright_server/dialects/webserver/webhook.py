@@ -8,6 +8,8 @@ from stemwright_server.domain.job import Artifact, Job
 from stemwright_server.http.callers import absolute_to
 from stemwright_server.usecases.deps import Deps
 
+_LONGEST = 7 * 86400.0  # seconds that a link in a webhook holds, however long the song stays
+
 
 class WebserverWebhook:
     """Implements ports.deliveries.WebhookBody. Its URLs hold until the job is removed."""
@@ -19,13 +21,15 @@ class WebserverWebhook:
         """The body for an ended job, as JSON."""
         absolute = absolute_to(str(job.options.labels[BASE_URL]))
 
-        def url(artifact: Artifact) -> str:
+        now = self._deps.clock()
+
+        def url(artifact: Artifact, song: str) -> str:
             return absolute(
                 self._deps.blobs.get_url(
                     artifact.key,
-                    expires_at=job.expires_at or self._deps.clock() + self._deps.limits.url_seconds,
+                    expires_at=min(job.expires_at or now + self._deps.limits.url_seconds, now + _LONGEST),
                     content_type=artifact.content_type,
-                    filename=artifact.key.rpartition("/")[2],
+                    filename=f"{song} {artifact.key.rpartition('/')[2]}",
                 )
             )
 

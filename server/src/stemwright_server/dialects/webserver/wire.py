@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stemwright_server.dialects.webserver.settings import FOR_EVER
 from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.http.ids import shown_id
 from stemwright_server.http.times import Moment
@@ -36,6 +37,19 @@ class ErrorBody(BaseModel):
 def error_body(_status: int, code: str, message: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """An error of a request in this dialect's shape."""
     return dict(context) | ErrorBody(error=message, code=code).model_dump()
+
+
+def song_of(job: Job) -> str:
+    """The name of the song: its file's, without its ending."""
+    name = str(job.options.labels.get("filename") or "song")
+    return name.rpartition(".")[0] or name
+
+
+def _expires(job: Job) -> str | None:
+    """When it is removed; None: not ended yet, or it stays until somebody removes it."""
+    if job.expires_at is None or job.expires_at - (job.finished_at or job.created_at) > FOR_EVER / 2:
+        return None
+    return timestamp(job.expires_at)
 
 
 class JobCreated(BaseModel):
@@ -98,7 +112,9 @@ class StatusResponse(BaseModel):
     priority: int
     stems: list[StemView]
     download_url: str | None = Field(description="All stems in one zip.")
-    expires_at: Moment | None = Field(description="When job and files are removed; known once the job has ended.")
+    expires_at: Moment | None = Field(
+        description="When job and files are removed. Null: it has not ended, or it stays until you remove it."
+    )
     error: str | None = Field(description="Why the job failed.")
     error_code: str | None
 
@@ -155,7 +171,7 @@ class ModelsResponse(BaseModel):
 class Links:
     """How URLs are made."""
 
-    blob: Callable[[Artifact], str]
+    blob: Callable[[Artifact, str], str]  # of a song of this name
     page: Callable[[str], str]  # of a path of ours
 
     def download(self, job: Job) -> str:
@@ -191,7 +207,7 @@ def status_response(job: Job, links: Links, *, heard_at: float | None, queue_pos
         priority=job.options.priority,
         stems=[_stem(job, stem, links) for stem in job.stems],
         download_url=links.download(job) if done else None,
-        expires_at=None if job.expires_at is None else timestamp(job.expires_at),
+        expires_at=_expires(job),
         error=job.error.message if job.error is not None and job.state is JobState.FAILED else None,
         error_code=job.error.code if job.error is not None and job.state is JobState.FAILED else None,
     )
@@ -246,7 +262,7 @@ def model_view(model: ModelDescription, *, default: str, default_format: str) ->
 def _stem(job: Job, stem: Artifact, links: Links) -> StemView:
     return StemView(
         name=stem.name,
-        url=links.blob(stem),
+        url=links.blob(stem, song_of(job)),
         size=stem.size,
         duration=stem.duration,
         sha256=stem.sha256,
