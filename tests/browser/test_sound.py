@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hearing import RATE
+from hearing import RATE, wav
 from playwright.sync_api import Browser, BrowserContext, Page
 from recorder import listen, record, taken
 from service import Service
@@ -23,16 +22,6 @@ FADE = 0.005 * RATE  # samples: within a fade the difference of two tones may be
 STEP = OWN + 2 * LOUD / FADE
 LEAST = 1e-3  # of what is not as before: 16 bit are 3e-5
 PIECE = RATE // 2
-
-
-def wav(samples: np.ndarray) -> bytes:
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(np.repeat(np.round(samples * 32767).astype("<i2"), 2).tobytes())
-    return data.getvalue()
 
 
 def tone() -> np.ndarray:
@@ -200,7 +189,9 @@ def test_a_loop_is_flat_to_20_khz_on_every_pass(recorded: BrowserContext, fast: 
     truth, length = samples[start:end], end - start
     middle = truth[length // 2 : length // 2 + 2048]
     first = find(heard[-3 * length :], middle) + len(heard) - 3 * length - length // 2
-    passes = [heard[first + turn * length :][:length] for turn in (-1, 0, 1) if first + (turn + 1) * length <= len(heard)]
+    passes = [
+        heard[first + turn * length :][:length] for turn in (-1, 0, 1) if first + (turn + 1) * length <= len(heard)
+    ]
     assert len(passes) >= 2
     for each in passes:
         loss = spectrum(each) - spectrum(truth)
@@ -219,5 +210,5 @@ def spectrum(samples: np.ndarray) -> np.ndarray:
     """The power of each kilohertz from 1 to 20, dB."""
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
     edges = [round(khz * 1000 * len(samples) / RATE) for khz in range(1, 21)]
-    found: np.ndarray = 10 * np.log10([power[low:high].sum() for low, high in zip(edges, edges[1:], strict=False)])
+    found: np.ndarray = 10 * np.log10([power[low:high].sum() for low, high in pairwise(edges)])
     return found

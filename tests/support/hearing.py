@@ -17,13 +17,17 @@ def tones(seconds: int = SECONDS, amplitude: float = 0.4) -> bytes:
     """A stereo wav file of 16 bit: a second of 300 Hz, one of 600 Hz, one of 900 Hz ..."""
     time = np.arange(RATE) / RATE
     mono = np.concatenate([np.sin(2 * math.pi * 300 * (second + 1) * time) for second in range(seconds)])
-    samples = np.repeat((mono * amplitude * 32767).astype("<i2"), 2)
+    return wav(mono * amplitude)
+
+
+def wav(samples: np.ndarray) -> bytes:
+    """A stereo wav file of 16 bit with the same samples, -1 to 1, on both channels."""
     data = io.BytesIO()
     with wave.open(data, "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(RATE)
-        file.writeframes(samples.tobytes())
+        file.writeframes(np.repeat((samples * 32767).astype("<i2"), 2).tobytes())
     return data.getvalue()
 
 

@@ -145,6 +145,7 @@ export class Player {
   async close(): Promise<void> {
     this.closed = true;
     this.pause();
+    for (const stem of this.ready.values()) stem.close();
     this.ready.clear();
     this.stems.clear();
     if (this.context.state !== "closed") await this.context.close();

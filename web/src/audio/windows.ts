@@ -14,6 +14,8 @@ export interface Span {
 export interface Reader {
   /** The samples from one place to another, or as many as there are; null where there are none. */
   read(from: number, to: number): Promise<Span | null>;
+  /** Fetch no more. */
+  close?(): void;
 }
 
 export class Windows {
@@ -41,6 +43,11 @@ export class Windows {
     const load = this.loads.get(window) ?? this.read(window).finally(() => this.loads.delete(window));
     this.loads.set(window, load);
     return load;
+  }
+
+  close(): void {
+    this.spans.clear();
+    this.reader.close?.();
   }
 
   private async read(window: number): Promise<Span | null> {
