@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stemwright_worker.devices import devices, devices_elsewhere
+from stemwright_worker.devices import device_of_one, devices, devices_elsewhere
 from stemwright_worker.settings import WorkerSettings
 
 
@@ -55,3 +55,17 @@ def test_a_service_without_workers_of_its_own_takes_none_from_a_worker_command(
 ) -> None:
     """Both may read the same file of settings."""
     assert devices_elsewhere(WorkerSettings.model_construct(device="cpu", workers=workers)) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "expected"), [(2, "auto", "cuda:0"), (2, "cpu", "cpu"), (0, "auto", "auto")]
+)
+def test_a_worker_that_is_alone_names_the_gpu_that_auto_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpus: int, device: str, expected: str
+) -> None:
+    """So that whoever asks how the service is hears of it: a Celery worker, or a number that was said."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for number in range(gpus):
+        (tmp_path / f"0000:0{number}:00.0").mkdir()
+    assert device_of_one(WorkerSettings.model_construct(device=device), gpus=tmp_path) == expected
+    assert devices(WorkerSettings.model_construct(device=device, workers=2), gpus=tmp_path) == [expected] * 2

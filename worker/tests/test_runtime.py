@@ -394,3 +394,15 @@ def test_a_short_fault_of_the_callers_store_is_bridged(work: Any) -> None:
     api.answers = [503, 429]
     work(api, Services(reverse))
     assert [type(end) for end in api.ends] == [Completed]
+
+
+def test_a_report_that_is_said_again_within_a_second_is_no_replay() -> None:
+    """The API may have taken the first one and failed to answer; the API here remembers every signature, as the real one."""
+    api = Api([])
+    client = ApiClient("http://api", "secret", transport=httpx2.MockTransport(api))
+    for report in (
+        Progressed(job_id="j", attempt=1, progress=Progress(done=1, total=2, stage="separating")),
+        Publishing(job_id="j", attempt=1),
+        Failed(job_id="j", attempt=1, code="crashed", message="m", retryable=True),
+    ):
+        assert [client.report(report).accepted for _ in range(3)] == [True] * 3

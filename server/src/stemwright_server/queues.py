@@ -19,6 +19,7 @@ from stemwright_server.settings import Settings
 from stemwright_server.settings.reading import end, read_settings
 from stemwright_worker.client import ApiClient
 from stemwright_worker.contract.description import ServiceDescription
+from stemwright_worker.devices import device_of_one
 from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.process.environments import OWN, Inquiry
 from stemwright_worker.runtime import Runtime
@@ -30,7 +31,7 @@ def build(settings: Settings) -> Celery:
     """The app of ``celery worker``. Raises InvalidRequest without a broker or a secret."""
     if settings.broker_address is None or settings.worker_secret is None:
         raise InvalidRequest("A Celery worker needs BROKER_URL (or REDIS_URL) and STEMWRIGHT_WORKER_SECRET.")
-    secret = settings.worker_secret.get_secret_value()
+    secret, device = settings.worker_secret.get_secret_value(), device_of_one(settings)
     services = settings.models or tuple(sorted(entry.name for entry in entry_points(group="stemwright.services")))
     app = celery_app(
         settings.broker_address, services=services, job_seconds=settings.job_seconds, stop_seconds=settings.stop_seconds
@@ -42,7 +43,7 @@ def build(settings: Settings) -> Celery:
                 settings,
                 secret=secret,
                 worker=worker,
-                device=settings.worker_device,
+                device=device,
                 work_dir=folder,
                 services=services,
             )
@@ -54,7 +55,7 @@ def build(settings: Settings) -> Celery:
     worker = CeleryWorker(
         host=socket.gethostname()[:40],
         root=settings.work_dir,
-        device=settings.worker_device,
+        device=device,
         services=services,
         describe=describe,
         client=ApiClient(settings.api_url, secret),

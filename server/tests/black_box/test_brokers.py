@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -47,6 +48,27 @@ def test_a_celery_worker_is_woken_is_counted_and_gives_back_on_sigterm(tmp_path:
         assert worker.files() == []
         with worker_of(service, tmp_path / "w", settings):
             assert client.wait(file_id, job_id, "completed", seconds=240.0)["attempt"] == 2
+
+
+def test_a_second_celery_worker_of_one_host_works_by_the_same_command(tmp_path: Path, broker: Broker) -> None:
+    settings = SECRET | {"BROKER_URL": broker.url}
+    with (
+        running(tmp_path / "data", settings) as service,
+        worker_of(service, tmp_path / "w1", settings) as first,
+        worker_of(service, tmp_path / "w2", settings) as second,
+    ):
+        client = service.client
+        until(lambda: client.http.get("/health").json()["workers"] == 2, seconds=240.0, what="both to say hello")
+        files = [client.upload(wav(seed=number)) for number in range(2)]
+        jobs = [client.submit(file_id, segments=9999, sleep=0.1) for file_id in files]
+        for file_id, job_id in zip(files, jobs, strict=True):  # each holds one for as long as nobody stops it
+            client.wait_for_segment(file_id, job_id, seconds=240.0)
+        names = set()
+        for worker in (first, second):
+            log = worker.log.read_text()
+            assert "RESOURCE_LOCKED" not in log
+            names |= set(re.findall(r"celery-\w+@\S+", log))
+        assert len(names) == 2
 
 
 def test_what_the_broker_lost_is_rung_again(tmp_path: Path, broker: Broker) -> None:

@@ -28,7 +28,7 @@ class Worker:
         self.log = folder / "worker.log"
         own = {"STEMWRIGHT_API_URL": service.url, "STEMWRIGHT_WORK_DIR": str(folder / "work")}
         heard = ["-Q", queues] if queues else []
-        command = [*CELERY, "-n", f"w{os.urandom(4).hex()}@%h", *heard] if celery else [*COMMAND, "worker"]
+        command = [*CELERY, *heard] if celery else [*COMMAND, "worker"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=environment(service.state, {**SECRET, **settings, **own}), stdout=log, stderr=log

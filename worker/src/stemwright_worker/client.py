@@ -107,7 +107,8 @@ class ApiClient:
 
     def report(self, report: Report) -> ReportAnswer:
         """Say how an attempt goes. Raises Unavailable: the caller decides how long to try."""
-        return load_answer(self._post("/worker/report", dump_report(report), timeout=15.0).content)
+        fresh = replace(report, nonce=secrets.token_hex(8))  # one that is said again within a second is no replay
+        return load_answer(self._post("/worker/report", dump_report(fresh), timeout=15.0).content)
 
     def hello(self, *, worker: str, device: str, services: tuple[str, ...], described: str) -> None:
         """Say that this worker is there, waiting elsewhere for its next task.

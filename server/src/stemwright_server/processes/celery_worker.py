@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
+from celery.utils.nodenames import default_nodename
 from celery.worker.consumer import Consumer
 
 from stemwright_server.adapters.broker.celery_app import RUN_JOB
@@ -50,6 +51,7 @@ class CeleryWorker:
     describe: Callable[[], tuple[ServiceDescription, ...]]  # in the parent, without importing a service
     client: ApiClient  # the parent's; a child makes its own after the fork
     build: Callable[[str, Path], Runtime]  # by worker id and work folder
+    me: str = field(default="", init=False)  # the parent's own id
     prefix: str = field(default="", init=False)  # the ids of its children begin so
     folder: Path = field(default=Path(), init=False)  # each child has a folder in it
     runtime: Runtime | None = field(default=None, init=False)  # in a child
@@ -62,8 +64,17 @@ class CeleryWorker:
         """In the parent, before anything else."""
         os.umask(0o077)  # songs at work are nobody else's on this machine
         self.offered = self.describe()
-        me, self.folder = self.held.enter_context(worker_folder(self.root, reap=self._reap))
-        self.prefix = f"{self.host}-{me}-"
+        self.me, self.folder = self.held.enter_context(worker_folder(self.root, reap=self._reap))
+        self.prefix = f"{self.host}-{self.me}-"
+
+    def node_name(self, said: str) -> str:
+        """The name that Celery's node gets, of the one that it would have: its own, unless `-n` said another.
+
+        All workers of a host would have one name. RabbitMQ gives the queue of a node's remote control to the first of them
+        alone (405 RESOURCE_LOCKED) and the others never start; on Redis they would answer in each other's place.
+        """
+        name, _, host = said.partition("@")
+        return f"{name}-{self.me}@{host}" if said == default_nodename(None) else said
 
     def _reap(self, dead: str) -> None:
         """Children die with their parent: what they ran is for others."""
@@ -190,6 +201,11 @@ def add_worker(app: Celery, worker: CeleryWorker) -> None:
 
     app.conf.worker_consumer = f"{__name__}:{PatientConsumer.__name__}"
     app.steps["worker"].add(ChildMonitor)
-    signals.celeryd_init.connect(lambda **_: worker.open(), weak=False)
+
+    @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+    def begin(instance: Any, **_: Any) -> None:
+        worker.open()
+        instance.hostname = worker.node_name(instance.hostname)
+
     signals.worker_shutdown.connect(lambda **_: worker.held.close(), weak=False)
     signals.worker_process_init.connect(lambda **_: worker.began(), weak=False)

@@ -104,6 +104,7 @@ class Progressed:
     attempt: int
     progress: Progress
     gpus: tuple[GpuMemory, ...] = ()  # now and then: those of the worker's host
+    nonce: str = ""  # random, written as it is sent
     kind: Literal["progress"] = "progress"
 
 
@@ -116,6 +117,7 @@ class Publishing:
 
     job_id: str
     attempt: int
+    nonce: str = ""  # random, written as it is sent
     kind: Literal["publishing"] = "publishing"
 
 
@@ -163,6 +165,7 @@ class Completed:
     duration: float | None = None  # of the input, seconds
     sample_rate: int | None = None  # of the input, Hz
     filename: str | None = None  # what the input's source calls it; None: as the caller does
+    nonce: str = ""  # random, written as it is sent
     kind: Literal["completed"] = "completed"
 
 
@@ -175,6 +178,7 @@ class Failed:
     code: str
     message: str
     retryable: bool
+    nonce: str = ""  # random, written as it is sent
     kind: Literal["failed"] = "failed"
 
 
