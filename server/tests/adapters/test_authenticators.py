@@ -30,8 +30,8 @@ def unsigned() -> str:
 
 
 def test_a_good_token_names_the_caller() -> None:
-    assert JwtAuthenticator(SECRET).authenticate(f"Bearer {token()}").subject == "somebody"
-    assert JwtAuthenticator(SECRET).authenticate(f"bearer {token()}").subject == "somebody"
+    assert JwtAuthenticator([SECRET]).authenticate(f"Bearer {token()}").subject == "somebody"
+    assert JwtAuthenticator([SECRET]).authenticate(f"bearer {token()}").subject == "somebody"
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,20 @@ def test_a_good_token_names_the_caller() -> None:
 )
 def test_anything_else_is_refused(header: str | None) -> None:
     with pytest.raises(Unauthenticated):
-        JwtAuthenticator(SECRET).authenticate(header)
+        JwtAuthenticator([SECRET]).authenticate(header)
+
+
+def test_a_token_of_the_secret_before_holds_while_it_is_replaced() -> None:
+    both = JwtAuthenticator(["n" * 32, SECRET])
+    for secret in ("n" * 32, SECRET):
+        assert both.authenticate(f"Bearer {token(secret)}").subject == "somebody"
+    for refused in (token("t" * 32), token("n" * 32, exp=time.time() - 1), token(SECRET, exp=time.time() - 1)):
+        with pytest.raises(Unauthenticated):
+            both.authenticate(f"Bearer {refused}")
 
 
 def test_audience_and_issuer_have_to_fit_when_asked_for() -> None:
-    picky = JwtAuthenticator(SECRET, audience="stems", issuer="us")
+    picky = JwtAuthenticator([SECRET], audience="stems", issuer="us")
     assert picky.authenticate(f"Bearer {token(aud='stems', iss='us')}").subject == "somebody"
     for wrong in ({}, {"aud": "stems"}, {"iss": "us"}, {"aud": "other", "iss": "us"}, {"aud": "stems", "iss": "them"}):
         with pytest.raises(Unauthenticated):

@@ -63,6 +63,11 @@ class CoreSettings(Section):
     )
     jwt_audience: str | None = Field(None, validation_alias="JWT_AUDIENCE", description="Audience a token must name.")
     jwt_issuer: str | None = Field(None, validation_alias="JWT_ISSUER", description="Issuer a token must name.")
+    jwt_secret_previous: SecretStr | None = Field(
+        None,
+        validation_alias="JWT_SECRET_PREVIOUS",
+        description="The key before, still accepted while those who make tokens change over.",
+    )
     worker_secret_previous: SecretStr | None = Field(
         None, description="The key before, still accepted while workers change over."
     )
@@ -101,7 +106,7 @@ class CoreSettings(Section):
         elsewhere = self.public_url or self.allowed_hosts or self.trusted_proxies  # a proxy leads others to it
         return loopback and self.jwt_secret is None and not elsewhere
 
-    @field_validator("jwt_secret", "worker_secret_previous")
+    @field_validator("jwt_secret", "jwt_secret_previous", "worker_secret_previous")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         return long_enough(value)

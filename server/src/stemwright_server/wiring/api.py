@@ -269,7 +269,7 @@ def _authenticator(settings: Settings, *, closed: bool) -> Authenticator:
     from stemwright_server.adapters.auth.jwt import JwtAuthenticator
 
     return JwtAuthenticator(
-        settings.jwt_secret.get_secret_value(),
+        [each.get_secret_value() for each in (settings.jwt_secret, settings.jwt_secret_previous) if each],
         algorithm=settings.jwt_algorithm,
         audience=settings.jwt_audience,
         issuer=settings.jwt_issuer,

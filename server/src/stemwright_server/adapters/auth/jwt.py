@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import jwt
 
 from stemwright_server.ports.auth import ANONYMOUS, RESERVED, Principal
@@ -12,9 +15,15 @@ class JwtAuthenticator:
     """Implements ports.auth.Authenticator: HMAC-signed bearer tokens with ``sub`` and ``exp``."""
 
     def __init__(
-        self, secret: str, *, algorithm: str = "HS256", audience: str | None = None, issuer: str | None = None
+        self,
+        secrets: Sequence[str],
+        *,
+        algorithm: str = "HS256",
+        audience: str | None = None,
+        issuer: str | None = None,
     ) -> None:
-        self._secret = secret
+        """``secrets``: all that hold now, two of them while one is being replaced."""
+        self._secrets = secrets
         self._algorithm = algorithm
         self._audience = audience
         self._issuer = issuer
@@ -24,14 +33,7 @@ class JwtAuthenticator:
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send a token: 'Authorization: Bearer <JWT>'.")
         try:
-            claims = jwt.decode(
-                token.strip(),
-                self._secret,
-                algorithms=[self._algorithm],  # never the token's own word for it
-                audience=self._audience,
-                issuer=self._issuer,
-                options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
-            )
+            claims = self._claims(token.strip())
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(f"The token does not hold: {error}.") from error
         subject = claims["sub"]
@@ -42,3 +44,24 @@ class JwtAuthenticator:
         if subject == ANONYMOUS or subject.startswith(RESERVED):
             raise Unauthenticated(f"The token's subject {subject!r} is a name that the service keeps for itself.")
         return Principal(subject=subject)
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        """What the token says, if one of the secrets signed it. Raises jwt.InvalidTokenError."""
+        *previous, last = self._secrets
+        for secret in previous:
+            try:
+                return self._claims_by(secret, token)
+            except jwt.InvalidSignatureError:
+                continue
+        return self._claims_by(last, token)
+
+    def _claims_by(self, secret: str, token: str) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            secret,
+            algorithms=[self._algorithm],  # never the token's own word for it
+            audience=self._audience,
+            issuer=self._issuer,
+            options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
+        )
+        return claims

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request
 
 from stemwright_server.dialects.stemify.intake import Intake
 from stemwright_server.dialects.stemify.wire import (
+    DeletedResponse,
     ErrorBody,
     HealthResponse,
     JobResponse,
@@ -120,11 +121,15 @@ def _jobs(deps: Deps, callers: Callers) -> APIRouter:
         track = deps.repository.track(job.track_id)
         return JobResponse.of(job, track, heard_at=deps.policy.heard_at(job), link=link)
 
-    @router.delete("/jobs/{job_id}", status_code=204, responses=_refusals(404))
-    async def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> Response:
+    def removed(caller: Principal, job_id: str) -> DeletedResponse:
+        job = owned_job(deps, caller, read_id(job_id))
+        remove(deps, caller, job.id)
+        return DeletedResponse.of(job)
+
+    @router.delete("/jobs/{job_id}", responses=_refusals(404))
+    async def delete_job(job_id: str, caller: Annotated[Principal, caller_of]) -> DeletedResponse:
         """Remove the job and its stems. A running one is canceled."""
-        await STORE.run(remove, deps, caller, read_id(job_id))
-        return Response(status_code=204)
+        return await STORE.run(removed, caller, job_id)
 
     return router
 
@@ -144,7 +149,7 @@ def _facts(deps: Deps) -> APIRouter:
         return HealthResponse(
             status="healthy" if workers else "degraded",
             version=release,
-            models_available=[each.model.name for each in offered(deps.planner.services())],
+            models_available=[each.model.name for each in offered(deps.planner.services()) if not each.model.refusal],
             queue_status=QueueStatus(
                 active_jobs=counts[JobState.RUNNING],
                 queued_jobs=counts[JobState.QUEUED],

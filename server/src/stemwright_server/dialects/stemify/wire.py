@@ -108,7 +108,10 @@ class JobResponse(BaseModel):
     status: Status
     progress: int = Field(description="0 to 100: segments done of all.")
     result: ResultView | None
-    error: ErrorDetail | None = Field(description="Of a failed job. A canceled one is failed with the code `canceled`.")
+    error: str | None = Field(description="Why a failed job failed, for people.")
+    error_detail: ErrorDetail | None = Field(
+        description="The same for programs. A canceled job is failed with the code `canceled`."
+    )
     created_at: Moment
     updated_at: Moment
 
@@ -117,16 +120,30 @@ class JobResponse(BaseModel):
         cls, job: Job, track: Track | None, *, heard_at: float | None, link: Callable[[Artifact], str]
     ) -> JobResponse:
         """``heard_at``: when its worker was heard last; ``link`` makes a fresh download URL."""
+        failure = _job_error(job)
         updated = job.finished_at or heard_at or job.started_at or job.created_at
         return cls(
             job_id=shown_id(job),
             status=_STATUS[job.state],
             progress=int(job.progress.percent),
             result=_result(job, track, link) if job.state is JobState.COMPLETED else None,
-            error=_job_error(job),
+            error=failure.message if failure is not None else None,
+            error_detail=failure,
             created_at=timestamp(job.created_at),
             updated_at=timestamp(max(updated, job.created_at)),
         )
+
+
+class DeletedResponse(BaseModel):
+    """The job that is no more. Not an empty 204: OX Board's own routes read every answer as JSON."""
+
+    job_id: str
+    message: str
+
+    @classmethod
+    def of(cls, job: Job) -> DeletedResponse:
+        """A job that was removed."""
+        return cls(job_id=shown_id(job), message="Job deleted successfully")
 
 
 class QueueStatus(BaseModel):
@@ -142,7 +159,7 @@ class HealthResponse(BaseModel):
 
     status: Literal["healthy", "degraded"] = Field(description="degraded: jobs are taken, but no worker is there.")
     version: str
-    models_available: list[str]
+    models_available: list[str] = Field(description="Those that may be asked for now.")
     queue_status: QueueStatus
 
 
