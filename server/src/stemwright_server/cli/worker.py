@@ -32,10 +32,12 @@ def _worker(args: argparse.Namespace) -> int:
         return 2
     from stemwright_worker.errors import ServiceError
     from stemwright_worker.process.environments import find_environments
+    from stemwright_worker.process.work_folder import keep_files_private
     from stemwright_worker.telemetry import configure_logging
     from stemwright_worker.workers import run_workers
 
     configure_logging(settings.log_threshold)
+    keep_files_private()
     try:
         run_workers(settings, find_environments(settings.services_path))
     except ServiceError as error:

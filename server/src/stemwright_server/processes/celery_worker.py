@@ -29,7 +29,7 @@ from stemwright_worker.contract.codec import described
 from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.errors import AnnounceFirst, ContractMismatch, Unavailable
 from stemwright_worker.process.parent_death import die_with_parent
-from stemwright_worker.process.work_folder import worker_folder
+from stemwright_worker.process.work_folder import keep_files_private, worker_folder
 from stemwright_worker.runtime import Runtime
 from stemwright_worker.service import Stopped
 
@@ -204,6 +204,7 @@ def add_worker(app: Celery, worker: CeleryWorker) -> None:
 
     @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def begin(instance: Any, **_: Any) -> None:
+        keep_files_private()
         worker.open()
         instance.hostname = worker.node_name(instance.hostname)
 

@@ -13,6 +13,14 @@ from stemwright_worker.errors import Unavailable
 from stemwright_worker.process.instance import instance, reap_dead
 
 
+def keep_files_private() -> None:
+    """What this process and its children write from here on is for its own user alone: songs, and signed URLs.
+
+    For commands that serve. The command line that splits keeps the umask of who called it.
+    """
+    os.umask(0o077)
+
+
 @contextmanager
 def worker_folder(root: Path | None, *, reap: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
     """An id for this worker and a folder that goes with it, in ``root`` or the system's place for temporary files.
