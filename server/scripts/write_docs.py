@@ -51,12 +51,13 @@ _ENV_HEAD = """# Copy to .env and fill in what you need: every line is commented
 # A service that others can reach needs JWT_SECRET; POST /split needs DEMUCSSVC_TOKEN; workers elsewhere need
 # STEMWRIGHT_WORKER_SECRET. Make each with: openssl rand -hex 32
 #
-# deploy/docker-compose.yml needs these as well:
+# deploy/docker-compose.yml needs JWT_SECRET, STEMWRIGHT_WORKER_SECRET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, and these as well:
 #POSTGRES_PASSWORD=
 #RABBITMQ_PASSWORD=
 
-# GPUs that workers may see, as CUDA counts them; empty: none.
-#CUDA_VISIBLE_DEVICES=0
+# Caps on the memory of its containers of the API and of workers.
+#API_MEMORY=4g
+#WORKER_MEMORY=8g
 """
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,18 +20,31 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import httpx2
+import jwt
 import pytest
 import yaml
 from backing import Postgres, free_port, listens
 from service import COMMAND, Client, environment, until, wav
 
 from stemwright_server.settings import Settings, environment_name
+from stemwright_worker.settings import WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent
 # Of others: the images', CUDA's, and what the compose file alone asks for.
-NOT_OURS = {"CUDA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
+DIGESTS = {f"{image}_DIGEST" for image in ("CUDA", "POSTGRES", "RABBITMQ", "RCLONE", "REDIS", "UBUNTU")}
+CAPS = {"API_MEMORY", "WORKER_MEMORY"}
+NOT_OURS = {"NVIDIA_DRIVER_CAPABILITIES", "POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"} | CAPS
+ENGINES = {"STEMWRIGHT_BACKEND", "STEMWRIGHT_WARM"}  # settings of the engine, which workers have
+OURS = {"api", "bucket", "worker", "plain-worker", "demucs"}
+# What each container cannot do without, of all that is secret or leads somewhere.
+CREDENTIALS = {
+    "api": {"BROKER_URL", "DATABASE_URL", "JWT_SECRET", "S3_SECRET_ACCESS_KEY", "STEMWRIGHT_WORKER_SECRET"},
+    "worker": {"BROKER_URL", "STEMWRIGHT_WORKER_SECRET"},
+    "plain-worker": {"STEMWRIGHT_WORKER_SECRET"},
+    "demucs": {"STEMWRIGHT_WORKER_SECRET"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,28 +103,103 @@ def test_a_container_of_a_service_runs_the_command_of_its_image(services: dict[s
         block = services[folder.parent.name]
         assert block["build"]["dockerfile"] == str(folder.relative_to(DEPLOY.parent))
         assert block["command"] == json.loads(re.findall(r"^CMD (\[.*\])$", folder.read_text(), re.MULTILINE)[0])
-        assert set(block["environment"]) <= {environment_name(name) for name in Settings.model_fields} | NOT_OURS
+        assert set(block["environment"]) <= {environment_name(name) for name in Settings.model_fields} | ENGINES
 
 
-def test_the_compose_file_fits_the_schema_of_compose() -> None:
+@pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.gpu.yml"])
+def test_the_compose_file_fits_the_schema_of_compose(name: str) -> None:
     command = [
         str(BIN / "check-jsonschema"),
         "--builtin-schema",
         "vendor.compose-spec",
-        str(DEPLOY / "docker-compose.yml"),
+        str(DEPLOY / name),
     ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
 
 
 def test_every_variable_that_deployment_sets_is_a_setting(services: dict[str, Any]) -> None:
-    known = {environment_name(name) for name in Settings.model_fields} | NOT_OURS
+    known = {environment_name(name) for name in Settings.model_fields} | NOT_OURS | DIGESTS | ENGINES
     compose = (DEPLOY / "docker-compose.yml").read_text()
     used = set(re.findall(r"\$\{([A-Z0-9_]+)", compose))
-    for name in ("api", "bucket", "worker", "plain-worker"):
+    for name in OURS:
         used |= set(services[name]["environment"])
     used |= set(image_environment())
     assert used - known == set()
+
+
+def test_a_container_gets_no_secret_that_it_does_not_need(services: dict[str, Any]) -> None:
+    secrets = {
+        environment_name(name)
+        for name, field in Settings.model_fields.items()
+        if "Secret" in str(field.annotation) or name in {"broker_url", "redis_url"}
+    }
+    assert not any("env_file" in each for each in services.values())  # it would give all of it to everybody
+    for name, needed in CREDENTIALS.items():
+        given = secrets & set(services[name]["environment"])
+        assert needed <= given, name
+        assert name == "api" or given == needed, name
+
+
+def test_every_setting_can_be_said_in_the_env_file_of_compose(services: dict[str, Any]) -> None:
+    """A variable without a value is passed on if it stands there."""
+    fixed = {"STEMWRIGHT_API_URL", "STEMWRIGHT_ENV_FILE", "STEMWRIGHT_SERVICES_PATH", "STEMWRIGHT_WORK_DIR"}
+    settings = {environment_name(name) for name in Settings.model_fields} - fixed - {"DEMUCS_GPU_ENABLED"}
+    assert settings <= set(services["api"]["environment"])
+    for name in ("worker", "plain-worker", "demucs"):
+        passed = {environment_name(each) for each in WorkerSettings.model_fields} - {"STEMWRIGHT_SERVICES_PATH"}
+        assert passed | ENGINES <= set(services[name]["environment"]), name
+
+
+def test_containers_may_do_no_more_than_they_need(services: dict[str, Any]) -> None:
+    for name, each in services.items():
+        assert each["cap_drop"] == ["ALL"], name
+        assert each["security_opt"] == ["no-new-privileges:true"], name
+        assert each["mem_limit"], name
+        assert each["pids_limit"], name
+        if name in OURS:
+            assert (each["read_only"], each["init"]) == (True, True), name
+            assert "cap_add" not in each, name
+
+
+def test_workers_keep_weights_and_have_a_gpu_where_there_is_one(services: dict[str, Any]) -> None:
+    on_gpu = yaml.safe_load((DEPLOY / "docker-compose.gpu.yml").read_text())["services"]
+    for name in ("worker", "plain-worker", "demucs"):
+        assert "weights:/home/stemwright/.cache" in services[name]["volumes"], name
+        assert "deploy" not in services[name], name  # without the second file nothing asks for a GPU
+        assert services[name]["build"]["args"]["TORCH_INDEX"].endswith("/cpu"), name
+        assert services[name]["environment"]["DEMUCS_GPU_ENABLED"] == "false", name
+        (device,) = on_gpu[name]["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+        assert on_gpu[name]["environment"] == {"DEMUCS_GPU_ENABLED": "true"}
+        assert on_gpu[name]["build"]["args"]["TORCH_INDEX"] == ""
+
+
+def test_the_folders_that_containers_write_to_are_made_in_their_images(services: dict[str, Any]) -> None:
+    """A new volume takes its owner and its mode from there; all else is read-only."""
+    for name, path in (("api", DEPLOY / "Dockerfile"), ("worker", DEPLOY / "Dockerfile")):
+        made = re.findall(r"install -d -m 0700 -o stemwright -g stemwright (.*)$", path.read_text(), re.MULTILINE)[0]
+        assert {each.rpartition(":")[2] for each in services[name]["volumes"]} <= set(made.split())
+    made = re.findall(r"install -d -m 0700.* stemwright (.*)$", (ROOT / "services/demucs/Dockerfile").read_text(), re.M)
+    assert {each.rpartition(":")[2] for each in services["demucs"]["volumes"]} <= set(made[0].split())
+
+
+def test_every_image_can_be_pinned_by_digest(tmp_path: Path) -> None:
+    digest = "sha256:" + "0" * 64
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\necho {digest}\n')
+    docker.chmod(0o755)
+    found = subprocess.run(
+        [ROOT / "scripts/pin_images.sh"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(found.stdout.split()) == {f"{name}=@{digest}" for name in DIGESTS}
+    asked = {line.rpartition(" ")[2] for line in (tmp_path / "asked").read_text().splitlines()}
+    compose = "".join(path.read_text() for path in DEPLOY.glob("docker-compose*.yml"))
+    assert asked == set(re.findall(r"(?:image|BASE): ([^\s$]+:[^\s$]+)\$", compose))
 
 
 def test_the_example_environment_names_every_setting_at_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +265,7 @@ def test_what_the_health_check_and_the_volume_hang_on_is_not_for_the_env_file_to
     """Compose puts what a service's ``environment`` says above its ``env_file``, and that above the image."""
     own = image_environment()
     assert set(own) == {"HOST", "PORT", "STEMWRIGHT_DATA_DIR"}
-    for name in ("api", "bucket", "worker", "plain-worker"):
+    for name in ("api", "bucket"):
         assert own.items() <= services[name]["environment"].items(), name
     assert services["api"]["command"][2:] == ["--host", own["HOST"], "--port", own["PORT"]]
     assert services["api"]["ports"] == [f"8080:{own['PORT']}"]
@@ -233,11 +323,12 @@ def test_the_commands_of_the_compose_file_do_a_job_together(
     buckets = tmp_path / "buckets"
     buckets.mkdir()
     said = dict.fromkeys(("POSTGRES_PASSWORD", "STEMWRIGHT_WORKER_SECRET", "S3_SECRET_ACCESS_KEY"), "s" * 32)
+    said |= {"JWT_SECRET": "j" * 32}
     said |= {"S3_ACCESS_KEY_ID": "AKIDCOMPOSE", "BROKER_URL": f"redis://127.0.0.1:{redis}/0"}
     said |= dict.fromkeys(("S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"), f"http://127.0.0.1:{objects}")
     own = {"DATABASE_URL": postgres.database(), "STEMWRIGHT_API_URL": f"http://127.0.0.1:{port}"}
     own |= {"STEMWRIGHT_DATA_DIR": str(tmp_path / "data"), "STEMWRIGHT_WORK_DIR": str(tmp_path), "ENVIRONMENT": "local"}
-    elsewhere = {"0.0.0.0": "127.0.0.1", "8080": str(port), "--addr=:9000": f"--addr=127.0.0.1:{objects}"}  # noqa: S104
+    elsewhere = {"8080": str(port), "--addr=:9000": f"--addr=127.0.0.1:{objects}"}
     elsewhere |= {"/buckets": str(buckets)}
     more = {"redis": ["--port", str(redis), "--dir", str(tmp_path)], "objects": ["--config", "/dev/null"]}
     more["objects"] += ["--cache-dir", str(tmp_path / "cache")]
@@ -248,7 +339,10 @@ def test_the_commands_of_the_compose_file_do_a_job_together(
         return here([*binary, *(elsewhere.get(word, word) for word in words), *more.get(name, [])])
 
     def settings(name: str) -> dict[str, str]:
-        found = {key: filled_in(value, said) for key, value in services[name].get("environment", {}).items()}
+        given = {key: value for key, value in services[name].get("environment", {}).items() if value is not None}
+        found = {
+            key: filled_in(value, said) for key, value in given.items()
+        }  # of the rest nothing is said in this .env
         return environment(tmp_path / "state", found | own)
 
     (tmp_path / "state").mkdir()
@@ -267,7 +361,8 @@ def test_the_commands_of_the_compose_file_do_a_job_together(
         for name in ("api", "worker", "plain-worker"):
             start(name)
         until(lambda: answers(port).get("workers") == 2, seconds=240.0, what="both workers")
-        client = Client(f"http://127.0.0.1:{port}")
+        token = jwt.encode({"sub": "somebody", "exp": time.time() + 600}, "j" * 32, algorithm="HS256")
+        client = Client(f"http://127.0.0.1:{port}", token)
         announced = client.announce().json()
         assert httpx2.put(announced["upload_url"], content=wav(), trust_env=False, timeout=60.0).status_code == 200
         job_id = client.submit(announced["file_id"])
