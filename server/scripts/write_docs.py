@@ -51,7 +51,7 @@ _ENV_HEAD = """# Copy to .env and fill in what you need: every line is commented
 # A service that others can reach needs JWT_SECRET; POST /split needs DEMUCSSVC_TOKEN; workers elsewhere need
 # STEMWRIGHT_WORKER_SECRET. Make each with: openssl rand -hex 32
 #
-# deploy/docker-compose.yml needs JWT_SECRET, STEMWRIGHT_WORKER_SECRET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, and these as well:
+# deploy/docker-compose.yml needs JWT_SECRET, STEMWRIGHT_WORKER_SECRET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and these:
 #POSTGRES_PASSWORD=
 #RABBITMQ_PASSWORD=
 

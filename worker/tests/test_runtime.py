@@ -287,6 +287,26 @@ def test_messages_name_the_file_as_the_caller_does(work: Any) -> None:
     assert (end.code, end.retryable) == ("crashed", True)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("no weights in /home/svc/.cache/torch/hub/a-1.th: fetch them", "no weights in a-1.th: fetch them"),
+        ("[Errno 2] No such file: '/srv/models/mine.yaml'", "[Errno 2] No such file: 'mine.yaml'"),
+        ("asked https://example.com/a/b and /a", "asked https://example.com/a/b and /a"),
+        ("1/2 of it, and/or all", "1/2 of it, and/or all"),
+    ],
+)
+def test_messages_do_not_tell_where_things_lie_on_the_worker(work: Any, said: str, shown: str) -> None:
+    def fail(request: RunRequest) -> RunResult:
+        raise ValueError(said)
+
+    api = Api([task()])
+    work(api, Services(fail))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert end.message == f"ValueError: {shown}"
+
+
 def test_a_failed_task_does_not_stop_the_next(work: Any) -> None:
     def odd(request: RunRequest) -> RunResult:
         if request.model == "bad":
@@ -387,6 +407,8 @@ def test_a_callers_url_that_does_not_take_the_stem_fails_the_job_with_its_answer
     assert (end.code, end.retryable, len(api.sent)) == (code, retryable, tries)
     assert f"store.example answered {answers[0]} to the upload of a" in end.message
     assert "secret" not in end.message
+    if answers == [403]:  # a URL that signs another Content-Type is refused so as well
+        assert "signed for something else than a PUT with Content-Type audio/wav" in end.message
 
 
 def test_a_short_fault_of_the_callers_store_is_bridged(work: Any) -> None:

@@ -220,6 +220,8 @@ def test_a_run_makes_exactly_the_announced_files(tiny: str, song: Path, tmp_path
     assert [each.path.name for each in result.files] == [each.filename for each in announced]
     assert all(each.path.is_file() and each.path.parent == tmp_path / "work" for each in result.files)
     assert seen[-1].percent == 100
+    # The first segment is no part of loading: progress says that computing has begun before it is done.
+    assert [(each.stage, each.done) for each in seen[:2]] == [("loading", 0), ("separating", 0)]
     assert result.sample_rate == 48000
     assert result.duration == pytest.approx(2, abs=1e-3)
     assert result.report["model"] == tiny

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -29,6 +30,8 @@ from stemwright_worker.transfers import Transfers
 
 _CLAIM_WAIT = 20.0
 _INPUTS = "in"  # the folder of the inputs in a work folder
+# An absolute path of at least two folders, but no part of a URL; what is kept of it is its last name.
+_PATH = re.compile(r"(?<![\w:/.~%-])/(?:[\w.@+~-]+/)+([\w.@+~-]*)")
 _log = structlog.get_logger(__name__)
 
 
@@ -291,7 +294,7 @@ def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
     # A caller knows the file by its name; where it lay here is nobody's business.
     for given in task.inputs:
         words = words.replace(str(workdir / _INPUTS / given.name), given.filename)
-    words = words.replace(f"{workdir}/", "")
+    words = _PATH.sub(r"\1", words.replace(f"{workdir}/", ""))  # nor where anything else lies on this machine
     if not isinstance(code, str):
         return Failed(
             job_id=task.job_id,

@@ -140,7 +140,11 @@ class Transfers:
                     return
                 said = f"{host} answered {answer.status} to the upload of {output.name}"
                 if answer.status < 500 and answer.status not in (408, 425, 429):
-                    raise UploadRefused(f"{said}: the URL has expired or is not for this; sign a new one.")
+                    raise UploadRefused(
+                        f"{said}: the URL has expired, or it is signed for something else than a PUT with "
+                        f"Content-Type {output.content_type}, which is what was sent; sign a new one for that, or one that "
+                        "leaves the Content-Type open."
+                    )
             except OutboundRefused as error:
                 raise UploadRefused(f"The upload of {output.name}: {error}") from error
             except OutboundFailed as error:

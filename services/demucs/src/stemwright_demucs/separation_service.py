@@ -91,6 +91,7 @@ class LoadedDemucs:
         on_progress(Progress(done=0, total=0, stage="loading"))
         recipe = self._separator.recipe(parameters.separation_options(request.params))
         self._separator.load(recipe)
+        on_progress(Progress(done=0, total=0, stage="separating"))  # else the first segment would count as loading
         done = self._separator.separate_file(
             request.inputs[0].path,
             request.workdir,
