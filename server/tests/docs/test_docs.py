@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -222,3 +223,20 @@ def test_host_and_port_come_from_the_environment_unless_an_option_says_otherwise
         args = parser.parse_args(["serve", *options])
         assert args.func(args) == 0
     assert called == [("127.0.0.1", 8080), ("::1", 9001), ("127.0.0.1", 0)]
+
+
+def test_every_warning_of_the_log_is_explained_to_operators() -> None:
+    page = (SERVER.parent / "docs" / "operating.md").read_text()
+    said: set[str] = set()
+    for root in (PACKAGE, SERVER.parent / "worker" / "src"):
+        for path in root.rglob("*.py"):
+            said |= set(re.findall(r'_log\.(?:warning|error|exception)\(\s*"([a-z_]+)"', path.read_text()))
+    assert {"outbox_failed", "wakeups_not_heard", "attempt_failed"} < said
+    assert sorted(event for event in said if f"`{event}`" not in page) == []
+
+
+def test_every_extra_is_named_with_what_needs_it() -> None:
+    page = (SERVER.parent / "docs" / "operating.md").read_text()
+    extras = tomllib.loads((SERVER / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installed = page.partition("### What has to be installed")[2].partition("\n### ")[0]
+    assert [extra for extra in extras if f"`{extra}`" not in installed] == []
