@@ -57,6 +57,7 @@ def build(settings: Settings) -> Celery:
         root=settings.work_dir,
         device=device,
         services=services,
+        finish_seconds=settings.finish_seconds,
         describe=describe,
         client=ApiClient(settings.api_url, secret),
         build=runtime,

@@ -71,6 +71,41 @@ def test_a_second_celery_worker_of_one_host_works_by_the_same_command(tmp_path: 
         assert len(names) == 2
 
 
+@pytest.mark.parametrize("celery", [True, False])
+def test_a_worker_that_is_told_to_go_finishes_a_short_job_if_it_may(
+    tmp_path: Path, redis: Redis, *, celery: bool
+) -> None:
+    settings = SECRET | {"BROKER_URL": redis.url, "STEMWRIGHT_FINISH_SECONDS": "60"}
+    with (
+        running(tmp_path / "data", settings) as service,
+        worker_of(service, tmp_path / "w", settings, celery=celery) as worker,
+    ):
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id, segments=20, sleep=0.1)
+        client.wait_for_segment(file_id, job_id, seconds=240.0)
+        next_job = client.submit(file_id, segments=3)
+        assert worker.stop() == 0
+        assert client.job(file_id, job_id)["status"] == "completed"
+        assert client.job(file_id, next_job)["status"] == "queued"  # it takes nothing more
+        assert client.http.get("/health").json()["workers"] == 0
+
+
+def test_a_worker_gives_a_long_job_back_when_its_time_to_finish_is_over(tmp_path: Path, redis: Redis) -> None:
+    settings = SECRET | {"BROKER_URL": redis.url, "STEMWRIGHT_FINISH_SECONDS": "1"}
+    for celery in (True, False):
+        with (
+            running(tmp_path / f"data-{celery}", settings) as service,
+            worker_of(service, tmp_path / f"w-{celery}", settings, celery=celery) as worker,
+        ):
+            client = service.client
+            file_id = client.upload(wav())
+            job_id = client.submit(file_id, segments=9999, sleep=0.1)
+            client.wait_for_segment(file_id, job_id, seconds=240.0)
+            assert worker.stop() == 0
+            assert client.job(file_id, job_id)["status"] == "queued"
+
+
 def test_what_the_broker_lost_is_rung_again(tmp_path: Path, broker: Broker) -> None:
     settings = SECRET | {"BROKER_URL": broker.url}
     with running(tmp_path / "data", settings) as service:

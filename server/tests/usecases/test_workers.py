@@ -29,7 +29,14 @@ def test_no_id_of_a_celery_child_is_the_beginning_of_another() -> None:
 
     nothing = cast(Any, None)
     worker = CeleryWorker(
-        host="h", root=None, device="cpu", services=(), client=nothing, build=nothing, describe=nothing
+        host="h",
+        root=None,
+        device="cpu",
+        services=(),
+        finish_seconds=0.0,
+        client=nothing,
+        build=nothing,
+        describe=nothing,
     )
     worker.prefix = "h-me-"
     ids = [worker.worker_id(pid) for pid in (1, 12, 123, 4194304)]

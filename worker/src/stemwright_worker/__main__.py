@@ -25,7 +25,7 @@ def main() -> None:
     from stemwright_worker.errors import ContractMismatch
     from stemwright_worker.process.parent_death import end_with_parent
     from stemwright_worker.process.priority import give_way
-    from stemwright_worker.process.supervisor import CONTRACT_MISMATCH
+    from stemwright_worker.process.supervisor import CONTRACT_MISMATCH, FINISH
     from stemwright_worker.telemetry import configure_logging
     from stemwright_worker.wiring import build_worker, load_config
 
@@ -36,6 +36,7 @@ def main() -> None:
     runtime = build_worker(config)
     signal.signal(signal.SIGTERM, runtime.leave)
     signal.signal(signal.SIGINT, runtime.leave)
+    signal.signal(FINISH, runtime.finish)
     try:
         runtime.run()
     except ContractMismatch as error:

@@ -85,6 +85,7 @@ class Runtime:
         self._tracer = tracer
         self._gpus = GpuMeter()
         self._leaving = Event()
+        self._finishing = Event()
         self._idle = False
         self._loaded: tuple[str, str, LoadedModel] | None = None
 
@@ -94,15 +95,21 @@ class Runtime:
         if self._idle:
             raise Stopped("leaving")  # out of the wait for a task
 
+    def finish(self, *_: object) -> None:
+        """Take nothing more, and go when the task at hand is done. Fit to be a signal handler of the main thread."""
+        self._finishing.set()
+        if self._idle:
+            raise Stopped("finished")  # out of the wait for a task
+
     def run(self) -> None:
-        """The loop. Returns after ``leave``.
+        """The loop. Returns after ``leave``, or ``finish``.
 
         Raises:
             ContractMismatch: the API speaks another version of the contract.
         """
         try:
             self.prepare()
-            while not self._leaving.is_set():
+            while not self._going():
                 self.once(wait_seconds=_CLAIM_WAIT)
         except Stopped:
             pass
@@ -129,10 +136,13 @@ class Runtime:
             if not self._leaving.is_set():
                 service.prepare(self._identity.device)
 
+    def _going(self) -> bool:
+        return self._leaving.is_set() or self._finishing.is_set()
+
     def _claim(self, service: str | None, wait_seconds: float, least_priority: int) -> Task | None:
         try:
             self._idle = True
-            if self._leaving.is_set():
+            if self._going():
                 return None
             offered = self._services.descriptions()  # as it is now: weights may have come or changed
             claim = partial(

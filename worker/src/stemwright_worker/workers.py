@@ -84,6 +84,9 @@ async def _run(
     if not stop.is_set():
         raise ContractMismatch("No worker here can talk to the API: they are of other versions, as was said above.")
     _log.info("stopping")
+    if settings.finish_seconds:
+        supervisor.finish()
+        await asyncio.wait({working}, timeout=settings.finish_seconds)
     await asyncio.to_thread(_tell, client, prefix, lost=False)  # others may begin while these still tidy up
     supervisor.stop()
     await working

@@ -11,9 +11,10 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import structlog
@@ -48,6 +49,7 @@ class CeleryWorker:
     root: Path | None  # where its folder goes; None: the system's place for temporary files
     device: str
     services: tuple[str, ...]
+    finish_seconds: float  # what a job gets to end in by itself once the worker is told to go
     describe: Callable[[], tuple[ServiceDescription, ...]]  # in the parent, without importing a service
     client: ApiClient  # the parent's; a child makes its own after the fork
     build: Callable[[str, Path], Runtime]  # by worker id and work folder
@@ -130,12 +132,30 @@ class CeleryWorker:
         except Unavailable as error:
             _log.warning("leave_failed", worker=worker, error=str(error))  # then the lease has to end first
 
-    def stop(self, pids: list[int]) -> None:
-        """In the parent, told to shut down: give back what is held, so that another worker may begin with it."""
+    def stop(self, pids: Callable[[], list[int]]) -> None:
+        """In the parent, told to shut down: give back what is held, so that another worker may begin with it.
+
+        Celery itself takes nothing more from here on, and waits for the task at hand: so there is time to let it finish.
+        """
         self.stopping = True
-        for pid in pids:
-            os.kill(pid, _LEAVE)
+        if self.finish_seconds == 0:
+            self._give_back(pids)
+            return
+        timer = Timer(self.finish_seconds, self._give_back, [pids])
+        timer.daemon = True  # a worker that is done does not wait for it
+        timer.start()
+
+    def _give_back(self, pids: Callable[[], list[int]]) -> None:
+        for pid in pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, _LEAVE)
             self.tell(self.worker_id(pid), lost=False)
+
+    def close(self) -> None:
+        """In the parent, at its end."""
+        if self.finish_seconds:
+            self.tell(self.prefix, lost=False)
+        self.held.close()
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
@@ -194,7 +214,7 @@ def add_worker(app: Celery, worker: CeleryWorker) -> None:
                     os.kill(os.getpid(), signal.SIGTERM)
 
             def leave(**_: Any) -> None:
-                worker.stop(list(parent.pool.info["processes"]))
+                worker.stop(lambda: list(parent.pool.info["processes"]))
 
             parent.timer.call_repeatedly(1.0, look)
             signals.worker_shutting_down.connect(leave, weak=False)
@@ -208,5 +228,5 @@ def add_worker(app: Celery, worker: CeleryWorker) -> None:
         worker.open()
         instance.hostname = worker.node_name(instance.hostname)
 
-    signals.worker_shutdown.connect(lambda **_: worker.held.close(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: worker.close(), weak=False)
     signals.worker_process_init.connect(lambda **_: worker.began(), weak=False)

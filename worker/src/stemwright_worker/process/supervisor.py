@@ -16,6 +16,7 @@ import structlog
 from stemwright_worker.process.environments import Place
 from stemwright_worker.process.watchdog import WatchdogMonitor
 
+FINISH = signal.SIGUSR1  # a worker process that gets it takes nothing more, and ends when its task is done
 CONTRACT_MISMATCH = os.EX_PROTOCOL  # how a worker ends that the API does not understand
 _STEADY = 30.0  # seconds of life after which a death is the first of its kind
 _LONGEST_BACKOFF = 5.0
@@ -50,6 +51,8 @@ class Supervisor:
         self._died = died
         self._stop_seconds = stop_seconds
         self._stopping = asyncio.Event()
+        self._finishing = False
+        self._living: set[asyncio.subprocess.Process] = set()
 
     async def run(self) -> None:
         """Until ``stop``, or until no worker of any place speaks the API's version of the contract."""
@@ -59,9 +62,16 @@ class Supervisor:
         """Ask all workers to go; ``run`` returns once they went, or were made to."""
         self._stopping.set()
 
+    def finish(self) -> None:
+        """Let every worker go when its task is done; ``run`` returns then. None is started any more."""
+        self._finishing = True
+        for process in self._living:
+            with suppress(ProcessLookupError):
+                process.send_signal(FINISH)
+
     async def _keep(self, place: Place) -> None:
         crashes = 0
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._finishing):
             began = time.monotonic()
             worker = f"{self._prefix}{place.device.replace(':', '')}-{secrets.token_hex(6)}"
             status, heard = None, False
@@ -72,7 +82,7 @@ class Supervisor:
                     heard = watch.heard
             except Exception:  # whatever it was, it may pass, and without another try nobody works on this device
                 _log.exception("worker_not_kept", worker=worker)
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self._finishing:
                 return
             if status == CONTRACT_MISMATCH:  # the worker said so; another one would say the same
                 _log.error("worker_given_up", worker=worker, python=str(place.environment.python))
@@ -100,6 +110,7 @@ class Supervisor:
             env=place.environment.variables(),
         )
         watch.started()
+        self._living.add(process)
         _log.info("worker_started", worker=worker, device=place.device, services=place.services, pid=process.pid)
         assert process.stdin is not None
         try:
@@ -120,6 +131,7 @@ class Supervisor:
                     await asyncio.wait_for(asyncio.shield(ended), self._stop_seconds)
             return process.returncode if process.returncode is not None else -signal.SIGKILL
         finally:
+            self._living.discard(process)
             # The group holds what the worker started, too.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

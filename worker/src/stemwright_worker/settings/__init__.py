@@ -70,6 +70,12 @@ class WorkerSettings(YouTubeSettings):
     )
     heartbeat_seconds: float = Field(15.0, gt=0, description="Longest time between two reports of a worker.")
     stop_seconds: float = Field(10.0, gt=0, description="What a worker gets to end in good order on shutdown.")
+    finish_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="What a worker outside `serve` that is told to go (SIGTERM) gets to finish its job in, before it gives it "
+        "back. 0: it gives it back at once.",
+    )
     work_dir: Path | None = Field(
         None, description="Where workers outside `serve` keep the files of the task at hand. Unset: the system's place."
     )
