@@ -68,7 +68,7 @@ def playing(recorded: BrowserContext, fast: Service, tmp_path: Path) -> Page:
 
 
 def in_a_quiet_moment(test: Callable[..., None]) -> Callable[..., None]:
-    """Sound is made in real time, which a machine busy with other tests has not always: what is right is so in one of a few tries."""
+    """Sound is made in real time, which a machine busy with other tests has not always: one of a few tries has to be right."""
 
     @wraps(test)
     def tried(*args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { framing } from "../src/audio/frames";
 
-const text = (word: string) => [...word].map((letter) => letter.charCodeAt(0));
+const text = (word: string) => [...word].map((each) => each.charCodeAt(0));
 const bytes = (...parts: (number[] | Uint8Array)[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
 
 /** Where the frames of a file begin, as they are found one after another. */
