@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from service import Service, running
+from elsewhere import worker_of
+from service import COMMAND, Service, environment, running, until, wav
 
 from stemwright_worker.contract.codec import described, dump_announcement, dump_claim
 from stemwright_worker.contract.description import ModelDescription, OutputRule, ServiceDescription
@@ -106,3 +108,38 @@ def test_a_service_whose_params_are_no_schema_is_refused(api: Service) -> None:
 def test_nobody_announces_unsigned(api: Service) -> None:
     answer = api.client.http.post("/worker/announce", content=b"{}")
     assert (answer.status_code, answer.json()["code"]) == (401, "signature_missing")
+
+
+def workers(service: Service, *arguments: str) -> str:
+    """What ``stemwright workers`` prints, beside the running service."""
+    command = [*COMMAND, "workers", *arguments, "--data-dir", str(service.data_dir)]
+    return subprocess.run(
+        command, env=environment(service.state, {}), capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_a_drained_worker_ends_its_job_and_gets_no_other_until_it_is_resumed(tmp_path: Path) -> None:
+    settings = {"STEMWRIGHT_WORKERS": "0", "STEMWRIGHT_WORKER_SECRET": SECRET}
+    with running(tmp_path / "data", settings) as service, worker_of(service, tmp_path / "w", settings, celery=False):
+        client = service.client
+        file_id = client.upload(wav())
+        job_id = client.submit(file_id, segments=20, sleep=0.1)
+        client.wait_for_segment(file_id, job_id, seconds=240.0)
+        (line,) = workers(service, "list").splitlines()
+        worker = line.split()[0]
+        assert f"job={job_id}  open  device=" in line
+        host = worker.rsplit("-", 3)[0] + "-"
+        assert worker.startswith(host)
+        assert workers(service, "drain", host) == "1 workers get no new jobs"
+        client.wait(file_id, job_id, "completed", seconds=240.0)
+        time.sleep(2.0)  # so long a process may go by what it asked before
+        waits = client.submit(file_id, segments=3)
+        with worker_of(service, tmp_path / "w2", settings, celery=False):  # of the same host: drained as well
+            until(
+                lambda: len(workers(service, "list").splitlines()) == 2, seconds=120.0, what="the second to say hello"
+            )
+            listed = workers(service, "list").splitlines()
+            assert [each.split()[1:3] for each in listed] == [["idle", "drained"]] * 2
+            assert client.job(file_id, waits)["status"] == "queued"
+        assert workers(service, "resume", host) == f"{host} gets jobs again"
+        client.wait(file_id, waits, "completed", seconds=240.0)

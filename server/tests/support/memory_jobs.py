@@ -35,6 +35,7 @@ class MemoryJobRepository(MemoryDeliveries):
         self._counters: dict[tuple[str, Labels], float] = {}
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._workers: dict[str, SeenWorker] = {}
+        self._drained: set[str] = set()
         self._services: dict[str, AnnouncedService] = {}
         self._signatures: dict[str, tuple[str, float]] = {}  # -> key, until
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
@@ -227,6 +228,7 @@ class MemoryJobRepository(MemoryDeliveries):
     def forget_workers(self, prefix: str) -> None:
         with self._lock:
             self._workers = {name: each for name, each in self._workers.items() if not name.startswith(prefix)}
+            self._drained = {each for each in self._drained if not each.startswith(prefix)}
 
     def drop_workers(self, seen_before: float) -> None:
         with self._lock:
@@ -235,6 +237,20 @@ class MemoryJobRepository(MemoryDeliveries):
     def seen_workers(self) -> Sequence[SeenWorker]:
         with self._lock:
             return [worker for _, worker in sorted(self._workers.items())]
+
+    def drain_workers(self, prefix: str, now: float) -> None:
+        with self._lock:
+            self._drained.add(prefix)
+
+    def resume_workers(self, prefix: str) -> bool:
+        with self._lock:
+            found = prefix in self._drained
+            self._drained.discard(prefix)
+            return found
+
+    def drained_workers(self) -> Sequence[str]:
+        with self._lock:
+            return sorted(self._drained)
 
     # Services
 

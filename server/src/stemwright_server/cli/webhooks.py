@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stemwright_server.cli.job_store import with_jobs
 from stemwright_server.cli.parsing import Subparsers
 
 if TYPE_CHECKING:
@@ -29,32 +30,7 @@ def add_webhooks(subparsers: Subparsers) -> None:
     which.add_argument("--all-dead", action="store_true", help="every dead letter")
     for action, function in ((listing, _list), (replaying, _replay)):
         action.add_argument("--data-dir", type=Path, help="folder of the service (default: ./data)")
-        action.set_defaults(func=_with_jobs, action=function)
-
-
-def _with_jobs(args: argparse.Namespace) -> int:
-    """Open the job store that the service uses; it may be running."""
-    from stemwright_server.settings.reading import read_settings
-    from stemwright_server.wiring.stores import open_jobs
-    from stemwright_worker.errors import ServiceError
-
-    settings = read_settings(data_dir=args.data_dir)
-    if settings.database_url is None and not (settings.data_dir / "stemwright.db").exists():
-        print(f"stemwright: error: there is no job store in {settings.data_dir}; say --data-dir", file=sys.stderr)
-        return 2
-    try:
-        repository, wakeups, clock = open_jobs(settings)
-    except ServiceError as error:
-        print(f"stemwright: error: {error}", file=sys.stderr)
-        return 2
-    try:
-        return int(args.action(args, repository, clock()))
-    except ServiceError as error:
-        print(f"stemwright: error: {error}", file=sys.stderr)
-        return 2
-    finally:
-        wakeups.close()
-        repository.close()
+        action.set_defaults(func=with_jobs, action=function)
 
 
 def _list(args: argparse.Namespace, repository: JobRepository, _now: float) -> int:

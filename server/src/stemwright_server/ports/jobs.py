@@ -187,6 +187,18 @@ class Workers(Protocol):
         """All that are known, by id."""
         ...
 
+    def drain_workers(self, prefix: str, now: float) -> None:
+        """Those whose id begins so get no new jobs, those that are yet to come included, until ``resume_workers``."""
+        ...
+
+    def resume_workers(self, prefix: str) -> bool:
+        """Take back what ``drain_workers`` said of this very prefix. Whether it was said."""
+        ...
+
+    def drained_workers(self) -> Sequence[str]:
+        """How the ids of drained workers begin, in order."""
+        ...
+
 
 class Services(Protocol):
     """What services offer, as their workers announced it; known to all API processes."""

@@ -10,6 +10,7 @@ from stemwright_server.ports.jobs import JobRepository
 from stemwright_worker.contract.tasks import GpuMemory
 
 _FORGOTTEN_AFTER = 90.0  # seconds of silence; a worker claims, reports or says that it is there far more often
+_ASKED_EVERY = 2.0  # seconds, which workers are drained: so late a claim may still get a job
 _NOTED_EVERY = 15.0  # seconds; more often would say nothing more
 
 
@@ -22,6 +23,7 @@ class WorkerRegistry:
         self._lock = Lock()
         self._noted: dict[str, float] = {}  # by this process
         self._gone: set[str] = set()  # how ids begin
+        self._drained: tuple[float, Sequence[str]] = (0.0, ())  # when it was asked last, and how ids begin
         self._gpus: dict[tuple[str, int], tuple[float, GpuMemory]] = {}  # by host and index: when it was told, and what
 
     def note(self, worker: str, *, device: str, services: Sequence[str]) -> None:
@@ -58,6 +60,15 @@ class WorkerRegistry:
         """Whether a claim of it is a leftover of a dead connection, or of one that has yet to hear that it is to go."""
         with self._lock:
             return self._is_gone(worker)
+
+    def is_drained(self, worker: str) -> bool:
+        """Whether an operator wants it to get no new job."""
+        now = self._clock()
+        asked_at, prefixes = self._drained
+        if not asked_at <= now < asked_at + _ASKED_EVERY:
+            prefixes = self._repository.drained_workers()
+            self._drained = (now, prefixes)
+        return any(worker.startswith(prefix) for prefix in prefixes)
 
     def _is_gone(self, worker: str) -> bool:
         return any(worker.startswith(prefix) for prefix in self._gone)

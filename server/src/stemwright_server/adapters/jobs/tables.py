@@ -185,6 +185,13 @@ workers = Table(
     Column("seen_at", Double, nullable=False),
 )
 
+drained_workers = Table(
+    "drained_workers",  # how the ids of workers begin that get no new jobs
+    metadata,
+    Column("prefix", String(128), primary_key=True),
+    Column("drained_at", Double, nullable=False),
+)
+
 services = Table(
     "services",  # what the workers offer, as they announced it
     metadata,
