@@ -272,7 +272,7 @@ def test_a_long_one_is_a_passing_failure(work: Any) -> None:
     work(api, Services(reverse))
     (end,) = api.ends
     assert isinstance(end, Failed)
-    assert (end.code, end.retryable) == ("transfer_failed", True)
+    assert (end.code, end.retryable) == ("store_unreachable", True)
 
 
 def test_messages_name_the_file_as_the_caller_does(work: Any) -> None:

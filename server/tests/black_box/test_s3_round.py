@@ -212,3 +212,35 @@ def test_a_bucket_that_does_not_answer_is_503_and_the_service_stays_up(tmp_path:
         assert "the-secret" not in answer.text
         assert service.client.http.get("/models").status_code == 200
         assert any(line["event"] == "storage_not_ready" for line in service.logged())
+
+
+def test_while_the_store_is_away_nothing_is_claimed_and_health_says_so(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    store = S3Server(tmp_path / "one")
+    port = store.port
+    try:
+        store.bucket("songs")
+        with running(tmp_path / "data", store.settings("songs")) as service:
+            client, song = service.client, wav(seed=1)
+            announced = client.announce("song.wav", size=len(song)).json()
+            assert put(announced["upload_url"], song) == 200
+            first = client.submit(announced["file_id"])
+            client.wait(announced["file_id"], first, "completed")
+            store.process.kill()
+            store.process.wait()
+            until(lambda: client.http.get("/health").json()["status"] == "store_away", what="health to say so")
+            assert "demucs_store_up 0.0" in client.http.get("/metrics").text
+            waiting = client.submit(announced["file_id"], segments=2)
+            client.http.get(
+                "/status/" + announced["file_id"]
+            )  # a worker that waits is woken by the submit; it gets nothing
+            job = client.job(announced["file_id"], waiting)
+            assert (job["status"], job["attempt"]) == ("queued", 0)
+            store = S3Server(tmp_path / "two", address=f"127.0.0.1:{port}")
+            store.bucket("songs")
+            until(lambda: client.http.get("/health").json()["status"] == "ok", what="the store to be back")
+            assert {line["event"] for line in service.logged()} >= {"store_away", "store_back"}
+    finally:
+        store.process.kill()
+        store.process.wait()

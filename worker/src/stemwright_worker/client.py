@@ -45,6 +45,11 @@ _REFUSALS = {each.code: each for each in (AnnounceFirst, ContractMismatch)}
 _TRIES = 4  # of a transfer; a report is tried as long as its lease holds
 
 
+STORE_UNREACHABLE = "store_unreachable"
+"""Code of a transfer that failed since the store is away, or lets nobody in: no fault of the job's."""
+_AWAY = frozenset({401, 403, 408, 425, 429})  # statuses that, like 5xx, say nothing of what was sent
+
+
 class TransferFailed(ServiceError):
     """Bytes could not be moved between the worker and the store."""
 
@@ -220,7 +225,10 @@ def _chunks(path: Path, begin: int, count: int, check: Callable[[], None]) -> It
 
 def _raise_for(response: httpx2.Response, what: str) -> None:
     if not response.is_success:
-        raise TransferFailed(f"The store answered {response.status_code} to {what}.")
+        away = response.status_code >= 500 or response.status_code in _AWAY
+        raise TransferFailed(
+            f"The store answered {response.status_code} to {what}.", code=STORE_UNREACHABLE if away else None
+        )
 
 
 def _try(once: Callable[[], T], check: Callable[[], None]) -> T:
@@ -231,7 +239,8 @@ def _try(once: Callable[[], T], check: Callable[[], None]) -> T:
             return once()
         except (httpx2.HTTPError, TransferFailed) as error:
             if tried == _TRIES:
-                raise TransferFailed(f"Gave up after {tried} tries: {error}") from error
+                code = error.code if isinstance(error, TransferFailed) else STORE_UNREACHABLE
+                raise TransferFailed(f"Gave up after {tried} tries: {error}", code=code) from error
             check()
             time.sleep(0.25 * 2**tried)
             tried += 1

@@ -1,7 +1,7 @@
 """The life of a job: ``advance`` is the only place where one changes state.
 
     queued --Claimed--> running --Completed--> completed
-       |                  |  |---Failed------> failed, or queued again while attempts are left
+       |                  |  |---Failed------> failed, or queued again while attempts are left; not charged if the store failed
        |                  |  |---LeaseExpired, WorkerLost---> the same: a crash
        |                  |  '---WorkerLeft----> queued, not charged
        '---CancelAsked----'-----> canceled
@@ -19,6 +19,11 @@ from typing import assert_never
 from stemwright_server.domain.job import WAITING, Artifact, Job, JobError, JobState, Outcome
 from stemwright_worker.contract.service import Progress
 from stemwright_worker.contract.tasks import Completed, Failed, Progressed, Publishing, Report
+
+STORE_UNREACHABLE = "store_unreachable"
+"""A worker's code for a store of ours that was away, or let nobody in."""
+_STORE_SECONDS = 15.0  # until a job is tried again that the store failed
+_UNCHARGED = 10  # attempts: a store that is well and refuses this one job must not be asked for ever
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +116,8 @@ def advance(job: Job, event: Event, *, now: float, policy: Policy) -> Transition
             return _complete(job, event, now, policy)
         case Failed(code=code, message=message, retryable=retryable):
             error = JobError(code=code, message=message, retryable=retryable)
+            if code == STORE_UNREACHABLE and retryable and job.attempt < policy.max_attempts + _UNCHARGED:
+                return _postpone(job, error, now)
             return _fail(job, error, Outcome.FAILED, now, policy)
         case WorkerLeft():
             return _release(job, now)
@@ -203,6 +210,12 @@ def _fail(job: Job, error: JobError, outcome: Outcome, now: float, policy: Polic
         return Transition(job=again, accepted=True, outcome=outcome)
     failed = replace(_end(job, JobState.FAILED, now), failures=failures, error=error)
     return Transition(job=failed, accepted=True, outcome=outcome)
+
+
+def _postpone(job: Job, error: JobError, now: float) -> Transition:
+    """The store was away, which is no fault of the job's: it is tried again, and not charged."""
+    again = replace(_requeue(job, now + _STORE_SECONDS), error=error)
+    return Transition(job=again, accepted=True, outcome=Outcome.RELEASED)
 
 
 def _release(job: Job, now: float) -> Transition:

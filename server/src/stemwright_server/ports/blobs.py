@@ -149,6 +149,14 @@ class BlobStore(Protocol):
         """Remove what is left of uploads that were begun before and never ended. May be called at any time."""
         ...
 
+    def check(self) -> None:
+        """See that it can be used now.
+
+        Raises:
+            Unavailable: it cannot be reached, or lets us in no more.
+        """
+        ...
+
     def check_room(self) -> None:
         """Raise StorageFull if too little room is left to take anything in."""
         ...

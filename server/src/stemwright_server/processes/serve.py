@@ -185,6 +185,11 @@ def _devices(settings: Settings) -> list[str]:
     return [] if settings.workers is None and settings.broker_url is not None else devices(settings)
 
 
+def _look_at_store(deps: Deps) -> None:
+    if deps.store is not None:
+        deps.store.look()
+
+
 class _Uvicorn(uvicorn.Server):
     def capture_signals(self) -> Any:
         """Signals are ours: we end the workers and the open streams first, and exit with 0."""
@@ -239,7 +244,7 @@ class _Service:
         gc.freeze()  # what is here now stays: no later collection looks through it, and requests wait for none
         gc.enable()
         working = asyncio.create_task(supervisor.run())
-        sweeping = [asyncio.create_task(self._again_and_again(each)) for each in (sweep, clean)]
+        sweeping = [asyncio.create_task(self._again_and_again(each)) for each in (sweep, clean, _look_at_store)]
         self._api.dispatcher.start()
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)

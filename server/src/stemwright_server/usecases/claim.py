@@ -27,7 +27,9 @@ _UPLOAD_SLACK = 120.0  # a worker's URLs outlive its time limit by this, so that
 
 
 def claim(deps: Deps, request: ClaimRequest) -> Task | None:
-    """A task for the worker, or None if nothing waits that it can do."""
+    """A task for the worker, or None if nothing waits that it can do, or nothing could be fetched or stored."""
+    if deps.store is not None and deps.store.away is not None:
+        return None
     while True:
         now = deps.clock()
         writable_until = now + deps.limits.job_seconds + _UPLOAD_SLACK

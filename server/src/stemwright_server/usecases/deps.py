@@ -13,6 +13,7 @@ from stemwright_server.ports.broker import Broker
 from stemwright_server.ports.jobs import JobRepository
 from stemwright_server.ports.notifier import Notifier
 from stemwright_server.ports.planner import Planner
+from stemwright_server.usecases.store_watch import StoreWatch
 from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_worker.ports.probe import Probe
 from stemwright_worker.ports.tracing import NO_TRACER, Tracer
@@ -49,4 +50,5 @@ class Deps:
     limits: Limits
     clock: Callable[[], float] = time.time
     draw: Callable[[], float] = random.random  # at least 0, below 1
+    store: StoreWatch | None = None  # None: nobody looks, as where the store is a folder of this process's own
     tracer: Tracer = NO_TRACER

@@ -22,6 +22,7 @@ class Measures:
     workers: Sequence[SeenWorker]
     deliveries: Mapping[DeliveryState, int]  # webhooks
     gpus: Sequence[GpuMemory]  # as workers told this process
+    store_is_up: bool = True  # as far as this process saw
 
 
 def ended_jobs(deps: Deps) -> Mapping[JobState, int]:
@@ -41,4 +42,5 @@ def measure(deps: Deps) -> Measures:
         workers=deps.workers.present(),
         deliveries=deps.repository.count_deliveries(),
         gpus=deps.workers.gpus(),
+        store_is_up=deps.store is None or deps.store.away is None,
     )

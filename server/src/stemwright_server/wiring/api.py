@@ -51,6 +51,7 @@ from stemwright_server.settings.webhooks import webhook_key
 from stemwright_server.usecases.deps import Deps, Limits
 from stemwright_server.usecases.measure import measure
 from stemwright_server.usecases.outbox import Outbox, WebhookKeys
+from stemwright_server.usecases.store_watch import StoreWatch
 from stemwright_server.usecases.upload import receive
 from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
 from stemwright_server.usecases.worker_registry import WorkerRegistry
@@ -253,6 +254,7 @@ def build_deps(
             urgent_subjects=settings.urgent_subjects,
         ),
         clock=clock,
+        store=StoreWatch(blobs, clock=clock),
         tracer=tracer,
     )
 

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 
 from stemwright_server.adapters.blobs.incoming_file import Part, full_disk_is_said, part_in, sha256_of
 from stemwright_worker.contract.tasks import MultipartPlan
-from stemwright_worker.errors import Conflict, Forbidden, NotFound, StorageFull
+from stemwright_worker.errors import Conflict, Forbidden, NotFound, StorageFull, Unavailable
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _CHUNK = 1 << 18
@@ -201,6 +201,10 @@ class LocalBlobs:
 
     def end_abandoned(self, begun_before: float) -> None:
         """There are none: a part goes with the request that wrote it, or with its process."""
+
+    def check(self) -> None:
+        if not self._root.is_dir():
+            raise Unavailable(f"The folder {self._root.name!r} of the data folder is gone.", code="storage_unreachable")
 
     def check_room(self) -> None:
         free = shutil.disk_usage(self._root).free

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from urllib.parse import urlsplit
@@ -143,6 +144,14 @@ class S3Blobs:
             for prefix in _OURS:
                 self._service.end_uploads(prefix, datetime.fromtimestamp(begun_before, UTC))
             self._next_round = self._clock() + _ROUND
+
+    def check(self) -> None:
+        self._once.connect()
+
+    @cached_property
+    def _once(self) -> S3Service:
+        """The bucket, asked once: who asks again and again need not be patient."""
+        return S3Service(replace(self._service.options, tries=1))
 
     def check_room(self) -> None:
         """A bucket is never full."""

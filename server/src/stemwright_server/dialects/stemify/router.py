@@ -147,7 +147,7 @@ def _facts(deps: Deps) -> APIRouter:
         counts = deps.repository.counts()
         workers = deps.workers.present()
         return HealthResponse(
-            status="healthy" if workers else "degraded",
+            status="healthy" if workers and not (deps.store and deps.store.away) else "degraded",
             version=release,
             models_available=[each.model.name for each in offered(deps.planner.services()) if not each.model.refusal],
             queue_status=QueueStatus(

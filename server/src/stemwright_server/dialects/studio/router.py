@@ -186,7 +186,7 @@ def _facts(deps: Deps) -> APIRouter:
         counts = deps.repository.counts()
         workers = deps.workers.present()
         return HealthResponse(
-            status="ok" if workers else "no_workers",
+            status="store_away" if deps.store and deps.store.away else "ok" if workers else "no_workers",
             version=release,
             gpu=any(worker.device.startswith("cuda") for worker in workers),
             workers=len(workers),

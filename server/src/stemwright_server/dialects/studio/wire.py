@@ -324,7 +324,10 @@ class QueueView(BaseModel):
 class HealthResponse(BaseModel):
     """Whether the service can do its work."""
 
-    status: Literal["ok", "no_workers"] = Field(description="no_workers: jobs are taken, but nobody runs them now.")
+    status: Literal["ok", "no_workers", "store_away"] = Field(
+        description="no_workers: jobs are taken, but nobody runs them now. store_away: the same, since the store of files "
+        "cannot be used; nothing is charged for it."
+    )
     version: str
     gpu: bool = Field(description="Whether a worker has one.")
     workers: int

@@ -58,6 +58,7 @@ class ServiceCollector(Collector):
 
 def _now(measures: Measures) -> Iterator[Metric]:
     yield GaugeMetricFamily("demucs_jobs_active", "Jobs that a worker has now.", measures.jobs[JobState.RUNNING])
+    yield GaugeMetricFamily("demucs_store_up", "Whether the store of files can be used.", float(measures.store_is_up))
     yield GaugeMetricFamily("demucs_queue_depth", "Jobs that wait for a worker.", measures.jobs[JobState.QUEUED])
     workers = GaugeMetricFamily("demucs_workers", "Workers heard of lately, by kind of device.", labels=["device"])
     kinds = [counters.plain(worker.device.partition(":")[0]) for worker in measures.workers]
