@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import socket
@@ -33,7 +32,6 @@ def run_workers(settings: WorkerSettings, environments: Sequence[Environment]) -
     """
     if settings.worker_secret is None:
         raise InvalidRequest("A worker needs STEMWRIGHT_WORKER_SECRET, the same as the service has.")
-    os.umask(0o077)  # songs at work are nobody else's on this machine
     offered = Inquiry(environments, settings.models).answers()
     if not offered:
         raise InvalidRequest("No service is installed here, or none that STEMWRIGHT_MODELS names.", code="no_service")

@@ -64,7 +64,6 @@ class CeleryWorker:
 
     def open(self) -> None:
         """In the parent, before anything else."""
-        os.umask(0o077)  # songs at work are nobody else's on this machine
         self.offered = self.describe()
         self.me, self.folder = self.held.enter_context(worker_folder(self.root, reap=self._reap))
         self.prefix = f"{self.host}-{self.me}-"

@@ -37,6 +37,7 @@ from stemwright_worker.errors import InvalidRequest, ServiceError, Unavailable
 from stemwright_worker.process.environments import EnvironmentServices, Inquiry, Place, places
 from stemwright_worker.process.instance import instance, reap_dead
 from stemwright_worker.process.supervisor import Supervisor
+from stemwright_worker.process.work_folder import keep_files_private
 from stemwright_worker.wiring import dump_config, worker_config
 
 LOCAL_WORKER = "local-"
@@ -142,7 +143,7 @@ def _hosts(settings: Settings, host: str, *, loopback: bool) -> tuple[str, ...]:
 def _owned(settings: Settings) -> Iterator[None]:
     """The data folder: for one service at a time, or for any number if the job store is one that they may share."""
     data_dir = settings.data_dir
-    os.umask(0o077)  # songs, and the job store with its signed URLs, are nobody else's on this machine
+    keep_files_private()
     data_dir.mkdir(parents=True, exist_ok=True)
     with suppress(PermissionError):  # another user's, who decides
         data_dir.chmod(0o700)
