@@ -111,7 +111,12 @@ def described(dialect: Dialect[Any]) -> dict[str, Any]:
             used[name] = schemas[name]
             waiting |= _references(schemas[name])
     kept = {name: schemas[name] for name in schemas if name in used}
-    return document | {"paths": found, "components": {"schemas": kept}}
+    ways = {
+        name for path in found.values() for each in path.values() for way in each.get("security", ()) for name in way
+    }
+    schemes = {name: value for name, value in document["components"]["securitySchemes"].items() if name in ways}
+    components = {"schemas": kept} | ({"securitySchemes": schemes} if schemes else {})
+    return document | {"paths": found, "components": components}
 
 
 def _references(part: Any) -> set[str]:

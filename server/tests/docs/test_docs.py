@@ -240,3 +240,16 @@ def test_every_extra_is_named_with_what_needs_it() -> None:
     extras = tomllib.loads((SERVER / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     installed = page.partition("### What has to be installed")[2].partition("\n### ")[0]
     assert [extra for extra in extras if f"`{extra}`" not in installed] == []
+
+
+def test_the_document_tells_the_errors_that_are_sent_and_who_may_call(written: ModuleType) -> None:
+    document = written.app().openapi()
+    assert "HTTPValidationError" not in str(document)
+    assert set(document["components"]["securitySchemes"]) == {"token", "signature"}
+    upload = document["paths"]["/api/upload"]["post"]
+    assert upload["security"] == [{"token": []}]
+    assert "422" not in upload["responses"]
+    assert document["paths"]["/split"]["post"]["security"] == [{"signature": []}]
+    assert "security" not in document["paths"]["/healthz"]["get"]
+    missing = document["paths"]["/status/{file_id}"]["get"]["responses"]["404"]["content"]
+    assert list(missing) == ["application/problem+json"]

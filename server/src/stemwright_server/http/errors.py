@@ -58,6 +58,15 @@ class ErrorShapes:
     def __init__(self, shapes: Sequence[ErrorShape] = ()) -> None:
         self._shapes = tuple(shapes)
 
+    def status(self, path: str, status: int) -> int:
+        """What is answered on this path in place of a usual status."""
+        shape = self._shape(path)
+        return status if shape is None else shape.statuses.get(status, status)
+
+    def _shape(self, path: str) -> ErrorShape | None:
+        found = [shape for shape in self._shapes if path.startswith(shape.prefix)]
+        return max(found, key=lambda each: len(each.prefix)) if found else None
+
     def refusal(
         self,
         path: str,
@@ -68,10 +77,9 @@ class ErrorShapes:
         headers: Mapping[str, str] | None = None,
     ) -> JSONResponse:
         """The answer to a request that failed."""
-        found = [shape for shape in self._shapes if path.startswith(shape.prefix)]
-        if not found:
+        shape = self._shape(path)
+        if shape is None:
             return problem(status, code, message, context, headers)
-        shape = max(found, key=lambda each: len(each.prefix))
         status = shape.statuses.get(status, status)
         body = shape.body(status, code, message, context or {})
         return JSONResponse(body, status_code=status, headers=dict(headers or {}))

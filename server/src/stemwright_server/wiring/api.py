@@ -35,6 +35,7 @@ from stemwright_server.http.middleware.plain_requests import PlainRequests
 from stemwright_server.http.middleware.request_context import RequestContext
 from stemwright_server.http.middleware.socket import SocketMiddleware
 from stemwright_server.http.middleware.trace_requests import TraceRequests
+from stemwright_server.http.openapi import describe_as_it_is
 from stemwright_server.http.rates import Rates
 from stemwright_server.http.socketio import SocketEvents
 from stemwright_server.ports.auth import Authenticator
@@ -188,6 +189,7 @@ def build_app(
         middleware=middleware,
     )
     add_error_handlers(app, shapes)
+    describe_as_it_is(app, shapes)
     for dialect in on:
         app.include_router(dialect.routes(context, settings))
     for dialect in off:
