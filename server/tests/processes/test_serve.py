@@ -57,6 +57,7 @@ def test_they_are_let_in_when_that_is_said(tmp_path: Path) -> None:
         ({"STEMWRIGHT_MAX_ATTEMPTS": "0"}, "STEMWRIGHT_MAX_ATTEMPTS"),
         ({"STEMWRIGHT_LEASE_SECONDS": "20"}, "heartbeat_seconds"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+        ({"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "cannot be reached"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, settings: dict[str, str], said: str) -> None:
@@ -66,6 +67,14 @@ def test_a_wrong_setting_is_named(tmp_path: Path, settings: dict[str, str], said
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "short" not in refused.stderr.replace("at least", "")
+
+
+def test_a_model_where_services_are_named_is_said(tmp_path: Path) -> None:
+    refused = serve(tmp_path, STEMWRIGHT_MODELS="pocket")
+    assert refused.returncode == 2
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith("stemwright: error: STEMWRIGHT_MODELS is 'pocket'")
+    assert "services are named there" in last
 
 
 def test_an_address_or_port_that_cannot_be_had_is_named(tmp_path: Path) -> None:

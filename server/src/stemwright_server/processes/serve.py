@@ -74,7 +74,14 @@ def serve(settings: Settings, inquiry: Inquiry, *, host: str, port: int, insecur
             held.callback(part.close)
         reap_dead(instances, partial(_reap, settings, api))
         held.enter_context(_metrics(settings, api, host))
-        offered = _announced(api, inquiry.answers())
+        answers = inquiry.answers()
+        if settings.models and not answers and _devices(settings):
+            raise InvalidRequest(
+                f"STEMWRIGHT_MODELS is {','.join(settings.models)!r}, and no service here is called so: services are named "
+                "there, as demucs is one, and not the models that they offer.",
+                code="no_service",
+            )
+        offered = _announced(api, answers)
         runner = held.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(_Service(settings, api, listener, secret, offered, f"{LOCAL_WORKER}{me}-").run())
 
