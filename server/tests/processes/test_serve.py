@@ -77,6 +77,17 @@ def test_a_model_where_services_are_named_is_said(tmp_path: Path) -> None:
     assert "services are named there" in last
 
 
+def test_a_folder_that_is_named_by_mistake_keeps_its_mode(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    with running(shared):
+        assert shared.stat().st_mode & 0o777 == 0o777
+        assert (shared / "blobs").stat().st_mode & 0o077 == 0
+    with running(tmp_path / "own"):
+        assert (tmp_path / "own").stat().st_mode & 0o077 == 0
+
+
 def test_an_address_or_port_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     for arguments in (("--host", "203.0.113.1", "--insecure"), ("--host", "no.such.host.invalid"), ("--port", "1" * 6)):
         refused = serve(tmp_path, *arguments)

@@ -102,7 +102,9 @@ def _backup(args: argparse.Namespace, engine: Engine) -> int:
     and stems are not in it.
     """
     from stemwright_server.adapters.jobs.backup import back_up
+    from stemwright_worker.process.work_folder import keep_files_private
 
+    keep_files_private()  # it holds signed URLs
     back_up(engine, args.file)
     print(f"{args.file} is a copy of the job store")
     return 0

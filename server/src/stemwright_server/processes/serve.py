@@ -12,6 +12,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -151,9 +152,12 @@ def _owned(settings: Settings) -> Iterator[None]:
     """The data folder: for one service at a time, or for any number if the job store is one that they may share."""
     data_dir = settings.data_dir
     keep_files_private()
+    made = not data_dir.exists()
     data_dir.mkdir(parents=True, exist_ok=True)
-    with suppress(PermissionError):  # another user's, who decides
-        data_dir.chmod(0o700)
+    ours = made or (data_dir / "url.key").exists()  # not a folder of others, as /tmp is, that was named by mistake
+    if ours and not data_dir.stat().st_mode & stat.S_ISVTX:
+        with suppress(PermissionError):  # another user's, who decides
+            data_dir.chmod(0o700)
     if settings.on_postgres:
         yield
         return
