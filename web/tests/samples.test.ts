@@ -34,7 +34,7 @@ describe("the beginning of a wav file", () => {
     expect(header(start)).toMatchObject({ sampleRate: 44_100, frame: 6, begin: 44, end: 6044 });
   });
   it("is read over what other programs put before the samples", () => {
-    const list = Uint8Array.of(...[..."LIST"].map((letter) => letter.charCodeAt(0)), 3, 0, 0, 0, 1, 2, 3, 0); // padded to two
+    const list = Uint8Array.of(...[..."LIST"].map((each) => each.charCodeAt(0)), 3, 0, 0, 0, 1, 2, 3, 0); // padded to two
     const file = new Uint8Array([...new Uint8Array(start, 0, 36), ...list, ...new Uint8Array(start, 36)]);
     expect(header(file.buffer)).toMatchObject({ frame: 6, begin: 56, end: 6056 });
   });

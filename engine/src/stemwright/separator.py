@@ -328,8 +328,8 @@ class Separator:
             backend=_joined(each.backend for each in computations),
             notes=(
                 *notes,
-                *([offset] if offset else []),
                 *dict.fromkeys(note for network in stream.networks for note in network.notes),
+                *([offset] if offset else []),
             ),
             segments=stream.segments_total,
             seconds={name: round(value, 3) for name, value in every.items()},

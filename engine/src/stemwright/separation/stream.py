@@ -24,7 +24,7 @@ from stemwright.separation.passes import Batch, Pass, first_needed, next_batch, 
 from stemwright.separation.recipe import Recipe
 from stemwright.separation.stopwatch import Stopwatch
 
-_SEEN = 1e-3  # of full scale
+_SEEN = 5e-3  # of full scale: -46 dB
 
 
 class Stream:

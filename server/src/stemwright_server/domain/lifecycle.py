@@ -22,8 +22,8 @@ from stemwright_worker.contract.tasks import Completed, Failed, Progressed, Publ
 
 STORE_UNREACHABLE = "store_unreachable"
 """A worker's code for a store of ours that was away, or let nobody in."""
-_STORE_SECONDS = 15.0  # until a job is tried again that the store failed
-_UNCHARGED = 10  # attempts: a store that is well and refuses this one job must not be asked for ever
+_STORE_SECONDS = 60.0  # at most, until a job is tried again that the store failed
+_UNCHARGED = 6  # attempts: a store that is well and refuses this one job must not be asked for ever
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def advance(job: Job, event: Event, *, now: float, policy: Policy) -> Transition
         case Failed(code=code, message=message, retryable=retryable):
             error = JobError(code=code, message=message, retryable=retryable)
             if code == STORE_UNREACHABLE and retryable and job.attempt < policy.max_attempts + _UNCHARGED:
-                return _postpone(job, error, now)
+                return _postpone(job, error, now, policy)
             return _fail(job, error, Outcome.FAILED, now, policy)
         case WorkerLeft():
             return _release(job, now)
@@ -212,9 +212,9 @@ def _fail(job: Job, error: JobError, outcome: Outcome, now: float, policy: Polic
     return Transition(job=failed, accepted=True, outcome=outcome)
 
 
-def _postpone(job: Job, error: JobError, now: float) -> Transition:
+def _postpone(job: Job, error: JobError, now: float, policy: Policy) -> Transition:
     """The store was away, which is no fault of the job's: it is tried again, and not charged."""
-    again = replace(_requeue(job, now + _STORE_SECONDS), error=error)
+    again = replace(_requeue(job, now + min(_STORE_SECONDS, policy.backoff(job.attempt))), error=error)
     return Transition(job=again, accepted=True, outcome=Outcome.RELEASED)
 
 
