@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import pty
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +24,10 @@ from stemwright.audio import open_audio, open_writer, part_path
 from stemwright.cli import main
 from stemwright.cli.progress import ProgressLine
 from stemwright.errors import OutputError
-from stemwright.options import Progress
+from stemwright.options import OutputOptions, Progress
 from stemwright.separator import Separator
+from stemwright.stems.encoder_thread import EncoderThread
+from stemwright.stems.files import StemWriter
 
 SPLIT = [sys.executable, "-m", "stemwright", "split", "--model", "pocket", "--device", "cpu"]
 
@@ -83,6 +88,119 @@ def test_a_part_file_is_written_by_one_process_and_a_dead_one_leaves_none_in_the
     assert sorted(tmp_path.iterdir()) == [path]
     with open_audio(path) as reader:
         assert sum(block.shape[1] for block in reader) == 1000
+
+
+def test_a_link_in_the_place_of_a_part_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("somebody's")
+    part_path(tmp_path / "stem.wav").symlink_to(tmp_path / "precious")
+    with pytest.raises(OutputError) as refused:
+        open_writer(tmp_path / "stem.wav", format="wav", sample_rate=44100, channels=2)
+    assert refused.value.code == "not_writable"
+    assert (tmp_path / "precious").read_text() == "somebody's"
+
+
+def test_where_there_are_no_locks_files_are_written_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert song(tmp_path / "a.wav").exists()
+
+
+def stems_of(tmp_path: Path, **options: Any) -> StemWriter:
+    paths = {name: tmp_path / "out" / f"{name}.wav" for name in ("a", "b")}
+    return StemWriter(paths, OutputOptions(**options), sample_rate=44100, channels=2, target=None, tags={})
+
+
+@pytest.mark.parametrize("options", [{}, {"normalize": True}])
+def test_names_are_held_from_the_first_block_to_the_last_whatever_is_encoded_when(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    loud = np.full((2, 2, 4410), 2.0, np.float32)
+    with stems_of(tmp_path, **options) as first:
+        for _ in range(2):  # after the first block what was encoded is dropped, to be encoded again at the joint gain
+            with pytest.raises(OutputError) as refused:
+                stems_of(tmp_path, **options)
+            assert refused.value.code == "in_use"
+            first.write(loud)
+        made = first.finish(2.0)
+    assert [each.samples for each in made] == [8820, 8820]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.wav", "b.wav"]
+    with stems_of(tmp_path, **options) as second:
+        second.write(loud)
+        second.finish(2.0)
+
+
+def test_who_fails_removes_nothing_of_another(tmp_path: Path) -> None:
+    first = stems_of(tmp_path)
+    with first:
+        first.write(np.full((2, 2, 4410), 2.0, np.float32))
+        with pytest.raises(OutputError):
+            stems_of(tmp_path)
+        assert len(parts(tmp_path)) == 2
+        first.finish(2.0)
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_of_a_song_that_is_not_finished_nothing_is_left_not_even_a_stem_that_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, ended = EncoderThread.finish, []
+
+    def finish(self: EncoderThread) -> object:
+        ended.append(self)
+        if len(ended) == 2:
+            raise KeyboardInterrupt
+        return real(self)
+
+    monkeypatch.setattr(EncoderThread, "finish", finish)
+    with pytest.raises(KeyboardInterrupt), stems_of(tmp_path) as stems:
+        stems.write(np.full((2, 2, 4410), 0.5, np.float32))
+        stems.finish(0.5)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_in_the_place_of_a_part_file_is_not_emptied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rescued = song(tmp_path / "out" / "x.wav").rename(tmp_path / "out" / "vocals.wav.part")
+    before = rescued.read_bytes()
+    words = ["--model", "pocket", "--device", "cpu", "-o", str(tmp_path / "out"), "--filename", "{stem}.{ext}"]
+    assert main(["split", *words, str(rescued)]) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert rescued.read_bytes() == before
+
+
+def test_a_reader_that_has_read_enough_changes_neither_the_work_nor_the_exit_code(tmp_path: Path) -> None:
+    good = [song(tmp_path / f"{number}.wav") for number in range(3)]
+    (tmp_path / "bad.wav").write_text("no song")
+    command = [*SPLIT, "-o", str(tmp_path / "out"), str(tmp_path / "bad.wav"), *map(str, good)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(120) == 2
+    assert len(list((tmp_path / "out").rglob("*.wav"))) == 12
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_errors_that_nobody_can_read_end_no_batch(tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no song")
+    command = [*SPLIT, "-o", str(tmp_path / "out"), str(tmp_path / "bad.wav"), str(song(tmp_path / "good.wav"))]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full)
+    assert done.returncode == 2
+    assert len(list((tmp_path / "out").rglob("*.wav"))) == 4
+
+
+def test_a_second_signal_does_not_stop_the_tidying() -> None:
+    code = (
+        "import os, signal\nfrom stemwright.cli.interrupts import Ended, ended_by_signals\n"
+        "try:\n    with ended_by_signals():\n        try:\n            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        finally:\n            os.kill(os.getpid(), signal.SIGHUP)\n            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            print('tidied')\nexcept Ended:\n    pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("tidied\n", 0), done.stderr
 
 
 def test_two_processes_with_one_name_and_one_folder_do_not_mix(tmp_path: Path) -> None:

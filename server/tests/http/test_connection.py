@@ -29,13 +29,22 @@ let_go = threading.Event()
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """Read the body to its end and say how long it was; ``/slow`` answers a second later, ``/held`` when told to."""
+    """Read the body to its end and say how long it was.
+
+    ``/slow`` answers a second later, ``/large`` at length, ``/held`` when told to.
+    """
     size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(100):
+            await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(1.0)
     if scope["path"] == "/held":
@@ -254,3 +263,84 @@ def test_with_requests_under_way_on_every_connection_a_new_one_is_told_so() -> N
         assert [status(each) for each in busy] == [200, 200]
         for each in busy:
             each.close()
+
+
+LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def hung_up(connection: socket.socket) -> bool:
+    """Whether the other side ended it, whatever it had said before."""
+    with suppress(ConnectionError):
+        while connection.recv(1 << 20):
+            pass
+    return True
+
+
+def test_who_reads_nothing_is_not_written_to_for_ever() -> None:
+    class Hasty(Connection):
+        write_seconds = 0.5
+
+    with listening(Hasty) as port, closing(connected(port)) as connection:
+        connection.sendall(LARGE)
+        time.sleep(3 * Hasty.write_seconds)  # nothing is read meanwhile
+        got = 0
+        with suppress(ConnectionError):
+            while block := connection.recv(1 << 20):
+                got += len(block)
+        assert got < 100 << 20
+
+
+def test_who_reads_slowly_gets_all() -> None:
+    class Hasty(Connection):
+        write_seconds = 1.0
+
+    with listening(Hasty) as port, closing(connected(port)) as connection:
+        connection.sendall(LARGE.replace(b"1.1\r\n", b"1.1\r\nConnection: close\r\n"))
+        got, began = 0, time.monotonic()
+        while block := connection.recv(1 << 20):
+            got += len(block)
+            if time.monotonic() - began < 3 * Hasty.write_seconds:
+                time.sleep(0.2)
+        assert got > 100 << 20
+
+
+def test_connections_that_do_not_read_give_way_to_others() -> None:
+    class Few(Connection):
+        most = 8
+
+    with listening(Few) as port:
+        held_ones = [connected(port) for _ in range(8)]
+        for each in held_ones:
+            each.sendall(LARGE)
+        until(lambda: sent(port, START + b"Content-Length: 2\r\n\r\nhi")[1] == 200)
+        for each in held_ones:
+            each.close()
+
+
+def test_only_so_many_requests_are_taken_ahead(patient: int) -> None:
+    with closing(connected(patient)) as connection:
+        connection.sendall((START + b"Content-Length: 0\r\n\r\n") * 4)
+        assert status(connection) == 200
+    with closing(connected(patient)) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+        assert hung_up(connection)
+    assert sent(patient, START + b"Content-Length: 2\r\n\r\nhi")[1] == 200
+
+
+def test_half_a_request_behind_another_does_not_end_its_answer(impatient: int) -> None:
+    with closing(connected(impatient)) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")  # longer than headers may take
+        assert status(connection) == 200
+        assert hung_up(connection)
+
+
+def test_nothing_is_written_into_an_answer_that_has_begun(patient: int) -> None:
+    with closing(connected(patient)) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert status(connection) == 200
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"a" * (HEAD_BYTES + 1))
+        found = b""
+        with suppress(ConnectionError):
+            while block := connection.recv(1 << 20):
+                found = found[-100:] + block
+                assert b"431" not in found

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stemwright.audio.reading.scan import ScanResult, scan
     from stemwright.audio.reading.sniff import media_type
     from stemwright.audio.resample import Resampler, resampled_length
-    from stemwright.audio.writing.writer import AudioWriter, WrittenFile, open_writer, part_path
+    from stemwright.audio.writing.writer import AudioWriter, WrittenFile, claim_output, open_writer, part_path
 
 __all__ = [
     "FORMATS",
@@ -28,6 +28,7 @@ __all__ = [
     "Resampler",
     "ScanResult",
     "WrittenFile",
+    "claim_output",
     "media_type",
     "open_audio",
     "open_writer",
@@ -44,7 +45,7 @@ _HOMES = {
     "reading.scan": ("ScanResult", "scan"),
     "reading.sniff": ("media_type",),
     "resample": ("Resampler", "resampled_length"),
-    "writing.writer": ("AudioWriter", "WrittenFile", "open_writer", "part_path"),
+    "writing.writer": ("AudioWriter", "WrittenFile", "claim_output", "open_writer", "part_path"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

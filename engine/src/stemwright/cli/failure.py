@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from stemwright.cli.streams import tell
 
 
 def fail(message: str) -> int:
     """Say in one line what was wrong; the exit code to return."""
     line = " ".join(message.split("\n"))
-    print(f"stemwright: error: {line}", file=sys.stderr)
+    tell(f"stemwright: error: {line}")
     return 2

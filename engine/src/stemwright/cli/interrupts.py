@@ -39,5 +39,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: what tidies up is left alone
+    for name in (*_NAMES, "SIGINT"):  # once is enough: what tidies up is left alone
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     raise Ended(number)

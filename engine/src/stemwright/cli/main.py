@@ -26,15 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except (KeyboardInterrupt, Canceled) as error:
-        print("stemwright: interrupted; nothing half-written is left", file=sys.stderr)
+        streams.tell("stemwright: interrupted; nothing half-written is left")
         return _BY_SIGNAL + error.number if isinstance(error, Ended) else _INTERRUPTED
     except BrokenPipeError:  # the reader of our output has ended
-        streams.give_up_output()
+        streams.give_up(sys.stdout)
         return 0
     except OSError as error:
         if error.filename is not None:  # not the output: every command says itself what is wrong with its files
             raise
-        streams.give_up_output()
+        streams.give_up(sys.stdout)
         return fail(f"the output cannot be written: {error.strerror or error}")
     except StemwrightError as error:
         return fail(str(error))

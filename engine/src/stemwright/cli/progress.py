@@ -41,14 +41,20 @@ class ProgressLine:
         room = max(5, min(40, width - wcswidth(name) - len(text) - 12))
         full = int(fraction * room)
         line = clip(f"{name} {'█' * full}{'░' * (room - full)} {fraction:4.0%} {text}", 0, width - 1)
-        print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
+        self._print(f"\r\x1b[2K{line}")
         self._drawn = True
 
     def clear(self) -> None:
         """Take the line away."""
         if self._drawn:
-            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
+            self._print("\r\x1b[2K")
             self._drawn = False
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, end="", file=sys.stderr, flush=True)
+        except OSError:  # the terminal is gone
+            self._enabled = False
 
 
 def _left(seconds: float | None) -> str:

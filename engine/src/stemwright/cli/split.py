@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from stemwright.cli.failure import fail
 from stemwright.cli.interrupts import ended_by_signals
 from stemwright.cli.progress import ProgressLine
 from stemwright.cli.split_flags import add_flags, input_options, output_options, separation_options
+from stemwright.cli.streams import Results, tell
 from stemwright.errors import Canceled, InputError, OptionError, OutputError, StemwrightError
 
 if TYPE_CHECKING:
@@ -55,12 +55,13 @@ def run(args: argparse.Namespace) -> int:
         models_path=args.models_path,
         device=args.device,
         backend=args.backend,
-        on_fetch=None if args.quiet else lambda line: print(line, file=sys.stderr),
+        on_fetch=None if args.quiet else tell,
     )
     recipe = separator.recipe(options)
     paths = _stem_paths(args.inputs, args.out, recipe.stems, output)
     separator.load(recipe)  # what is wrong with the model is said once, before the first song
     songs: list[dict[str, Any]] = []
+    results = Results()
     code = 0
     with ended_by_signals():
         for path, stems in zip(args.inputs, paths, strict=True):
@@ -81,9 +82,10 @@ def run(args: argparse.Namespace) -> int:
                 line.clear()
             songs.append(_as_json(done))
             if not args.json and not args.quiet:
-                _print_summary(done)
+                results.say(_summary(done))
     if args.json:
-        print(json.dumps({"songs": songs}, indent=2))
+        results.say(json.dumps({"songs": songs}, indent=2))
+    results.check()
     return code
 
 
@@ -111,6 +113,7 @@ def _stem_paths(
     Raises:
         OptionError: A stem would lie where an input or a stem of another song does.
     """
+    from stemwright.audio import part_path
     from stemwright.stems.paths import output_paths
 
     paths = [
@@ -118,7 +121,7 @@ def _stem_paths(
     ]
     taken = {os.path.realpath(path) for path in inputs}
     for song in paths:
-        files = {os.path.realpath(each) for each in song.values()}
+        files = {os.path.realpath(each) for name in song.values() for each in (name, part_path(name))}
         if lost := sorted(files & taken):
             raise OptionError(
                 f"{lost[0]!r} is an input or another song's stem, and would be overwritten: "
@@ -163,16 +166,15 @@ def _as_json(done: FileSeparation) -> dict[str, Any]:
     }
 
 
-def _print_summary(done: FileSeparation) -> None:
+def _summary(done: FileSeparation) -> str:
     report = done.report
     took = report.seconds["total"]
-    print(
+    lines = [
         f"{done.source.name}: {report.audio_seconds:.1f} s of music in {took:.1f} s "
         f"({report.audio_seconds / took:.1f}x real time), {report.model} on {report.device}, "
-        f"{report.backend} {report.precision}"
-    )
-    for each in done.artifacts:
-        print(f"  {each.path}")
+        f"{report.backend} {report.precision}",
+        *(f"  {each.path}" for each in done.artifacts),
+    ]
     notes = list(report.notes)
     notes += [f"{name} is silent" for name, stem in report.stems.items() if stem.silent]
     if report.residual_db is not None:
@@ -180,4 +182,5 @@ def _print_summary(done: FileSeparation) -> None:
     if report.joint_gain < 1:
         notes.append(f"all stems turned down by {report.joint_gain:.3f} so that none clips")
     if notes:
-        print(f"  {'; '.join(notes)}")
+        lines.append(f"  {'; '.join(notes)}")
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TextIO
 
 
 def prepare() -> None:
@@ -22,7 +23,35 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def give_up_output() -> None:
-    """Python flushes once more at exit, and would report again what was reported: it flushes to nothing."""
+def give_up(stream: TextIO) -> None:
+    """Write to nothing from here on: Python flushes once more at exit, and would report again what was reported."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def tell(line: str) -> None:
+    """A line on stderr, if anybody can read it: work goes on without."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        give_up(sys.stderr)
+
+
+class Results:
+    """What a command prints as it goes. An output that is lost does not end the work; it is said at the end."""
+
+    def __init__(self) -> None:
+        self._lost: OSError | None = None
+
+    def say(self, text: str) -> None:
+        """Print it now."""
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            self._lost = error
+            give_up(sys.stdout)
+
+    def check(self) -> None:
+        """Raise what kept it from being printed, but not that the reader had read enough."""
+        if self._lost is not None and not isinstance(self._lost, BrokenPipeError):
+            raise self._lost

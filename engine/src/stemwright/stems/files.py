@@ -10,15 +10,16 @@ from types import TracebackType
 
 import numpy as np
 
-from stemwright.audio import FORMATS, AudioWriter, Resampler, WrittenFile, open_writer, part_path
+from stemwright.audio import FORMATS, AudioWriter, Resampler, claim_output, open_writer
 from stemwright.audio.samples import SILENT, Samples
+from stemwright.audio.writing.sink import Claim
 from stemwright.errors import OutputError
 from stemwright.options import OutputOptions
 from stemwright.stems.encoder_thread import EncoderThread, ExactResampler
 from stemwright.stems.spool import Spool
 
 _CLAMP = 0.99  # of full scale, as in `demucs.audio.prevent_clip`
-_OF_THE_MIX = ("replaygain_", "r128_", "itunnorm", "acoustid_", "musicbrainz_trackid", "isrc")
+_OF_THE_MIX = ("replaygain_", "mp3gain_", "r128_", "itunnorm", "acoustid_", "musicbrainz_trackid", "isrc", "tsrc")
 """How tags begin that say how loud the mix is, or that a file is this very recording: a stem is neither."""
 _HEADROOM = 0.99  # the highest peak after a joint gain, so that a lossy codec's overshoot stays below full scale
 
@@ -75,10 +76,12 @@ class StemWriter:
         self._made_folders = _make_folders([path.parent for path in self._paths.values()])
         self._spools: list[Spool] = []
         self._threads: list[EncoderThread] = []
-        self._begun: set[Path] = set()  # files that are ours, or about to be
+        self._claims: dict[Path, Claim] = {}  # on every file from the beginning to the end, whenever it is written
         self._clipped = False
         self._finished = False
         try:
+            for path in self._paths.values():
+                self._claims[path] = claim_output(path)
             self._open_all()
         except BaseException:
             self._discard()
@@ -129,15 +132,9 @@ class StemWriter:
         elif self._clipped:
             self.gain = _HEADROOM / peak
             self._encode_again()
-        written: list[WrittenFile] = []
-        try:
-            for thread in self._threads:
-                written.append(thread.finish())
-        except BaseException:
-            for file in written:  # all or nothing
-                file.path.unlink(missing_ok=True)
-            raise
+        written = [thread.finish() for thread in self._threads]
         self._finished = True
+        self._release()
         return tuple(
             Artifact(
                 stem=stem,
@@ -162,13 +159,7 @@ class StemWriter:
     def _open_encoders(self) -> None:
         self._threads = []
         for path in self._paths.values():  # one by one, so that an interrupt in between loses none
-            self._begun.add(path)
-            try:
-                self._threads.append(EncoderThread(self._open(path), self._resampler()))
-            except OutputError as error:
-                if error.code == "in_use":
-                    self._begun.discard(path)  # it is another's
-                raise
+            self._threads.append(EncoderThread(self._open(path), self._resampler()))
 
     def _open(self, path: Path) -> AudioWriter:
         options = self._options
@@ -181,6 +172,7 @@ class StemWriter:
             vbr_quality=options.vbr_quality,
             preset=options.encoder_preset,
             tags=self._tags,
+            claim=self._claims[path],
         )
 
     def _resampler(self) -> ExactResampler | None:
@@ -199,15 +191,20 @@ class StemWriter:
             thread.abort()
         self._threads = []
 
+    def _release(self) -> None:
+        for claim in self._claims.values():
+            claim.release()
+
     def _close_spools(self) -> None:
         for spool in self._spools:
             spool.close()
 
     def _discard(self) -> None:
         self._abort_all()
-        with contextlib.suppress(OSError):  # a file that cannot be removed must not hide the error that got us here
-            for path in self._begun:
-                part_path(path).unlink(missing_ok=True)  # of one that an interrupt caught while it was opened
+        for path, claim in self._claims.items():  # all or nothing: a stem that has its name already goes as well
+            claim.remove(path)
+        self._release()
+        with contextlib.suppress(OSError):  # a folder that cannot be removed must not hide the error that got us here
             for folder in reversed(self._made_folders):
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()

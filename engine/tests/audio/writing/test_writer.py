@@ -15,6 +15,7 @@ import pytest
 from sounds import read, sound
 
 from stemwright.audio import FORMATS, open_writer
+from stemwright.audio.writing.sink import Claim
 from stemwright.errors import OptionError, OutputError
 
 PLAIN: dict[str, Any] = {"sample_rate": 44100, "channels": 2}
@@ -153,8 +154,8 @@ class SmallDisk:
 def test_a_full_disk_is_told_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, room: int
 ) -> None:
-    original = Path.open
-    monkeypatch.setattr(Path, "open", lambda *args, **choices: SmallDisk(original(*args, **choices), room))
+    original = Claim.open
+    monkeypatch.setattr(Claim, "open", lambda claim: SmallDisk(original(claim), room))
 
     def write() -> None:
         with open_writer(tmp_path / "stem", format=format, **PLAIN) as writer:

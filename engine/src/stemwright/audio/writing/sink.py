@@ -7,21 +7,64 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+class InUseError(Exception):
+    """Another process writes to the file."""
+
+
+class Claim:
+    """The right to write to a path: an open file there that no other process, and no other part of this one, writes to.
+
+    It is held by a lock on the file, which goes when the process ends, however that is. Where the system has no such locks
+    (Windows, some network file systems) nobody is kept out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the file, or take over what a process left when it was killed; it is empty then.
+
+        Raises:
+            InUseError: Somebody else has it.
+            OSError: It cannot be made, or is a link.
+        """
+        self.path = path
+        self._descriptor: int | None = _open_alone(path)
+
+    def open(self) -> BinaryIO:
+        """The file, empty, for one user at a time. Closing it keeps the claim."""
+        assert self._descriptor is not None
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.ftruncate(self._descriptor, 0)
+        return os.fdopen(os.dup(self._descriptor), "w+b", buffering=1 << 18)
+
+    def remove(self, *others: Path) -> None:
+        """Remove the file from its path, and from these: from each only if it is this very file that lies there."""
+        if self._descriptor is None:
+            return
+        ours = os.fstat(self._descriptor)
+        for path in (self.path, *others):
+            with contextlib.suppress(OSError):  # one that cannot be removed must not hide the error that got us here
+                if os.path.samestat(ours, path.lstat()):
+                    path.unlink()
+
+    def release(self) -> None:
+        """Let others have the path. May be called again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def _open_alone(path: Path) -> int:
-    """Open an empty file that no other process writes to; one that a process left when it was killed is taken over.
-
-    Raises:
-        OSError: EBUSY where another process writes to it, or what the system says.
-    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, flags, 0o666)
         try:
-            if not _lock(descriptor):
-                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            _lock(descriptor, path)
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                if os.path.samestat(os.fstat(descriptor), path.lstat()):
                     os.ftruncate(descriptor, 0)
                     return descriptor
         except BaseException:
@@ -30,17 +73,18 @@ def _open_alone(path: Path) -> int:
         os.close(descriptor)  # whoever had it has just finished: it has another name now
 
 
-def _lock(descriptor: int) -> bool:
-    """Whether nobody else has the file. The lock goes with the descriptor, however its process ends."""
+def _lock(descriptor: int, path: Path) -> None:
     try:
         import fcntl
     except ImportError:  # Windows
-        return True
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        raise InUseError(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 class Sink:
@@ -51,16 +95,18 @@ class Sink:
     first error is kept in `error`, and from then on, or after `discard`, writes go nowhere and seem to succeed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, claim: Claim | None = None) -> None:
+        """``claim``: on the path, where its owner has one; it stays with him. None: one of the sink's own."""
         self.path = path
         self.error: OSError | None = None
         self._lost = False
         self._at = self._size = 0  # where we seem to be, once what is written is lost
-        self._held: int | None = _open_alone(path)
+        self._owns = claim is None
+        self._claim = claim or Claim(path)
         try:
-            self._file = path.open("r+b", buffering=1 << 18)
+            self._file = self._claim.open()
         except BaseException:
-            self.release()
+            self._end()
             raise
 
     def write(self, data: bytes) -> int:
@@ -97,7 +143,7 @@ class Sink:
         return self._at
 
     def finish(self) -> tuple[str, int]:
-        """Close the file; give its sha256 (hexadecimal) and its size in bytes. The path is ours until `release`.
+        """Close the file; give its sha256 (hexadecimal) and its size in bytes. The path is ours until `placed`.
 
         Raises:
             OSError: The first error there was.
@@ -113,16 +159,19 @@ class Sink:
         return digest.hexdigest(), self._size
 
     def discard(self) -> None:
-        """Close and remove the file."""
+        """Close the file; nothing of it is left, but an empty one where another holds the claim."""
         self._lose(None)
-        self.path.unlink(missing_ok=True)
-        self.release()
+        self._end()
 
-    def release(self) -> None:
-        """Let others have the path: once the file is gone from it."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+    def placed(self) -> None:
+        """Its file has its name now, and others may have the path."""
+        if self._owns:
+            self._claim.release()
+
+    def _end(self) -> None:
+        if self._owns:
+            self._claim.remove()
+            self._claim.release()
 
     def _lose(self, error: OSError | None) -> None:
         if not self._lost:

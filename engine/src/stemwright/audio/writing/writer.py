@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from stemwright.audio.formats import FORMATS, check_choices
 from stemwright.audio.info import shown
 from stemwright.audio.samples import Samples
 from stemwright.audio.writing.encoders import Encoder, Encoding, encoder_for
-from stemwright.audio.writing.sink import Sink
+from stemwright.audio.writing.sink import Claim, InUseError, Sink
 from stemwright.errors import DISK_FULL, OptionError, OutputError, StemwrightError
 
 _MAX_CHANNELS = 8
@@ -44,6 +43,7 @@ def open_writer(
     vbr_quality: int | None = None,
     preset: int | None = None,
     tags: Mapping[str, str] | None = None,
+    claim: Claim | None = None,
 ) -> AudioWriter:
     """Open a file for writing; it appears under its name only when it is complete.
 
@@ -56,13 +56,26 @@ def open_writer(
         vbr_quality: Variable bit rate instead: 0 (best) to 9 for mp3, 0 to 10 (best) for ogg.
         preset: Work that the mp3 encoder puts in, 2 (most) to 7 (fastest); None is the encoder's own, about 5.
         tags: ``title``, ``artist``, ``album``, ``date``, ``track``, ..., as `AudioInfo.tags`.
+        claim: From `claim_output` of this path, where the caller has one; it stays the caller's.
 
     Raises:
         OptionError: For a format that is not known, or a choice that the format does not have.
-        OutputError: ``not_writable`` if the file cannot be made, ``disk_full``.
+        OutputError: ``not_writable`` if the file cannot be made, ``in_use``, ``disk_full``.
     """
     encoding = _checked(format, sample_rate, channels, bitrate, vbr_quality, preset, tags)
-    return AudioWriter(Path(path), encoding)
+    return AudioWriter(Path(path), encoding, claim)
+
+
+def claim_output(path: Path) -> Claim:
+    """Keep everybody else from writing a file of this name until the claim is released.
+
+    Raises:
+        OutputError: ``in_use`` if somebody writes it, ``not_writable``, ``disk_full``.
+    """
+    try:
+        return Claim(part_path(path))
+    except (InUseError, OSError) as error:
+        raise _output_error(path, error) from error
 
 
 def _checked(
@@ -108,7 +121,7 @@ class AudioWriter:
     at a time; several writers may run on several threads.
     """
 
-    def __init__(self, path: Path, encoding: Encoding) -> None:
+    def __init__(self, path: Path, encoding: Encoding, claim: Claim | None = None) -> None:
         self.path = path
         self.written: WrittenFile | None = None  # the result, once closed
         self._encoding = encoding
@@ -118,7 +131,7 @@ class AudioWriter:
         self._sink: Sink | None = None
         self._encoder: Encoder | None = None
         with self._errors():
-            self._sink = Sink(self._part)
+            self._sink = Sink(self._part, claim)
             self._encoder = encoder_for(self._sink, encoding)
 
     def __enter__(self) -> AudioWriter:
@@ -179,7 +192,7 @@ class AudioWriter:
             self._encoder.close()
             sha256, size = self._sink.finish()
             self._part.replace(self.path)
-            self._sink.release()
+            self._sink.placed()
         self._done = True
         rate = self._encoding.sample_rate
         self.written = WrittenFile(
@@ -220,12 +233,12 @@ class AudioWriter:
 
 
 def _output_error(path: Path, cause: Exception) -> OutputError:
-    number = cause.errno if isinstance(cause, OSError) else None
-    if number == errno.EBUSY:
+    if isinstance(cause, InUseError):
         return OutputError(
             f"{shown(path)} is being written by another process: wait for it, or choose another folder with -o",
             code="in_use",
         )
+    number = cause.errno if isinstance(cause, OSError) else None
     if number in DISK_FULL:
         return OutputError(f"{shown(path)} cannot be written: no space is left; free some", code="disk_full")
     reason = os.strerror(number) if number else str(cause) or type(cause).__name__
