@@ -1,7 +1,10 @@
 """For every test of the repository."""
 
+import fcntl
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # Two threads on two busy cores wait for each other; small networks gain nothing from them. Set before torch is imported.
@@ -11,3 +14,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The same examples in every run, so that a run tells of the change it runs for; others are looked for in `make chaos`.
 settings.register_profile("stemwright", deadline=None, derandomize=os.environ.get("STEMWRIGHT_CHAOS") != "long")
 settings.load_profile("stemwright")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test marked `alone` waits until the other processes' tests are done, and they wait for it; it keeps none out for long."""
+    assert item.config.cache is not None
+    folder = item.config.cache.mkdir("alone")
+    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)  # who waits for an empty room holds it, so that nobody else enters meanwhile
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import pairwise
@@ -16,6 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from recorder import listen, record, taken
 from service import Service
 from steps import open_mixer, open_page, play, position, separate, slide, wait
+
+pytestmark = pytest.mark.alone  # the page is heard in real time
 
 LONG = 13  # s: three windows of samples
 TONE = 220.0  # Hz
@@ -67,8 +68,17 @@ def playing(recorded: BrowserContext, fast: Service, tmp_path: Path) -> Page:
     return page
 
 
+def again(page: Page) -> None:
+    """Back to the start, or the song is at its end before the tries are; until nothing of the way there is heard any more."""
+    page.keyboard.press("Home")
+    if page.get_by_role("button", name="Play", exact=True).count():
+        play(page)
+    listen(page, RATE)
+    taken(page)
+
+
 def in_a_quiet_moment(test: Callable[..., None]) -> Callable[..., None]:
-    """Sound is made in real time, which a machine busy with other tests has not always: one of a few tries has to be right."""
+    """Sound is made in real time, which a machine busy with something else has not always: one of a few tries has to be right."""
 
     @wraps(test)
     def tried(*args: Any, **kwargs: Any) -> None:
@@ -80,10 +90,7 @@ def in_a_quiet_moment(test: Callable[..., None]) -> Callable[..., None]:
                     raise
                 page = kwargs.get("playing")
                 if page is not None:
-                    page.keyboard.press("Home")  # or the song is at its end before the tries are
-                    if page.get_by_role("button", name="Play", exact=True).count():
-                        play(page)
-                time.sleep(0.5)
+                    again(page)
             else:
                 return
 

@@ -3,7 +3,7 @@
 import * as kept from "./kept";
 import * as api from "./net/api";
 import { Live, type Event } from "./net/live";
-import { final, settled, type Job } from "./net/types";
+import { final, settled, unlisted, type Job } from "./net/types";
 import { inWords } from "./net/words";
 
 /** A song that has not reached the service yet. */
@@ -107,10 +107,11 @@ export class Songs {
         const known = this.known.get(job.job_id);
         this.take(known ? settled(job, known, this.known.get(job.job_id)) : job);
       }
-      const there = new Set(listed.map((job) => job.job_id));
       const ours = new Map(kept.songs().map((song) => [song.job_id, song]));
-      const unlisted = [...new Set([...this.known.keys(), ...ours.keys()])].filter((id) => !there.has(id) && !this.gone.has(id));
-      await Promise.all(unlisted.map((id) => this.refresh(id, ours.get(id))));
+      const unheard = [...ours.keys()].filter((id) => !this.known.has(id) && !this.gone.has(id));
+      const asked = new Set([...unheard, ...unlisted([...this.known.values()], listed)]);
+      for (const { job_id } of listed) asked.delete(job_id);
+      await Promise.all([...asked].map((id) => this.refresh(id, ours.get(id))));
       for (const id of this.gone.keys()) if (!ours.has(id)) this.gone.delete(id); // forgotten in another tab
       this.trouble = null;
     } catch (error) {

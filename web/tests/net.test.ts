@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ApiError, form, passing, zipUrl } from "../src/net/api";
-import { type Job, settled, type State } from "../src/net/types";
+import { type Job, settled, type State, unlisted } from "../src/net/types";
 import { forStatus, inWords, sentence } from "../src/net/words";
 
 describe("an error", () => {
@@ -59,5 +59,21 @@ describe("an answer about a job", () => {
     expect(settled(job("processing", 50), asked, job("processing", 40)).progress).toBe(50);
     expect(settled(job("completed", 100), asked, job("processing", 40)).status).toBe("completed");
     expect(settled(job("processing", 99), asked, job("completed", 100)).status).toBe("completed");
+  });
+});
+
+describe("after a look at the list", () => {
+  const job = (id: string, day: number, status: State = "completed"): Job => ({ job_id: id, status, progress: 0, created_at: `2026-01-0${day}` });
+  const listed = [job("d", 5), job("c", 3)];
+  it("a full list says nothing of what is older than it", () => {
+    expect(unlisted([job("a", 1), ...listed], listed, 2)).toEqual([]);
+  });
+  it("what belongs into it and is not there is asked for", () => {
+    expect(unlisted([job("a", 1), job("b", 4), ...listed], listed, 2)).toEqual(["b"]);
+    expect(unlisted([job("a", 1), job("b", 4), ...listed], listed, 3)).toEqual(["a", "b"]);
+    expect(unlisted([job("a", 1)], [])).toEqual(["a"]);
+  });
+  it("what goes on is asked for, however old", () => {
+    expect(unlisted([job("a", 1, "processing"), job("b", 1, "queued"), job("c", 3)], listed, 2)).toEqual(["a", "b"]);
   });
 });

@@ -1,6 +1,6 @@
 /** Calls to the service. Every failure is an ApiError whose message a person can act on. */
 
-import type { Job, Offer } from "./types";
+import { MOST_LISTED, type Job, type Offer } from "./types";
 import { headersFor, renew, token } from "./session";
 import { forStatus, sentence } from "./words";
 
@@ -49,7 +49,7 @@ async function json<T>(url: string, init?: RequestInit): Promise<T> {
 const at = (path: string, id: string) => `/api/${path}/${encodeURIComponent(id)}`;
 
 export const offer = () => json<Offer>("/api/models");
-export const jobs = async () => (await json<{ jobs: Job[] }>("/api/jobs")).jobs;
+export const jobs = async () => (await json<{ jobs: Job[] }>(`/api/jobs?limit=${MOST_LISTED}`)).jobs;
 export const job = (id: string) => json<Job>(at("status", id));
 export const cancel = (id: string) => call(at("cancel", id), { method: "POST" });
 export const remove = (id: string) => call(at("jobs", id), { method: "DELETE" });

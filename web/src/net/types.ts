@@ -1,5 +1,7 @@
 /** What the service says, as `/api` words it. */
 
+export const MOST_LISTED = 50; // jobs that are asked for at once
+
 export type State = "queued" | "processing" | "completed" | "failed" | "canceled";
 
 export interface Stem {
@@ -58,4 +60,15 @@ export function settled(answer: Job, asked: Job | undefined, now: Job | undefine
   if (final(now)) return now;
   const behind = answer.status === now.status && answer.progress < now.progress;
   return behind ? { ...answer, progress: now.progress, message: now.message ?? null } : answer;
+}
+
+/**
+ * Jobs that have to be asked about one by one, given the newest ones as they were listed: those that go on, and those
+ * that belong into the list and are not there, so that they were removed. Older ones than the list reaches back to are
+ * as they were: to ask for each of them at every look would be most of the page's traffic.
+ */
+export function unlisted(known: readonly Job[], listed: readonly Job[], most = MOST_LISTED): string[] {
+  const there = new Set(listed.map((job) => job.job_id));
+  const oldest = listed.length < most ? "" : listed.reduce((least, job) => (job.created_at < least ? job.created_at : least), "~");
+  return known.filter((job) => !there.has(job.job_id) && (!final(job) || job.created_at >= oldest)).map((job) => job.job_id);
 }
