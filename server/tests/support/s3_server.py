@@ -29,7 +29,7 @@ class S3Server:
         self, folder: Path, *options: str, address: str = "127.0.0.1:0", key: str = f"{ACCESS_KEY},{SECRET_KEY}"
     ) -> None:
         root = folder / "buckets"
-        root.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
         log = folder / "rclone.log"
         command = [str(_RCLONE), "serve", "s3", "--auth-key", key, "--addr", address]
         files = ["--vfs-cache-mode", "writes", "--cache-dir", str(folder / "cache"), "--config", "/dev/null", str(root)]
