@@ -21,8 +21,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """A test marked `alone` waits until the other processes' tests are done, and they wait for it; it keeps none out for long."""
     assert item.config.cache is not None
     folder = item.config.cache.mkdir("alone")
-    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
-        fcntl.flock(door, fcntl.LOCK_EX)  # who waits for an empty room holds it, so that nobody else enters meanwhile
-        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
+    with (folder / "next").open("w") as following, (folder / "running").open("w") as running:
+        fcntl.flock(following, fcntl.LOCK_EX)  # who waits to be alone holds it, so that nobody else begins meanwhile
+        fcntl.flock(running, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(following, fcntl.LOCK_UN)
         return (yield)

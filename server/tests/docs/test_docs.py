@@ -107,7 +107,16 @@ def test_every_code_that_is_raised_is_in_the_readme() -> None:
     readme = (PACKAGE / "dialects" / "studio" / "README.md").read_text()
     readme += (PACKAGE / "dialects" / "webserver" / "README.md").read_text()  # of what only it raises
     raised = set()
-    folders = ("usecases", "adapters/blobs", "adapters/jobs", "routes/blobs", "dialects/studio", "dialects/webserver")
+    readme += (PACKAGE / "dialects" / "admin" / "README.md").read_text()
+    folders = (
+        "usecases",
+        "adapters/blobs",
+        "adapters/jobs",
+        "routes/blobs",
+        "dialects/studio",
+        "dialects/webserver",
+        "dialects/admin",
+    )
     for folder in folders:
         for path in (PACKAGE / folder).rglob("*.py"):
             raised |= set(re.findall(r'code="([a-z_]+)"', path.read_text()))

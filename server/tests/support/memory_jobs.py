@@ -14,7 +14,7 @@ from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
-from stemwright_server.ports.jobs import Chore, IdempotencyKey, Submission, Waiting
+from stemwright_server.ports.jobs import Chore, IdempotencyKey, JobFilter, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists
 
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
@@ -36,6 +36,7 @@ class MemoryJobRepository(MemoryDeliveries):
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._workers: dict[str, SeenWorker] = {}
         self._drained: set[str] = set()
+        self._paused: set[str] = set()
         self._services: dict[str, AnnouncedService] = {}
         self._signatures: dict[str, tuple[str, float]] = {}  # -> key, until
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
@@ -126,6 +127,22 @@ class MemoryJobRepository(MemoryDeliveries):
         mine = [job for job in list(self._jobs.values()) if (job.owner, job.options.dialect) == (owner, dialect)]
         found = [job for job in mine if before is None or job.created_at < before]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[:limit]
+
+    def search(self, wanted: JobFilter, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Job]:
+        found = sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+        return [
+            job
+            for job in found
+            if wanted.owner in (None, job.owner)
+            and wanted.service in (None, job.service)
+            and wanted.dialect in (None, job.options.dialect)
+            and wanted.track_id in (None, job.track_id)
+            and (wanted.states is None or job.state in wanted.states)
+            and (before is None or (job.created_at, job.id) < before)
+        ][:limit]
+
+    def attempts_of(self, job_id: str) -> Sequence[Attempt]:
+        return [attempt for (its_job, _), attempt in sorted(self._attempts.items()) if its_job == job_id]
 
     def ahead(self, job: Job) -> int:
         queued = [each for each in list(self._jobs.values()) if each.state is JobState.QUEUED]
@@ -261,6 +278,20 @@ class MemoryJobRepository(MemoryDeliveries):
     def services(self) -> Sequence[AnnouncedService]:
         with self._lock:
             return [service for _, service in sorted(self._services.items())]
+
+    def pause_service(self, name: str, now: float) -> None:
+        with self._lock:
+            self._paused.add(name)
+
+    def resume_service(self, name: str) -> bool:
+        with self._lock:
+            found = name in self._paused
+            self._paused.discard(name)
+            return found
+
+    def paused_services(self) -> Sequence[str]:
+        with self._lock:
+            return sorted(self._paused)
 
     # Upkeep
 

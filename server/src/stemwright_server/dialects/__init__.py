@@ -15,5 +15,6 @@ DIALECTS: tuple[Dialect[Any], ...] = tuple(
         "split",
         "webserver",
         "stemify",
+        "admin",
     )
 )

@@ -137,6 +137,7 @@ class Job:
     created_at: float
     request_id: str
     options: JobOptions
+    retry_of: str | None = None  # the ended job that this one does once more
     turn: int = 0  # its place among the waiting ones of a priority; the job store gives it at submit
     available_at: float = 0.0  # not claimed before; retries wait here
     state: JobState = JobState.QUEUED

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from fastapi import Request
 
-from stemwright_server.ports.auth import Authenticator, Principal
+from stemwright_server.ports.auth import ADMIN, Authenticator, Principal
+from stemwright_worker.errors import Forbidden
 
 
 class Callers:
@@ -31,6 +32,18 @@ class Callers:
             Unauthenticated: nobody that is known here.
         """
         return self._authenticator.authenticate(request.headers.get("Authorization"))
+
+    async def admin(self, request: Request) -> Principal:
+        """A dependency of routes for administrators alone.
+
+        Raises:
+            Unauthenticated: nobody that is known here.
+            Forbidden: somebody without the role.
+        """
+        caller = self.identify(request)
+        if ADMIN not in caller.roles:
+            raise Forbidden(f"This is for callers whose token gives them the role {ADMIN!r}.", code="not_admin")
+        return caller
 
     def absolute(self, request: Request) -> Callable[[str], str]:
         """Makes URLs of the blob store absolute, as clients have to see them."""

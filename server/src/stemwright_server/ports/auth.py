@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 ANONYMOUS = "anonymous"  # the subject of everybody where nobody has to say who they are
+ADMIN = "admin"  # the role of those who see to everybody's jobs
 RESERVED = "hmac:"  # how subjects begin that no token can name: callers who sign instead
 
 
@@ -14,6 +15,7 @@ class Principal:
     """A caller. What a subject uploads is seen by that subject only."""
 
     subject: str
+    roles: frozenset[str] = frozenset()
 
 
 class Authenticator(Protocol):

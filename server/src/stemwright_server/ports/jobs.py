@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -41,6 +41,17 @@ class Submission:
 
     job: Job
     created: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs are looked for, whoever owns them. None: any."""
+
+    owner: str | None = None
+    states: Collection[JobState] | None = None
+    service: str | None = None
+    dialect: str | None = None
+    track_id: str | None = None
 
 
 Chore = Literal[
@@ -120,6 +131,14 @@ class Jobs(Protocol):
 
     def history(self, owner: str, dialect: str, *, limit: int, before: float | None = None) -> Sequence[Job]:
         """The owner's jobs that came by a dialect, newest first; those created before ``before`` only."""
+        ...
+
+    def search(self, wanted: JobFilter, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Job]:
+        """Jobs of all owners, newest first. ``before``: when the last one of the page before was created, and its id."""
+        ...
+
+    def attempts_of(self, job_id: str) -> Sequence[Attempt]:
+        """What is still known of the tries of a job, the first one first."""
         ...
 
     def ahead(self, job: Job) -> int:
@@ -209,6 +228,18 @@ class Services(Protocol):
 
     def services(self) -> Sequence[AnnouncedService]:
         """All that are known, by name. One that this version cannot read is left out."""
+        ...
+
+    def pause_service(self, name: str, now: float) -> None:
+        """No job of it is handed out until ``resume_service``; those that run go on."""
+        ...
+
+    def resume_service(self, name: str) -> bool:
+        """Take a pause back. Whether there was one."""
+        ...
+
+    def paused_services(self) -> Sequence[str]:
+        """Their names, in order."""
         ...
 
 

@@ -20,9 +20,13 @@ def cancel(deps: Deps, caller: Principal, job_id: str) -> Job:
         NotFound: there is no such job, or it is another's.
         Conflict: it is completed or failed.
     """
-    job = owned_job(deps, caller, job_id)
+    return call_off(deps, owned_job(deps, caller, job_id))
+
+
+def call_off(deps: Deps, job: Job) -> Job:
+    """The same, whoever owns the job. Raises Conflict."""
     transition = apply(deps, job.id, CancelAsked())
     if transition is None or not transition.accepted:
         state = job.state if transition is None else transition.job.state
-        raise Conflict(f"Job {job_id} is {state} and cannot be canceled.", code="already_final")
+        raise Conflict(f"Job {job.id} is {state} and cannot be canceled.", code="already_final")
     return transition.job

@@ -28,14 +28,15 @@ _UPLOAD_SLACK = 120.0  # a worker's URLs outlive its time limit by this, so that
 
 def claim(deps: Deps, request: ClaimRequest) -> Task | None:
     """A task for the worker, or None if nothing waits that it can do, or nothing could be fetched or stored."""
-    if deps.store is not None and deps.store.away is not None:
+    services = deps.workers.open_services(request.services)
+    if not services or (deps.store is not None and deps.store.away is not None):
         return None
     while True:
         now = deps.clock()
         writable_until = now + deps.limits.job_seconds + _UPLOAD_SLACK
         job = deps.repository.claim(
             worker=request.worker,
-            services=request.services,
+            services=services,
             now=now,
             lease_until=now + deps.policy.lease_seconds,
             writable_until=writable_until,

@@ -24,6 +24,7 @@ class WorkerRegistry:
         self._noted: dict[str, float] = {}  # by this process
         self._gone: set[str] = set()  # how ids begin
         self._drained: tuple[float, Sequence[str]] = (0.0, ())  # when it was asked last, and how ids begin
+        self._paused: tuple[float, Sequence[str]] = (0.0, ())  # the same of services
         self._gpus: dict[tuple[str, int], tuple[float, GpuMemory]] = {}  # by host and index: when it was told, and what
 
     def note(self, worker: str, *, device: str, services: Sequence[str]) -> None:
@@ -69,6 +70,26 @@ class WorkerRegistry:
             prefixes = self._repository.drained_workers()
             self._drained = (now, prefixes)
         return any(worker.startswith(prefix) for prefix in prefixes)
+
+    def pause(self, service: str) -> None:
+        """No job of it is handed out, by this process from now on, by others within two seconds."""
+        self._repository.pause_service(service, self._clock())
+        self._paused = (0.0, ())
+
+    def resume(self, service: str) -> bool:
+        """Take a pause back. Whether there was one."""
+        found = self._repository.resume_service(service)
+        self._paused = (0.0, ())
+        return found
+
+    def open_services(self, services: Sequence[str]) -> Sequence[str]:
+        """Those of the services that no administrator has paused."""
+        now = self._clock()
+        asked_at, paused = self._paused
+        if not asked_at <= now < asked_at + _ASKED_EVERY:
+            paused = self._repository.paused_services()
+            self._paused = (now, paused)
+        return [each for each in services if each not in paused]
 
     def _is_gone(self, worker: str) -> bool:
         return any(worker.startswith(prefix) for prefix in self._gone)

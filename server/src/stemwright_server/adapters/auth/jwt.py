@@ -43,7 +43,7 @@ class JwtAuthenticator:
             raise Unauthenticated("The token's subject holds characters that cannot be shown.")
         if subject == ANONYMOUS or subject.startswith(RESERVED):
             raise Unauthenticated(f"The token's subject {subject!r} is a name that the service keeps for itself.")
-        return Principal(subject=subject)
+        return Principal(subject=subject, roles=_roles(claims.get("roles")))
 
     def _claims(self, token: str) -> dict[str, Any]:
         """What the token says, if one of the secrets signed it. Raises jwt.InvalidTokenError."""
@@ -65,3 +65,9 @@ class JwtAuthenticator:
             options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
         )
         return claims
+
+
+def _roles(said: object) -> frozenset[str]:
+    """A list of words, or one text with spaces between them; nothing else is a role."""
+    words = said.split() if isinstance(said, str) else said if isinstance(said, list) else []
+    return frozenset(word for word in words if isinstance(word, str))

@@ -13,6 +13,7 @@ from stemwright_server.adapters.jobs.postgres import HERE
 from stemwright_server.adapters.jobs.retrying import retrying
 from stemwright_server.adapters.jobs.rows import job_row, row_job, row_track, track_row
 from stemwright_server.adapters.jobs.schema import bring_forward
+from stemwright_server.adapters.jobs.sql_administration import SqlAdministration
 from stemwright_server.adapters.jobs.sql_counters import SqlCounters
 from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
 from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
@@ -31,7 +32,7 @@ _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
 @retrying
-class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries):
+class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries, SqlAdministration):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:

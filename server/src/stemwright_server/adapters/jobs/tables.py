@@ -102,6 +102,7 @@ jobs = Table(
     Column("revision", Integer, nullable=False),
     # Jobs of a priority are claimed by turns: each owner's first waiting job, then each one's second ...
     Column("turn", BigInteger, nullable=False, server_default="0"),
+    Column("retry_of", String(64)),
     Column("inputs", JSON(none_as_null=True)),  # a list of objects, in place of the track; NULL: the track alone
     Index("jobs_queue", "state", "priority", "created_at"),
     Index("jobs_turns", "state", "priority", "turn", "created_at", "id"),
@@ -111,6 +112,8 @@ jobs = Table(
     Index("jobs_track", "track_id"),
     Index("jobs_work", "work_key"),
     Index("jobs_history", "owner", "dialect", "created_at"),
+    Index("jobs_newest", "created_at", "id"),
+    Index("jobs_newest_in_state", "state", "created_at", "id"),
 )
 
 attempts = Table(
@@ -199,4 +202,11 @@ services = Table(
     Column("description", JSON, nullable=False),
     Column("announced_at", Double, nullable=False),
     Column("worker", String(128)),
+)
+
+paused_services = Table(
+    "paused_services",  # of which no job is handed out
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("paused_at", Double, nullable=False),
 )

@@ -1,0 +1,21 @@
+"""Looking for jobs of all owners, doing one once more, and services that are paused."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Add a column, a table and indices. Versions before do not ask the table, and go on handing out jobs."""
+    op.add_column("jobs", sa.Column("retry_of", sa.String(64)))
+    op.create_index("jobs_newest", "jobs", ["created_at", "id"])
+    op.create_index("jobs_newest_in_state", "jobs", ["state", "created_at", "id"])
+    op.create_table(
+        "paused_services",
+        sa.Column("name", sa.String(100), primary_key=True),
+        sa.Column("paused_at", sa.Double, nullable=False),
+    )
