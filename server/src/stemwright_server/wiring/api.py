@@ -46,7 +46,7 @@ from stemwright_server.ports.wakeups import WakeUps
 from stemwright_server.routes.blobs.router import blobs_router
 from stemwright_server.routes.metrics.router import Metrics, metrics_router
 from stemwright_server.routes.page.router import page_router
-from stemwright_server.routes.workers.router import workers_router
+from stemwright_server.routes.workers.router import BODY_LIMITS, workers_router
 from stemwright_server.settings import Settings
 from stemwright_server.settings.webhooks import webhook_key
 from stemwright_server.usecases.deps import Deps, Limits
@@ -177,7 +177,7 @@ def build_app(
         *([Middleware(CORSMiddleware, allow_origins=origins, **_CORS)] if origins else []),
         *([Middleware(OwnOrigin, allowed=ours, shapes=shapes)] if settings.jwt_secret is None else []),
         Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6, exclude_content_types=_UNCOMPRESSED),
-        Middleware(BodyLimit, max_bytes=MAX_JSON_BYTES, exempt=uncapped, shapes=shapes),
+        Middleware(BodyLimit, max_bytes=MAX_JSON_BYTES, own=BODY_LIMITS, exempt=uncapped, shapes=shapes),
         *([Middleware(SocketMiddleware, events=live)] if live.namespaces else []),
     ]
     app = FastAPI(

@@ -33,6 +33,8 @@ from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.contract.tasks import ClaimRequest, Progressed, Report, ReportAnswer, Task
 from stemwright_worker.errors import AnnounceFirst
 
+# By path. A model with six stems is announced in about 7 KB: this is room for a folder of a thousand checkpoints.
+BODY_LIMITS = {"/worker/announce": 8 << 20}
 MAX_WAIT = 25.0  # seconds that a claim may be held back; proxies cut off at 30 and more
 _LOOK_AGAIN = 5.0  # a wake-up can be lost; this cannot
 _JSON = "application/json"

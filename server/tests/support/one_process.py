@@ -1,0 +1,36 @@
+"""The whole API in the process of a test: real stores in a folder, no worker, and a caller of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from stemwright_server.settings import Settings
+from stemwright_server.wiring.api import Api, build_api
+from stemwright_worker.contract.codec import described, dump_announcement
+from stemwright_worker.contract.description import ServiceDescription
+from stemwright_worker.contract.signing import sign
+from stemwright_worker.contract.tasks import Announcement
+
+SECRET = "w" * 32  # of the API's workers
+
+
+def api_of(folder: Path, **settings: Any) -> Api:
+    """An API over the folder; nothing of the environment is read but what ``settings`` leave out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return build_api(Settings(data_dir=folder, **settings), me="test", worker_secret=SECRET)
+
+
+def caller_of(api: Api) -> TestClient:
+    """What a caller beside it would use; an error that nobody expected is a 500, as in a service."""
+    return TestClient(api.app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+
+def announce(client: TestClient, *services: ServiceDescription) -> int:
+    """Have a worker announce services; the status of the answer."""
+    said = Announcement(worker="far-1", services=services, described=described(services), nonce="n")
+    body = dump_announcement(said)
+    return client.post("/worker/announce", content=body, headers=sign(body, secret=SECRET, now=time.time())).status_code
