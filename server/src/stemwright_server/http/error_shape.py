@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorShape:
-    """The errors on all paths that begin with ``prefix``."""
+    """The errors on ``prefix`` and on all paths below it, those that no route has included. The longest prefix counts."""
 
     prefix: str
     body: Callable[[int, str, str, Mapping[str, Any]], Mapping[str, Any]]  # of status, code, message, context: the JSON

@@ -64,7 +64,7 @@ class ErrorShapes:
         return status if shape is None else shape.statuses.get(status, status)
 
     def _shape(self, path: str) -> ErrorShape | None:
-        found = [shape for shape in self._shapes if path.startswith(shape.prefix)]
+        found = [shape for shape in self._shapes if path == shape.prefix or path.startswith(f"{shape.prefix}/")]
         return max(found, key=lambda each: len(each.prefix)) if found else None
 
     def refusal(
@@ -130,7 +130,11 @@ def add_error_handlers(app: FastAPI, shapes: ErrorShapes | None = None) -> None:
         error = cast(HTTPException, error)
         status = error.status_code
         code = "too_large" if status == 413 else HTTPStatus(status).name.lower()
-        return shapes.refusal(request.scope["path"], status, code, str(error.detail), headers=error.headers)
+        message, phrase = str(error.detail), HTTPStatus(status).phrase
+        if message == phrase:  # the framework's own, of a path that no route has, or not with this method
+            takes = f"; it takes {error.headers['Allow']}" if error.headers and "Allow" in error.headers else ""
+            message = f"{phrase}: {request.method[:20]} {request.scope['path'][:200]}{takes}."
+        return shapes.refusal(request.scope["path"], status, code, message, headers=error.headers)
 
     app.add_exception_handler(errors.ServiceError, service_error)
     app.add_exception_handler(RequestValidationError, validation_error)

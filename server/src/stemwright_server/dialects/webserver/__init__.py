@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from stemwright_server.ports.deliveries import WebhookBody
     from stemwright_server.usecases.deps import Deps
 
-_PATHS = ("upload", "batch", "status", "jobs", "cancel", "download", "peaks", "models")  # below /api/
 _STATUSES = {422: 400}  # the document knows one status for what is wrong with a request
 
 
@@ -76,7 +75,7 @@ DIALECT = Dialect(
     routes=_routes,
     settings=WebserverSettings,
     is_on=lambda settings: settings.webserver,
-    error_shapes=tuple(ErrorShape(prefix=f"/api/{path}", body=error_body, statuses=_STATUSES) for path in _PATHS),
+    error_shapes=(ErrorShape(prefix="/api", body=error_body, statuses=_STATUSES),),
     uncapped=("/api/upload", "/api/batch"),
     webhook_body=_webhook_body,
     live=_live,
