@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+from collections.abc import Callable, Collection
 
 from fastapi import Request
 
@@ -13,9 +14,13 @@ from stemwright_worker.errors import Forbidden
 class Callers:
     """How a dialect finds out who calls and how to word a URL."""
 
-    def __init__(self, authenticator: Authenticator, public_url: str | None) -> None:
+    def __init__(
+        self, authenticator: Authenticator, public_url: str | None, allowed_hosts: Collection[str] = ()
+    ) -> None:
+        """``allowed_hosts``: names that are the service's own; ``*.example.com`` is all below it."""
         self._authenticator = authenticator
         self._public_url = public_url
+        self._allowed_hosts = tuple(host.lower() for host in allowed_hosts)
 
     async def caller(self, request: Request) -> Principal:
         """A dependency of every route that is not for everybody; it needs no thread to wait in.
@@ -46,8 +51,39 @@ class Callers:
         return caller
 
     def absolute(self, request: Request) -> Callable[[str], str]:
-        """Makes URLs of the blob store absolute, as clients have to see them."""
+        """Makes URLs of the blob store absolute, for the answer to this request alone: by the Host that it named."""
         return absolute_to(self._public_url or str(request.base_url))
+
+    def own_url(self, request: Request) -> str:
+        """The address for what is told later, or to others. "": none is known, since a request may name any Host.
+
+        The public URL; or the Host that was named, where it is one of the service's own names or the address that the
+        request came in at.
+        """
+        if self._public_url is not None:
+            return self._public_url.rstrip("/")
+        url, host = str(request.base_url).rstrip("/"), (request.base_url.hostname or "").lower()
+        allowed = any(host == own or (own.startswith("*.") and host.endswith(own[1:])) for own in self._allowed_hosts)
+        return url if allowed or self._is_where_it_came_in(request, host) else ""
+
+    def arrival_url(self, request: Request) -> str:
+        """The same, and if there is none the address of this machine at which the request came in."""
+        host, port = request.scope.get("server") or ("127.0.0.1", None)
+        bracketed = f"[{host}]" if ":" in host else host
+        scheme = request.scope.get("scheme", "http")
+        return self.own_url(request) or f"{scheme}://{bracketed}" + ("" if port is None else f":{port}")
+
+    def _is_where_it_came_in(self, request: Request, host: str) -> bool:
+        at, port = request.scope.get("server") or ("", None)
+        named = request.base_url.port or {"http": 80, "https": 443}.get(request.base_url.scheme)
+        return named == port and (host == at or (host == "localhost" and _is_loopback(at)))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def absolute_to(base: str) -> Callable[[str], str]:

@@ -70,6 +70,8 @@ def serve(settings: Settings, inquiry: Inquiry, *, host: str, port: int, insecur
         held.callback(_remove_incoming, settings, me)
         secret = secrets.token_hex(32)
         hosts = _hosts(settings, host, loopback=loopback)
+        if settings.api_webhook_url_allowlist and not (loopback or settings.public_url or settings.allowed_hosts):
+            _log.warning("public_url_unset", reason="links in webhooks name the address that a request came in at")
         api = build_api(settings, me=me, worker_secret=secret, hosts=hosts, closed=stranger)
         for part in (api.deps.tracer, api.repository, api.wakeups, api.deps.broker):  # the last one is closed first
             held.callback(part.close)

@@ -26,7 +26,9 @@ class CoreSettings(Section):
     )
     data_dir: Path = Field(Path("data"), description="Folder of the job store, the uploads and the outputs.")
     public_url: str | None = Field(
-        None, description="Address under which clients reach the API, if a proxy stands before it; else as requested."
+        None,
+        description="Address under which clients reach the API, if a proxy stands before it; else as requested, and in "
+        "webhooks the address that the request came in at.",
     )
     api_cors_origins: Names = Field(
         (),

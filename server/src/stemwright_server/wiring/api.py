@@ -212,7 +212,7 @@ def build_context(settings: Settings, deps: Deps, wakeups: WakeUps, authenticato
     """
     return Context(
         deps=deps,
-        callers=Callers(authenticator, settings.public_url),
+        callers=Callers(authenticator, settings.public_url, settings.allowed_hosts),
         rates=Rates(settings.redis_address),
         wakeups=wakeups,
         sources=_sources(settings),

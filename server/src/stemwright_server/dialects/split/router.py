@@ -142,7 +142,7 @@ def _splitting(
             planner=deps.planner,
             source=source,
             webhooks=config.webhooks,
-            base_url=callers.absolute(request)("/"),
+            base_url=callers.arrival_url(request),
             request_id=request_id(),
             key=key,
             traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,

@@ -20,7 +20,8 @@ from stemwright_worker.contract.description import ModelDescription
 from stemwright_worker.errors import InvalidRequest
 
 DIALECT = "webserver"
-BASE_URL = "base_url"  # label: the address under which the caller reached us
+# Labels: the service's own address, "" if it is not known, and one for webhooks, which is always there.
+OWN_URL, BASE_URL = "own_url", "base_url"
 LINKS = "http"  # the source that fetches a source_url
 _FIELDS = (
     "model",
@@ -55,6 +56,14 @@ class UrlRules:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Of the service, for what is told after the request."""
+
+    own: str  # "": not known, since the caller's word for it does not count
+    arrival: str  # the same, or else the address at which the request came in
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """The fields of the form, understood."""
 
@@ -63,7 +72,7 @@ class Asked:
     priority: int
     webhook_url: str | None
     source_url: str | None
-    base_url: str  # under which the caller reached us
+    addresses: Addresses
 
 
 class Intake:
@@ -84,7 +93,7 @@ class Intake:
         """Whether ``source_url`` may be given."""
         return self._url_rules.source is not None
 
-    def read(self, fields: Mapping[str, str], base_url: str) -> Asked:
+    def read(self, fields: Mapping[str, str], addresses: Addresses) -> Asked:
         """Understand the fields; empty ones count as not given. Raises InvalidRequest, SourceRefused."""
         if unknown := set(fields) - set(_FIELDS):
             raise InvalidRequest(
@@ -100,7 +109,7 @@ class Intake:
             priority=_number(given, "priority", int, 5),
             webhook_url=given.get("webhook_url"),
             source_url=given.get("source_url"),
-            base_url=base_url,
+            addresses=addresses,
         )
         if not 0 <= asked.priority <= 9:
             raise InvalidRequest(f"priority is {asked.priority}: 0 to 9 is meant.", code="bad_params")
@@ -172,7 +181,7 @@ class Intake:
             keep_seconds=self.rules.keep_seconds,
             max_bytes=self.max_bytes,
             webhook=None if asked.webhook_url is None else Webhook(url=asked.webhook_url, kind=DIALECT),
-            labels={"filename": filename, BASE_URL: asked.base_url},
+            labels={"filename": filename, OWN_URL: asked.addresses.own, BASE_URL: asked.addresses.arrival},
         )
         return SubmitRequest(request_id=request_id(), options=options, key=key, meant=meant)
 

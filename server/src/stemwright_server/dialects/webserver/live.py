@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from stemwright_server.dialects.webserver.intake import BASE_URL, DIALECT
+from stemwright_server.dialects.webserver.intake import DIALECT, OWN_URL
 from stemwright_server.dialects.webserver.wire import message, percent, status
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.http.callers import absolute_to
@@ -64,7 +64,7 @@ class ProgressEvents:
         state = {"job_id": identity, "status": status(job), "progress": percent(job), "message": message(job)}
         found: list[Event] = [("progress", state)]
         if job.state is JobState.COMPLETED:
-            url = absolute_to(str(job.options.labels.get(BASE_URL, "")))(f"/api/download/{identity}")
+            url = absolute_to(str(job.options.labels.get(OWN_URL, "")))(f"/api/download/{identity}")
             found.append(("completed", {"job_id": identity, "download_url": url}))
         elif job.state.final:
             found.append(("error", {"job_id": identity, "error_message": message(job)}))

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from stemwright_server.dialects.webserver.download import zip_response
 from stemwright_server.dialects.webserver.form import Form, received
-from stemwright_server.dialects.webserver.intake import DIALECT, Intake
+from stemwright_server.dialects.webserver.intake import DIALECT, Addresses, Intake
 from stemwright_server.dialects.webserver.wire import (
     BatchCreated,
     BatchEntry,
@@ -106,6 +106,10 @@ class WebserverRoutes:
         position = self.deps.repository.ahead(job) + 1 if queued else None
         return status_response(job, links, heard_at=self.deps.policy.heard_at(job), queue_position=position)
 
+    def addresses(self, request: Request) -> Addresses:
+        """For what is told later."""
+        return Addresses(own=self.callers.own_url(request), arrival=self.callers.arrival_url(request))
+
     def links(self, request: Request) -> Links:
         """URLs as the caller of this request has to see them."""
         absolute = self.callers.absolute(request)
@@ -132,8 +136,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
         async with received(
             request, intake.deps.blobs, intake.deps.probe, max_bytes=intake.max_bytes, max_files=1
         ) as form:
-            base_url = routes.callers.absolute(request)("/").rstrip("/")
-            job = await STORE.run(_submit, intake, caller, form, base_url, idempotency_key)
+            job = await STORE.run(_submit, intake, caller, form, routes.addresses(request), idempotency_key)
         return JobCreated.of(job)
 
     @router.post(
@@ -147,7 +150,7 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
         """Make a job of each of several songs, all with the same options. One that is refused keeps no other back."""
 
         def submit_all(form: Form) -> list[BatchEntry]:
-            asked = intake.read(form.fields, routes.callers.absolute(request)("/").rstrip("/"))
+            asked = intake.read(form.fields, routes.addresses(request))
             if not form.files or asked.source_url is not None:
                 raise InvalidRequest("Send at least one file as the field 'audio_file'.", code="no_input")
             entries = []
@@ -170,8 +173,8 @@ def _submitting(routes: WebserverRoutes) -> APIRouter:
     return router
 
 
-def _submit(intake: Intake, caller: Principal, form: Form, base_url: str, key: str | None) -> Job:
-    asked = intake.read(form.fields, base_url)
+def _submit(intake: Intake, caller: Principal, form: Form, addresses: Addresses, key: str | None) -> Job:
+    asked = intake.read(form.fields, addresses)
     if bool(form.files) == bool(asked.source_url):
         code = "two_inputs" if form.files else "no_input"
         raise InvalidRequest("Send one file as the field 'audio_file', or a source_url.", code=code)
