@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from loops import in_loop
 
 from stemwright_server.http.pools import HEALTH, STORE, Pool
 
-T = TypeVar("T")
 MANY = 100  # more than the framework's own 40 threads, and more than a pool has
-
-
-def run(work: Coroutine[object, object, T]) -> T:
-    """In a thread of its own: the browser's tests leave a running event loop in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 @pytest.fixture
@@ -61,7 +53,7 @@ def test_status_and_health_answer_while_every_upload_hangs(stuck: threading.Even
             stuck.set()
             return answers + [each.status_code for each in await asyncio.gather(*uploads)]
 
-    assert run(ask()) == [200] * (10 + MANY)
+    assert in_loop(ask()) == [200] * (10 + MANY)
 
 
 def test_a_pool_runs_as_many_at_once_as_it_has_threads_and_passes_on_what_is_raised() -> None:
@@ -83,7 +75,7 @@ def test_a_pool_runs_as_many_at_once_as_it_has_threads_and_passes_on_what_is_rai
         with pytest.raises(ZeroDivisionError):
             await pool.run(lambda: 1 // 0)
 
-    run(taken())
+    in_loop(taken())
     assert most == 3
 
 
@@ -91,4 +83,4 @@ def test_items_are_taken_one_by_one_in_threads() -> None:
     async def taken() -> list[int]:
         return [item async for item in STORE.iterate(iter(range(5)))]
 
-    assert run(taken()) == [0, 1, 2, 3, 4]
+    assert in_loop(taken()) == [0, 1, 2, 3, 4]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from typing import Any, cast
 
+from backing import Redis
 from jobs import job
 from loops import in_loop
 
+from stemwright_server.adapters.live.redis_channel import RedisChannel
 from stemwright_server.domain.job import Job
 from stemwright_server.http.socketio import Event, SocketEvents
 from stemwright_server.ports.auth import Principal
@@ -54,6 +58,7 @@ class Server:
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.quiet = asyncio.Event()
         self.told: list[tuple[str, int]] = []  # who, which revision
+        self.rooms_told: set[str] = set()
 
     def on(self, event: str, handler: Callable[..., Any], namespace: str) -> None:
         self.handlers[event] = handler
@@ -69,6 +74,7 @@ class Server:
 
     async def emit(self, name: str, data: dict[str, int], to: str, namespace: str) -> None:
         self.told += [(sid, data["revision"]) for sid in sorted(self.room) if to in (sid, JOB.id)]
+        self.rooms_told.add(to)
         if to == LAST.id:
             self.quiet.set()
 
@@ -122,3 +128,76 @@ def test_what_was_told_before_the_subscription_is_said_to_it_alone() -> None:
         return at(5)
 
     assert subscribe(before, at(5), at(5)) == [("first", 5), ("second", 5)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("waited in vain")
+
+
+def heard_at_two_processes(redis_url: str, *told: tuple[int, Job]) -> list[list[int]]:
+    """What a follower at each of two processes of the API hears, where each change is told to one of them."""
+    servers = [Server(), Server()]
+
+    async def all_of_it() -> None:
+        processes = []
+        for server in servers:
+            source = cast(Any, EventSource(lambda: at(0), lambda: at(0)))
+            made = partial(lambda server, **_: server, server)
+            events = SocketEvents([source], channel=RedisChannel(redis_url), make_server=made)
+            assert events.server is cast(Any, server)
+            events.attach()
+            processes.append(events)
+
+        async def everybody_has_heard(word: str) -> None:
+            """Of both: each process tells until the other one has heard it."""
+            for number, (events, other) in enumerate(zip(processes, reversed(servers), strict=True)):
+                revisions, name = count(), f"{word} {number}"
+                await until(partial(heard, events, other, revisions, name))
+
+        def heard(events: SocketEvents, other: Server, revisions: Iterator[int], name: str) -> bool:
+            events.tell(job(name, revision=next(revisions)))
+            return name in other.rooms_told
+
+        await everybody_has_heard("ready")
+        for server in servers:
+            await server.handlers["subscribe"]("follower", {"job_id": JOB.id})
+        for number, each in told:
+            processes[number].tell(each)
+        await everybody_has_heard("end")
+
+    in_loop(all_of_it())
+    return [[revision for who, revision in server.told if who == "follower"] for server in servers]
+
+
+def test_with_several_processes_everybody_hears_of_each_change_once_and_in_order(redis: Redis) -> None:
+    told = [(0, at(1)), (0, at(2)), (1, at(3)), (1, at(4))]
+    for heard in heard_at_two_processes(redis.url, *told):
+        assert heard[0] == 0  # what the subscription said
+        assert heard == sorted(set(heard))
+        assert heard[-1] == 4
+
+
+def test_a_change_that_two_processes_were_told_of_comes_once(redis: Redis) -> None:
+    assert heard_at_two_processes(redis.url, (0, at(1)), (1, at(1))) == [[0, 1], [0, 1]]
+
+
+def test_without_its_redis_a_process_tells_its_own_subscribers() -> None:
+    server = Server()
+
+    async def all_of_it() -> None:
+        source = cast(Any, EventSource(lambda: at(0), lambda: at(0)))
+        channel = RedisChannel("redis://127.0.0.1:1/0")
+        events = SocketEvents([source], channel=channel, make_server=lambda **_: server)
+        assert events.server is cast(Any, server)
+        events.attach()
+        await server.handlers["subscribe"]("follower", {"job_id": JOB.id})
+        events.tell(at(1))
+        events.tell(LAST)
+        await server.quiet.wait()
+
+    in_loop(all_of_it())
+    assert server.told == [("follower", 0), ("follower", 1)]

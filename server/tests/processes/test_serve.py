@@ -11,7 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 from backing import Postgres
-from service import COMMAND, Client, environment, running, until, wav
+from service import COMMAND, Client, Service, environment, running, until, wav
 
 from stemwright_worker.contract.codec import dump_announcement
 from stemwright_worker.contract.description import ModelDescription, ServiceDescription
@@ -270,3 +270,14 @@ def test_the_commands_are_light_to_import() -> None:
     code = "import sys, stemwright_server.cli.serve; print([n for n in ('pydantic', 'fastapi', 'structlog') if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout == "[]\n"
+
+
+def test_two_installations_cannot_share_the_files_of_one_folder(tmp_path: Path, postgres: Postgres) -> None:
+    one, other = ({"STEMWRIGHT_WORKERS": "0", "DATABASE_URL": postgres.database()} for _ in range(2))
+    with running(tmp_path / "data", one):
+        with running(tmp_path / "data", one) as second:  # another process of the same installation
+            assert second.client.http.get("/health").status_code == 200
+        with pytest.raises(AssertionError, match="holds the files of another installation"):
+            Service(tmp_path / "data", other)
+    with pytest.raises(AssertionError, match="give this one another --data-dir"):  # nor when that one is down
+        Service(tmp_path / "data", other)

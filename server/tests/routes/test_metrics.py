@@ -98,6 +98,8 @@ def test_a_port_of_its_own_and_none_at_the_api(tmp_path: Path) -> None:
         assert (
             "demucs_jobs_active" in httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60.0).text
         )
+        long = httpx2.get(f"http://127.0.0.1:{port}/metrics", headers={"X": "x" * 100_000}, trust_env=False)
+        assert long.status_code == 431  # under the limits of every connection
         assert service.client.http.get("/metrics").status_code == 404
         assert service.stop() == 0
 

@@ -14,7 +14,7 @@ from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
-from stemwright_server.ports.jobs import Chore, IdempotencyKey, JobFilter, Submission, Waiting
+from stemwright_server.ports.jobs import Chore, IdempotencyKey, JobFilter, Place, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists
 
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
@@ -128,7 +128,7 @@ class MemoryJobRepository(MemoryDeliveries):
         found = [job for job in mine if before is None or job.created_at < before]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[:limit]
 
-    def search(self, wanted: JobFilter, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Job]:
+    def search(self, wanted: JobFilter, *, limit: int, before: Place | None = None) -> Sequence[Job]:
         found = sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
         return [
             job

@@ -1,17 +1,20 @@
 """Live events by Socket.IO: who subscribed to a job hears of its changes.
 
-Changes are told by the process that took the worker's report, and go through Redis to the process that the subscriber
-is connected to. Without Redis the two have to be one.
+Changes are told by the process that took the worker's report to its own subscribers, and by a channel to the other
+processes, which tell theirs. Each process tells a change once, whichever way it heard of it. Without a channel, subscriber
+and report have to come to the same process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -65,6 +68,39 @@ class EventSource(Protocol):
         ...
 
 
+class Channel(Protocol):
+    """How the processes of the API tell each other."""
+
+    async def send(self, message: str) -> None:
+        """Tell all of them; a message may be lost. Never raises for what the network does."""
+        ...
+
+    def heard(self) -> AsyncIterator[str]:
+        """What any of them sends from now on, this one included; never ends."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _News:
+    """What there is to say of a job."""
+
+    namespace: str
+    job_id: str
+    revision: int  # of the job
+    mark: str  # see EventSource
+    events: Sequence[Event]
+
+    @classmethod
+    def of(cls, source: EventSource, job: Job) -> _News:
+        return cls(
+            namespace=source.namespace,
+            job_id=job.id,
+            revision=job.revision,
+            mark=repr(source.mark(job)),
+            events=source.events(job),
+        )
+
+
 class SocketEvents:
     """Implements ports.notifier.Notifier, and is the ASGI app of Socket.IO."""
 
@@ -73,22 +109,23 @@ class SocketEvents:
         sources: Sequence[EventSource],
         *,
         origins: Collection[str] = (),
-        redis_url: str | None = None,
+        channel: Channel | None = None,
         make_server: Callable[..., Any] | None = None,
     ) -> None:
         """``sources``: each has a namespace of its own. ``origins``: of pages that may connect beside our own.
 
+        ``channel``: to the other processes of the API; None: there are none.
         ``make_server``: python-socketio's AsyncServer, or what stands for it.
         """
         self._sources = tuple(sources)
         self._origins = frozenset(origins)
-        self._redis_url = redis_url
+        self._channel = channel
         self._make_server = make_server
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Queue[tuple[EventSource, Job]] = asyncio.Queue()
-        self._telling: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         # What was told last, by namespace and job: revision, mark, when.
-        self._told: OrderedDict[tuple[str, str], tuple[int, Hashable, float]] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str], tuple[int, str, float]] = OrderedDict()
 
     @property
     def namespaces(self) -> list[str]:
@@ -99,7 +136,9 @@ class SocketEvents:
         """Work in the running loop from now on; again, it changes nothing."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._telling = self._loop.create_task(self._tell())
+            self._tasks = [self._loop.create_task(self._tell())]
+            if self._channel is not None:
+                self._tasks.append(self._loop.create_task(self._hear(self._channel)))
 
     def tell(self, job: Job) -> None:
         """Implements ports.notifier.Notifier: have the loop tell the followers of the job. From any thread."""
@@ -118,20 +157,40 @@ class SocketEvents:
     async def _tell(self) -> None:
         while True:
             source, job = await self._changed.get()
-            if (self._redis_url is None and "server" not in self.__dict__) or not self._is_news(source, job):
+            if self._channel is None and not self._is_used:
                 continue  # nobody was ever connected here
             try:
-                await self._emit(source, job, to=job.id)
+                news = _News.of(source, job)
+                if self._is_news(news):
+                    await self._emit(news, to=job.id)
+                    if self._channel is not None:
+                        await self._channel.send(json.dumps(asdict(news)))
             except Exception:  # a subscriber may be missed, the next event may not
                 _log.exception("event_not_told", job_id=job.id)
 
-    def _is_news(self, source: EventSource, job: Job) -> bool:
-        now, mark, key = time.monotonic(), source.mark(job), (source.namespace, job.id)
+    async def _hear(self, channel: Channel) -> None:
+        """Tell the subscribers here what other processes say; our own words come back, and are no news."""
+        async for message in channel.heard():
+            try:
+                said = json.loads(message)
+                news = _News(**said | {"events": [(name, data) for name, data in said["events"]]})
+                if news.namespace in self.namespaces and self._is_news(news):
+                    await self._emit(news, to=news.job_id)
+            except Exception:  # another version's words, or a stranger's
+                _log.exception("event_not_told")
+
+    @property
+    def _is_used(self) -> bool:
+        """Whether anybody was ever connected here."""
+        return "server" in self.__dict__
+
+    def _is_news(self, news: _News) -> bool:
+        now, key = time.monotonic(), (news.namespace, news.job_id)
         if (last := self._told.get(key)) is not None:
             revision, told, when = last
-            if job.revision <= revision or (mark == told and now - when < _AGAIN):
+            if news.revision <= revision or (news.mark == told and now - when < _AGAIN):
                 return False
-        self._told[key] = (job.revision, mark, now)
+        self._told[key] = (news.revision, news.mark, now)
         self._told.move_to_end(key)
         if len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
@@ -142,9 +201,9 @@ class SocketEvents:
         last = self._told.get((source.namespace, job_id))
         return -1 if last is None else last[0]
 
-    async def _emit(self, source: EventSource, job: Job, *, to: str) -> None:
-        for name, data in source.events(job):
-            await self.server.emit(name, data, to=to, namespace=source.namespace)
+    async def _emit(self, news: _News, *, to: str) -> None:
+        for name, data in news.events if self._is_used else ():
+            await self.server.emit(name, data, to=to, namespace=news.namespace)
 
     @cached_property
     def _app(self) -> ASGIApp:
@@ -158,12 +217,8 @@ class SocketEvents:
         """Made with the first connection."""
         import socketio
 
-        manager = None
-        if self._redis_url is not None:
-            manager = socketio.AsyncRedisManager(self._redis_url, channel="stemwright-live")
         server = (self._make_server or socketio.AsyncServer)(
             async_mode="asgi",
-            client_manager=manager,
             namespaces=self.namespaces,
             cors_allowed_origins=self._may_connect,
             max_http_buffer_size=1 << 16,
@@ -203,9 +258,9 @@ class SocketEvents:
                 told = self._revision_told(source, job.id)
                 room_heard_since = told > told_on_entry and told >= revision  # and this subscriber with it
                 if not room_heard_since:
+                    news = _News.of(source, job)
                     # Said to all who follow, it is news no more: it does not come to this one again.
-                    to_all = self._redis_url is None and self._is_news(source, job)
-                    await self._emit(source, job, to=job.id if to_all else sid)
+                    await self._emit(news, to=job.id if self._is_news(news) else sid)
                 job = await asyncio.to_thread(source.job, caller, data)
         except ServiceError as error:
             name, said = source.refusal(data, error)

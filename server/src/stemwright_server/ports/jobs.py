@@ -54,6 +54,9 @@ class JobFilter:
     track_id: str | None = None
 
 
+Place = tuple[float, str]
+"""In a list of the newest jobs first: when one was created, and its id."""
+
 Chore = Literal[
     "sweep",  # leases and messages: soon, whatever else there is to do
     "clean",  # files whose time is over
@@ -133,8 +136,8 @@ class Jobs(Protocol):
         """The owner's jobs that came by a dialect, newest first; those created before ``before`` only."""
         ...
 
-    def search(self, wanted: JobFilter, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Job]:
-        """Jobs of all owners, newest first. ``before``: when the last one of the page before was created, and its id."""
+    def search(self, wanted: JobFilter, *, limit: int, before: Place | None = None) -> Sequence[Job]:
+        """Jobs of all owners, newest first. ``before``: where the page before ended."""
         ...
 
     def attempts_of(self, job_id: str) -> Sequence[Attempt]:

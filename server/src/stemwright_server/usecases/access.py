@@ -28,7 +28,11 @@ def owned_job(deps: Deps, caller: Principal, job_id: str) -> Job:
         NotFound: there is no such job, or it is another's.
     """
     job = deps.repository.job(job_id)
-    removed = job is not None and job.state.final and job.expires_at is not None and job.expires_at <= deps.clock()
-    if job is None or job.owner != caller.subject or removed:
+    if job is None or job.owner != caller.subject or is_removed(deps, job):
         raise NotFound(f"There is no job {job_id!r}.", code="job_not_found")
     return job
+
+
+def is_removed(deps: Deps, job: Job) -> bool:
+    """Whether its time is over, although the next sweep has yet to forget it."""
+    return job.state.final and job.expires_at is not None and job.expires_at <= deps.clock()

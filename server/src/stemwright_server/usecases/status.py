@@ -8,26 +8,34 @@ from dataclasses import dataclass
 from stemwright_server.domain.job import Artifact, Job
 from stemwright_server.domain.track import Track
 from stemwright_server.ports.auth import Principal
-from stemwright_server.usecases.access import owned_track
+from stemwright_server.ports.jobs import JobFilter, Place
+from stemwright_server.usecases.access import is_removed, owned_track
 from stemwright_server.usecases.deps import Deps
+
+MOST = 100  # jobs that are told of at once
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackStatus:
-    """A track and its jobs, oldest first."""
+    """A track and its newest jobs, oldest first; or those before a place."""
 
     track: Track
     jobs: Sequence[Job]
+    last: Job | None  # the oldest that was looked at, if there are older ones
 
 
-def track_status(deps: Deps, caller: Principal, track_id: str) -> TrackStatus:
+def track_status(
+    deps: Deps, caller: Principal, track_id: str, *, limit: int = MOST, before: Place | None = None
+) -> TrackStatus:
     """How a track and its jobs are now.
 
     Raises:
         NotFound: there is no such track, or it is another's.
     """
     track = owned_track(deps, caller, track_id)
-    return TrackStatus(track=track, jobs=deps.repository.jobs_of(track.id))
+    found = deps.repository.search(JobFilter(track_id=track.id), limit=limit + 1, before=before)
+    jobs = [job for job in reversed(found[:limit]) if not is_removed(deps, job)]
+    return TrackStatus(track=track, jobs=jobs, last=found[limit - 1] if len(found) > limit else None)
 
 
 def download_url(deps: Deps, artifact: Artifact, *, song: str = "") -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
@@ -37,7 +38,7 @@ from stemwright_server.http.middleware.socket import SocketMiddleware
 from stemwright_server.http.middleware.trace_requests import TraceRequests
 from stemwright_server.http.openapi import describe_as_it_is
 from stemwright_server.http.rates import Rates
-from stemwright_server.http.socketio import SocketEvents
+from stemwright_server.http.socketio import Channel, SocketEvents
 from stemwright_server.ports.auth import Authenticator
 from stemwright_server.ports.blobs import BlobStore
 from stemwright_server.ports.jobs import JobRepository
@@ -56,7 +57,7 @@ from stemwright_server.usecases.store_watch import StoreWatch
 from stemwright_server.usecases.upload import receive
 from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
 from stemwright_server.usecases.worker_registry import WorkerRegistry
-from stemwright_server.wiring.stores import build_broker, open_blobs, open_jobs
+from stemwright_server.wiring.stores import build_broker, check_owner, open_blobs, open_jobs
 from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.installed import InstalledProbe
 from stemwright_worker.ports.sources import SourceFetcher
@@ -125,6 +126,8 @@ def build_api(
     """
     tracer = build_tracer(settings.traces_endpoint, service="stemwright-api")
     repository, wakeups, clock = open_jobs(settings)
+    if settings.on_postgres and settings.s3_options() is None:  # else the lock on the folder says whose it is
+        check_owner(settings.data_dir, repository.installation())
     planner = AnnouncedServices(repository, names=settings.models, clock=clock)
     deps = build_deps(settings, repository, open_blobs(settings, me), wakeups, planner, clock=clock, tracer=tracer)
     authenticator = _authenticator(settings, closed=closed)
@@ -132,7 +135,7 @@ def build_api(
     live = SocketEvents(
         [dialect.live(deps, authenticator) for dialect in on if dialect.live is not None],
         origins=settings.api_cors_origins,
-        redis_url=settings.redis_address,
+        channel=_channel(settings),
     )
     dispatcher = _dispatcher(settings, deps, dialects)
     deps = replace(deps, notifier=SeveralNotifiers(deps.notifier, dispatcher, live))
@@ -278,6 +281,15 @@ def _authenticator(settings: Settings, *, closed: bool) -> Authenticator:
         audience=settings.jwt_audience,
         issuer=settings.jwt_issuer,
     )
+
+
+def _channel(settings: Settings) -> Channel | None:
+    """To the other processes of the API, by the Redis of the settings."""
+    if settings.redis_address is None or find_spec("redis") is None:  # whose absence the counts of calls complain of
+        return None
+    from stemwright_server.adapters.live.redis_channel import RedisChannel
+
+    return RedisChannel(settings.redis_address)
 
 
 def _sources(settings: Settings) -> Mapping[str, SourceFetcher]:

@@ -91,6 +91,26 @@ def open_blobs(settings: Settings, me: str) -> BlobStore:
     )
 
 
+def check_owner(data_dir: Path, installation: str) -> None:
+    """Several processes of one installation may share its blobs; those of two would remove each other's.
+
+    Raises:
+        Unavailable: the folder is another installation's.
+    """
+    path = data_dir / "installation"
+    try:
+        with path.open("x") as file:
+            file.write(installation)
+    except FileExistsError:
+        owner = path.read_text()
+        if owner not in (installation, ""):  # empty: cut short, or another process is about to write it
+            raise Unavailable(
+                f"{path.parent} holds the files of another installation, with another database; give this one another "
+                f"--data-dir, or remove {path} if that one is gone for good.",
+                code="data_dir_in_use",
+            ) from None
+
+
 def _kept_secret(path: Path) -> bytes:
     """The key that signs our own URLs: made once and kept, so that URLs outlive a restart."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,8 @@ from stemwright_server.adapters.jobs.sql_counters import SqlCounters
 from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
 from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
-from stemwright_server.adapters.jobs.tables import attempts, idempotency, jobs, tracks
+from stemwright_server.adapters.jobs.tables import attempts, idempotency, installation, jobs, tracks
+from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.inputs import source_ids, track_ids
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Transition
@@ -59,6 +61,13 @@ class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries, SqlAdministration)
         """The database's own time, unix seconds. PostgreSQL only."""
         with self._read() as db:
             return float(db.scalar(select(extract("epoch", func.clock_timestamp()))) or 0.0)
+
+    def installation(self) -> str:
+        """What tells this store from that of another installation; made once, at random."""
+        with self._write() as db:
+            new = upsert(db, installation).values(only=1, id=uuid.uuid4().hex)
+            db.execute(new.on_conflict_do_nothing(index_elements=[installation.c.only]))
+            return str(db.scalar(select(installation.c.id)))
 
     # Tracks
 

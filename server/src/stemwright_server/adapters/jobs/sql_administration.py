@@ -12,7 +12,7 @@ from stemwright_server.adapters.jobs.rows import row_attempt, row_job
 from stemwright_server.adapters.jobs.tables import attempts, jobs, paused_services
 from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.job import Attempt, Job, Outcome
-from stemwright_server.ports.jobs import JobFilter
+from stemwright_server.ports.jobs import JobFilter, Place
 
 _READABLE = or_(attempts.c.outcome.is_(None), attempts.c.outcome.in_(tuple(Outcome)))  # not: what a newer version wrote
 
@@ -26,7 +26,7 @@ class SqlAdministration(ABC):
     @abstractmethod
     def _write(self) -> AbstractContextManager[Connection]: ...
 
-    def search(self, wanted: JobFilter, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Job]:
+    def search(self, wanted: JobFilter, *, limit: int, before: Place | None = None) -> Sequence[Job]:
         columns = (jobs.c.owner, jobs.c.service, jobs.c.dialect, jobs.c.track_id)
         values = (wanted.owner, wanted.service, wanted.dialect, wanted.track_id)
         equal = (column == value for column, value in zip(columns, values, strict=True) if value is not None)

@@ -210,3 +210,10 @@ paused_services = Table(
     Column("name", String(100), primary_key=True),
     Column("paused_at", Double, nullable=False),
 )
+
+installation = Table(
+    "installation",  # one row: tells the stores of two installations apart
+    metadata,
+    Column("only", Integer, primary_key=True),  # 1
+    Column("id", String(32), nullable=False),
+)

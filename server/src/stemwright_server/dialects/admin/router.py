@@ -1,7 +1,5 @@
 """The routes of the admin dialect. Each translates, calls one use case, and translates back."""
 
-import re
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -21,15 +19,15 @@ from stemwright_server.dialects.admin.wire import (
     WorkerView,
 )
 from stemwright_server.domain.delivery import DeliveryState
-from stemwright_server.domain.job import Job, JobState
+from stemwright_server.domain.job import JobState
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
+from stemwright_server.http.paging import Before, next_of, place_of
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.jobs import JobFilter
 from stemwright_server.usecases import administration
 from stemwright_server.usecases.deps import Deps
-from stemwright_worker.errors import InvalidRequest
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Word = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -60,14 +58,14 @@ def _jobs(deps: Deps, callers: Callers) -> APIRouter:
         model: Word = None,
         dialect: Word = None,
         file_id: Word = None,
-        before: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+        before: Before = None,
         limit: Limit = 50,
     ) -> JobsPage:
         """Jobs of all owners, newest first."""
         wanted = JobFilter(states=status, owner=owner, service=model, dialect=dialect, track_id=file_id)
-        found = deps.repository.search(wanted, limit=limit + 1, before=_place(before))
+        found = deps.repository.search(wanted, limit=limit + 1, before=place_of(before))
         page = found[:limit]
-        return JobsPage(jobs=[AdminJob.of(job) for job in page], next=_next(page) if len(found) > limit else None)
+        return JobsPage(jobs=[AdminJob.of(job) for job in page], next=next_of(page[-1]) if len(found) > limit else None)
 
     @router.get("/jobs/{job_id}", responses=_refusals(404))
     def job(job_id: str, _admin: Annotated[Principal, admin_of]) -> AdminJobDetail:
@@ -173,19 +171,3 @@ def _workers(deps: Deps, callers: Callers) -> APIRouter:
         return Response(status_code=204)
 
     return router
-
-
-def _next(page: Sequence[Job]) -> str:
-    """Where a page ends. Seventeen digits are a float to the last bit."""
-    return f"{page[-1].created_at!r}_{page[-1].id}"
-
-
-def _place(before: str | None) -> tuple[float, str] | None:
-    """The same, read. Raises InvalidRequest."""
-    if before is None:
-        return None
-    said = re.fullmatch(r"([0-9.e+]{1,30})_([0-9a-f]{1,64})", before)
-    try:
-        return float(said[1] if said else ""), said[2] if said else ""
-    except ValueError as error:
-        raise InvalidRequest("before is no `next` of a page of jobs.", code="bad_before") from error

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -26,13 +26,14 @@ from stemwright_server.domain.work import find
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
+from stemwright_server.http.paging import Before, next_of, place_of
 from stemwright_server.http.pools import HEALTH, STORE
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.wakeups import WakeUps, of_track
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
-from stemwright_server.usecases.status import download_url, track_status
+from stemwright_server.usecases.status import MOST, download_url, track_status
 from stemwright_server.usecases.submit import Stored, SubmitRequest, submit
 from stemwright_server.usecases.upload import announce
 from stemwright_worker.timestamp import timestamp
@@ -123,10 +124,17 @@ def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
         return lambda artifact: absolute(download_url(deps, artifact))
 
     @router.get("/status/{file_id}", responses=_refusals(404))
-    def status(file_id: str, caller: Annotated[Principal, caller_of], request: Request) -> StatusResponse:
-        """The file and all its jobs, with progress, outputs and fidelity reports."""
-        found = track_status(deps, caller, file_id)
-        return StatusResponse.of(found.track, [JobView.of(job, link(request)) for job in found.jobs])
+    def status(
+        file_id: str,
+        caller: Annotated[Principal, caller_of],
+        request: Request,
+        before: Before = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = MOST,
+    ) -> StatusResponse:
+        """The file and its newest jobs, oldest first, with progress, outputs and fidelity reports."""
+        found = track_status(deps, caller, file_id, limit=limit, before=place_of(before))
+        views = [JobView.of(job, link(request)) for job in found.jobs]
+        return StatusResponse.of(found.track, views, None if found.last is None else next_of(found.last))
 
     @router.get("/jobs/{job_id}", responses=_refusals(404))
     def job(job_id: str, caller: Annotated[Principal, caller_of], request: Request) -> JobView:

@@ -228,9 +228,10 @@ class StatusResponse(BaseModel):
     sample_rate: int | None
     created_at: Moment
     jobs: list[JobView]
+    next: str | None = Field(None, description="Give it as `before` for older jobs; null: there are none.")
 
     @classmethod
-    def of(cls, track: Track, jobs: list[JobView]) -> StatusResponse:
+    def of(cls, track: Track, jobs: list[JobView], next_: str | None) -> StatusResponse:
         """All of it together."""
         words: dict[TrackState, Literal["waiting_for_upload", "uploaded", "expired"]] = {
             TrackState.PENDING: "waiting_for_upload",
@@ -248,6 +249,7 @@ class StatusResponse(BaseModel):
             sample_rate=track.sample_rate,
             created_at=timestamp(track.created_at),
             jobs=jobs,
+            next=next_,
         )
 
 

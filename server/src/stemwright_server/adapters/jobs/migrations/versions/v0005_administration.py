@@ -1,4 +1,4 @@
-"""Looking for jobs of all owners, doing one once more, and services that are paused."""
+"""Looking for jobs of all owners, doing one once more, services that are paused; and whose store it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Add a column, a table and indices. Versions before do not ask the table, and go on handing out jobs."""
+    """Add a column, tables and indices. Versions before do not ask them, and go on handing out jobs."""
     op.add_column("jobs", sa.Column("retry_of", sa.String(64)))
     op.create_index("jobs_newest", "jobs", ["created_at", "id"])
     op.create_index("jobs_newest_in_state", "jobs", ["state", "created_at", "id"])
@@ -18,4 +18,9 @@ def upgrade() -> None:
         "paused_services",
         sa.Column("name", sa.String(100), primary_key=True),
         sa.Column("paused_at", sa.Double, nullable=False),
+    )
+    op.create_table(
+        "installation",
+        sa.Column("only", sa.Integer, primary_key=True),
+        sa.Column("id", sa.String(32), nullable=False),
     )

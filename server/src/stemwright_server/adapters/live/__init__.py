@@ -1,0 +1,1 @@
+"""How the API's processes tell each other what happens: adapters of ``http.socketio.Channel``."""
