@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -349,6 +351,19 @@ def test_a_work_folder_that_cannot_be_made_fails_the_task_and_not_the_worker(
         "The worker cannot make a folder to work in: Permission denied.",
         True,
     )
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_disk_that_is_full_or_broken_is_said_to_be_the_workers_fault(work: Any, number: int) -> None:
+    def full(request: RunRequest) -> RunResult:
+        raise OSError(number, os.strerror(number), str(request.workdir / "vocals.wav"))
+
+    api = Api([task()])
+    work(api, Services(full))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable) == ("worker_disk_full", True)
+    assert os.strerror(number) in end.message
 
 
 def linked(url: str = "https://a/song", *, source: str = "http", upload_url: str = "https://b/a.wav") -> Task:

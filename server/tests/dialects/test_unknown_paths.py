@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,19 +20,22 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 def webserver(answer: Any) -> tuple[str, str]:
     body = answer.json()
-    assert set(body) == {"error", "code"} and answer.headers["content-type"] == "application/json"
+    assert set(body) == {"error", "code"}
+    assert answer.headers["content-type"] == "application/json"
     return body["code"], body["error"]
 
 
 def stemify(answer: Any) -> tuple[str, str]:
     body = answer.json()["error"]
-    assert set(body) == {"code", "message", "status_code", "context"} and body["status_code"] == answer.status_code
+    assert set(body) == {"code", "message", "status_code", "context"}
+    assert body["status_code"] == answer.status_code
     return body["code"], body["message"]
 
 
 def problem(answer: Any) -> tuple[str, str]:
     body = answer.json()
-    assert answer.headers["content-type"] == "application/problem+json" and body["status"] == answer.status_code
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body["status"] == answer.status_code
     return body["code"], body["detail"]
 
 
@@ -60,6 +62,8 @@ def test_an_unknown_path_and_a_wrong_method_have_the_shape_of_the_dialect(
     assert unknown.status_code == 404
     assert shape(unknown) == ("not_found", f"Not Found: GET {nothing}.")
     wrong = client.patch(something)
-    assert wrong.status_code == 405 and wrong.headers["allow"]
+    assert wrong.status_code == 405
+    assert wrong.headers["allow"]
     code, message = shape(wrong)
-    assert code == "method_not_allowed" and message.endswith(f"it takes {wrong.headers['allow']}.")
+    assert code == "method_not_allowed"
+    assert message.endswith(f"it takes {wrong.headers['allow']}.")

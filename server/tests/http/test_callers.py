@@ -63,7 +63,9 @@ def test_the_services_own_names_and_the_address_that_a_request_came_in_at_are_to
 
 def test_the_public_url_is_told_whatever_is_named() -> None:
     known = callers("https://stems.example/")
-    assert known.own_url(request("evil.example")) == known.arrival_url(request("evil.example")) == "https://stems.example"
+    assert (
+        known.own_url(request("evil.example")) == known.arrival_url(request("evil.example")) == "https://stems.example"
+    )
 
 
 def test_an_address_of_version_six_is_bracketed() -> None:

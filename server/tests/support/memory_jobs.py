@@ -14,6 +14,7 @@ from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
+from stemwright_server.domain.worker_health import WorkerHealth
 from stemwright_server.ports.jobs import Chore, IdempotencyKey, JobFilter, Place, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists
 
@@ -36,6 +37,7 @@ class MemoryJobRepository(MemoryDeliveries):
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._workers: dict[str, SeenWorker] = {}
         self._drained: set[str] = set()
+        self._ailing: dict[str, tuple[WorkerHealth, float]] = {}  # and when it was noted
         self._paused: set[str] = set()
         self._services: dict[str, AnnouncedService] = {}
         self._signatures: dict[str, tuple[str, float]] = {}  # -> key, until
@@ -246,14 +248,28 @@ class MemoryJobRepository(MemoryDeliveries):
         with self._lock:
             self._workers = {name: each for name, each in self._workers.items() if not name.startswith(prefix)}
             self._drained = {each for each in self._drained if not each.startswith(prefix)}
+            self._ailing = {name: each for name, each in self._ailing.items() if not name.startswith(prefix)}
 
     def drop_workers(self, seen_before: float) -> None:
         with self._lock:
             self._workers = {name: each for name, each in self._workers.items() if each.seen_at >= seen_before}
+            self._ailing = {name: each for name, each in self._ailing.items() if each[1] >= seen_before}
 
     def seen_workers(self) -> Sequence[SeenWorker]:
         with self._lock:
             return [worker for _, worker in sorted(self._workers.items())]
+
+    def keep_health(self, health: WorkerHealth, now: float) -> None:
+        with self._lock:
+            self._ailing[health.worker] = (health, now)
+
+    def forget_health(self, worker: str) -> None:
+        with self._lock:
+            self._ailing.pop(worker, None)
+
+    def ailing_workers(self) -> Sequence[WorkerHealth]:
+        with self._lock:
+            return [health for _, (health, _) in sorted(self._ailing.items())]
 
     def drain_workers(self, prefix: str, now: float) -> None:
         with self._lock:

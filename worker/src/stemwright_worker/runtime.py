@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
@@ -32,6 +33,7 @@ _CLAIM_WAIT = 20.0
 _INPUTS = "in"  # the folder of the inputs in a work folder
 # An absolute path of at least two folders, but no part of a URL; what is kept of it is its last name.
 _PATH = re.compile(r"(?<![\w:/.~%-])/(?:[\w.@+~-]+/)+([\w.@+~-]*)")
+_BROKEN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # the next task would fail of it as well
 _log = structlog.get_logger(__name__)
 
 
@@ -305,6 +307,8 @@ def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
     for given in task.inputs:
         words = words.replace(str(workdir / _INPUTS / given.name), given.filename)
     words = _PATH.sub(r"\1", words.replace(f"{workdir}/", ""))  # nor where anything else lies on this machine
+    if isinstance(error, OSError) and error.errno in _BROKEN_DISK:
+        code, error = "worker_disk_full", Unavailable(words)
     if not isinstance(code, str):
         return Failed(
             job_id=task.job_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from stemwright_server.cli.job_store import with_jobs
 from stemwright_server.cli.parsing import Subparsers
 
 if TYPE_CHECKING:
+    from stemwright_server.domain.worker_health import WorkerHealth
     from stemwright_server.ports.jobs import JobRepository
 
 
@@ -29,14 +31,15 @@ def add_workers(subparsers: Subparsers) -> None:
 
 
 def _list(_args: argparse.Namespace, repository: JobRepository, now: float) -> int:
-    """One line each: id, idle or its job, whether it is drained, device, services, and how long ago it was heard of."""
+    """One line each: id, idle or its job, drained or open or set aside and why, device, services, when it was heard of."""
     busy = {job.worker: job.id for job in repository.running()}
     drained = repository.drained_workers()
+    ailing = {each.worker: each for each in repository.ailing_workers()}
     for each in repository.seen_workers():
         words = [
             each.worker,
             f"job={busy[each.worker]}" if each.worker in busy else "idle",
-            "drained" if any(each.worker.startswith(prefix) for prefix in drained) else "open",
+            _place(each.worker, drained, ailing.get(each.worker), now),
             f"device={each.device}",
             f"services={','.join(each.services)}",
             f"heard={max(0.0, now - each.seen_at):.0f}s",
@@ -46,6 +49,15 @@ def _list(_args: argparse.Namespace, repository: JobRepository, now: float) -> i
         if not any(each.worker.startswith(prefix) for each in repository.seen_workers()):
             print(f"{prefix}  drained, and no worker of it is there")
     return 0
+
+
+def _place(worker: str, drained: Sequence[str], health: WorkerHealth | None, now: float) -> str:
+    """What it gets."""
+    if any(worker.startswith(prefix) for prefix in drained):
+        return "drained"
+    if health is not None and health.is_aside(now):
+        return f"set-aside={health.aside_until - now:.0f}s  code={health.code}"
+    return "open" if health is None or not health.on_trial else f"on-trial  code={health.code}"
 
 
 def _drain(args: argparse.Namespace, repository: JobRepository, now: float) -> int:

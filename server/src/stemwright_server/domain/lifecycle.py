@@ -2,6 +2,7 @@
 
     queued --Claimed--> running --Completed--> completed
        |                  |  |---Failed------> failed, or queued again while attempts are left; not charged if the store failed
+       |                  |  |---WorkerFailed---> queued, not charged, unless that was so often already
        |                  |  |---LeaseExpired, WorkerLost---> the same: a crash
        |                  |  '---WorkerLeft----> queued, not charged
        '---CancelAsked----'-----> canceled
@@ -23,7 +24,7 @@ from stemwright_worker.contract.tasks import Completed, Failed, Progressed, Publ
 STORE_UNREACHABLE = "store_unreachable"
 """A worker's code for a store of ours that was away, or let nobody in."""
 _STORE_SECONDS = 60.0  # at most, until a job is tried again that the store failed
-_UNCHARGED = 6  # attempts: a store that is well and refuses this one job must not be asked for ever
+_UNCHARGED = 6  # attempts: what is no fault of the job's, as it seems, must not be tried for ever
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,16 @@ class WorkerLeft:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerFailed:
+    """An attempt failed by its worker's fault: see ``domain.worker_health``."""
+
+    job_id: str
+    attempt: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CancelAsked:
     """The caller does not want the job any more."""
 
@@ -82,7 +93,7 @@ class Expire:
     at: float
 
 
-Event = Report | Claimed | LeaseExpired | WorkerLost | WorkerLeft | CancelAsked | Expire
+Event = Report | Claimed | LeaseExpired | WorkerLost | WorkerLeft | WorkerFailed | CancelAsked | Expire
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +130,11 @@ def advance(job: Job, event: Event, *, now: float, policy: Policy) -> Transition
             if code == STORE_UNREACHABLE and retryable and job.attempt < policy.max_attempts + _UNCHARGED:
                 return _postpone(job, error, now, policy)
             return _fail(job, error, Outcome.FAILED, now, policy)
+        case WorkerFailed(code=code, message=message):
+            error = JobError(code=code, message=message, retryable=True)
+            if job.attempt < policy.max_attempts + _UNCHARGED:
+                return _release(replace(job, error=error), now)
+            return _fail(job, error, Outcome.FAILED, now, policy)
         case WorkerLeft():
             return _release(job, now)
         case LeaseExpired() | WorkerLost():
@@ -137,7 +153,7 @@ def _holds(job: Job, event: Event, now: float) -> bool:
             return job.lease_until is not None and job.lease_until <= now
         case WorkerLost(worker=worker) | WorkerLeft(worker=worker):
             return job.worker == worker
-        case Progressed() | Publishing() | Completed() | Failed():
+        case Progressed() | Publishing() | Completed() | Failed() | WorkerFailed():
             return job.attempt == event.attempt and job.id == event.job_id
     return False
 

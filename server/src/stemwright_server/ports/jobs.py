@@ -12,6 +12,7 @@ from stemwright_server.domain.job import Attempt, Job, JobState
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
+from stemwright_server.domain.worker_health import WorkerHealth
 from stemwright_server.ports.deliveries import Deliveries
 
 _FINGERPRINT = 64  # characters: a SHA-256 in hex
@@ -222,6 +223,22 @@ class Workers(Protocol):
         ...
 
 
+class Ailing(Protocol):
+    """Workers at which jobs fail."""
+
+    def keep_health(self, health: WorkerHealth, now: float) -> None:
+        """Remember it, in place of what was known of this worker."""
+        ...
+
+    def forget_health(self, worker: str) -> None:
+        """It has completed a job."""
+        ...
+
+    def ailing_workers(self) -> Sequence[WorkerHealth]:
+        """All at which jobs failed since they completed one, by id; until ``forget_workers`` or ``drop_workers``."""
+        ...
+
+
 class Services(Protocol):
     """What services offer, as their workers announced it; known to all API processes."""
 
@@ -334,5 +351,5 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Workers, Services, Counters, Signatures, Deliveries, Upkeep, Protocol):
+class JobRepository(Tracks, Jobs, Workers, Ailing, Services, Counters, Signatures, Deliveries, Upkeep, Protocol):
     """All of it, over one store."""

@@ -22,6 +22,7 @@ class Measures:
     workers: Sequence[SeenWorker]
     deliveries: Mapping[DeliveryState, int]  # webhooks
     gpus: Sequence[GpuMemory]  # as workers told this process
+    aside: int = 0  # of the workers, those that get no jobs since jobs fail there
     store_is_up: bool = True  # as far as this process saw
 
 
@@ -42,5 +43,6 @@ def measure(deps: Deps) -> Measures:
         workers=deps.workers.present(),
         deliveries=deps.repository.count_deliveries(),
         gpus=deps.workers.gpus(),
+        aside=sum(each.is_aside(deps.clock()) for each in deps.workers.ailing()),
         store_is_up=deps.store is None or deps.store.away is None,
     )

@@ -10,24 +10,36 @@ from stemwright_server.ports.jobs import Waiting
 from stemwright_server.usecases import job_log as job_log
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.metadata import write_metadata
+from stemwright_server.usecases.worker_health import completed, judged
 from stemwright_worker.contract.tasks import Completed, Failed, Report, ReportAnswer
 from stemwright_worker.errors import NotFound, StorageFull, Unavailable
 
 
 def record(deps: Deps, report: Report) -> ReportAnswer:
     """Apply a report. A stale attempt changes nothing and is told to stop."""
-    event: Report = report
+    event: Event = report
     if isinstance(report, Completed):
         event = _with_artifacts_there(deps, report)
         _describe(deps, report)
+    if isinstance(event, Failed):
+        event = judged(deps, event)
+    worker = _worker_of(deps, report) if isinstance(event, Completed) else None
     transition = apply(deps, report.job_id, event)
     if transition is None:
         return ReportAnswer(accepted=False, stop=True)
     if transition.outcome is Outcome.COMPLETED:
+        if worker is not None:
+            completed(deps, worker)
         track_id = transition.job.track_id  # "": there is no track to write it for
         with suppress(StorageFull, Unavailable):  # the job is done all the same; sweep writes it when it can
             write_metadata(deps, track_id)
     return ReportAnswer(accepted=transition.accepted, stop=not transition.accepted)
+
+
+def _worker_of(deps: Deps, report: Report) -> str | None:
+    """Who runs the attempt; None if it does not run any more."""
+    job = deps.repository.job(report.job_id)
+    return None if job is None or job.attempt != report.attempt else job.worker
 
 
 def apply(deps: Deps, job_id: str, event: Event) -> Transition | None:

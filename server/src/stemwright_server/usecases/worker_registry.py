@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.domain.worker_health import WorkerHealth
 from stemwright_server.ports.jobs import JobRepository
 from stemwright_worker.contract.tasks import GpuMemory
 
@@ -25,6 +26,7 @@ class WorkerRegistry:
         self._gone: set[str] = set()  # how ids begin
         self._drained: tuple[float, Sequence[str]] = (0.0, ())  # when it was asked last, and how ids begin
         self._paused: tuple[float, Sequence[str]] = (0.0, ())  # the same of services
+        self._ailing: tuple[float, Sequence[WorkerHealth]] = (0.0, ())  # when it was asked last, and what was found
         self._gpus: dict[tuple[str, int], tuple[float, GpuMemory]] = {}  # by host and index: when it was told, and what
 
     def note(self, worker: str, *, device: str, services: Sequence[str]) -> None:
@@ -70,6 +72,29 @@ class WorkerRegistry:
             prefixes = self._repository.drained_workers()
             self._drained = (now, prefixes)
         return any(worker.startswith(prefix) for prefix in prefixes)
+
+    def is_aside(self, worker: str) -> bool:
+        """Whether it gets no jobs for a while: see ``domain.worker_health``."""
+        return any(each.worker == worker and each.is_aside(self._clock()) for each in self.ailing())
+
+    def ailing(self) -> Sequence[WorkerHealth]:
+        """Workers at which jobs failed since they completed one, as of two seconds ago or later."""
+        now = self._clock()
+        asked_at, ailing = self._ailing
+        if not asked_at <= now < asked_at + _ASKED_EVERY:
+            ailing = self._repository.ailing_workers()
+            self._ailing = (now, ailing)
+        return ailing
+
+    def keep_health(self, health: WorkerHealth) -> None:
+        """Remember it: this process from now on, others within two seconds."""
+        self._repository.keep_health(health, self._clock())
+        self._ailing = (0.0, ())
+
+    def forget_health(self, worker: str) -> None:
+        """It is well."""
+        self._repository.forget_health(worker)
+        self._ailing = (0.0, ())
 
     def pause(self, service: str) -> None:
         """No job of it is handed out, by this process from now on, by others within two seconds."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row, Table
 
-from stemwright_server.adapters.jobs.tables import attempts, deliveries, jobs, tracks, workers
+from stemwright_server.adapters.jobs.tables import ailing_workers, attempts, deliveries, jobs, tracks, workers
 from stemwright_server.domain.delivery import Delivery, DeliveryState
 from stemwright_server.domain.inputs import ArtifactInput, Input, TrackInput
 from stemwright_server.domain.job import (
@@ -31,6 +31,7 @@ from stemwright_server.domain.job import (
 )
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
+from stemwright_server.domain.worker_health import WorkerHealth
 from stemwright_worker.contract.codec import dump_description, load_description
 from stemwright_worker.contract.service import OutputSpec, Progress
 
@@ -100,6 +101,12 @@ def row_worker(row: Row[Any]) -> SeenWorker:
     """A worker of a row."""
     values = _cells(SeenWorker, workers, row)
     return SeenWorker(**values | {"services": tuple(values["services"])})
+
+
+def row_health(row: Row[Any]) -> WorkerHealth:
+    """The health of a worker of a row."""
+    values = _cells(WorkerHealth, ailing_workers, row)
+    return WorkerHealth(**values | {"failed": tuple(values["failed"])})
 
 
 def row_service(row: Row[Any]) -> AnnouncedService:

@@ -18,6 +18,7 @@ from stemwright_server.adapters.jobs.sql_administration import SqlAdministration
 from stemwright_server.adapters.jobs.sql_counters import SqlCounters
 from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
 from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
+from stemwright_server.adapters.jobs.sql_workers import SqlWorkers
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
 from stemwright_server.adapters.jobs.tables import attempts, idempotency, installation, jobs, tracks
 from stemwright_server.adapters.jobs.upsert import upsert
@@ -34,7 +35,7 @@ _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
 @retrying
-class SqlJobRepository(SqlUpkeep, SqlCounters, SqlDeliveries, SqlAdministration):
+class SqlJobRepository(SqlUpkeep, SqlWorkers, SqlCounters, SqlDeliveries, SqlAdministration):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:

@@ -5,29 +5,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
 
 import structlog
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from stemwright_server.adapters.jobs.postgres import CLEAN_LOCK, HERE, SWEEP_LOCK
-from stemwright_server.adapters.jobs.rows import row_attempt, row_service, row_track, row_worker, service_row
+from stemwright_server.adapters.jobs.rows import row_attempt, row_service, row_track, service_row
 from stemwright_server.adapters.jobs.sql_deliveries import awaits_its_body, forget_deliveries
 from stemwright_server.adapters.jobs.tables import (
     attempts,
-    drained_workers,
     idempotency,
     jobs,
     services,
     signatures,
     tracks,
-    workers,
 )
 from stemwright_server.adapters.jobs.upsert import upsert
 from stemwright_server.domain.job import Attempt, JobState, Outcome
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.domain.worker import AnnouncedService, SeenWorker
+from stemwright_server.domain.worker import AnnouncedService
 from stemwright_server.ports.jobs import Chore
 from stemwright_worker.errors import InvalidRequest, Unavailable
 
@@ -186,41 +183,6 @@ class SqlUpkeep(ABC):
             return
         with self._write() as db:
             db.execute(update(tracks).where(tracks.c.id == track_id).values(**values))
-
-    # Workers
-
-    def see_worker(self, worker: SeenWorker) -> None:
-        values = asdict(worker)
-        with self._write() as db:
-            new = upsert(db, workers).values(values)
-            db.execute(new.on_conflict_do_update(index_elements=[workers.c.worker], set_=values))
-
-    def forget_workers(self, prefix: str) -> None:
-        with self._write() as db:
-            db.execute(delete(workers).where(workers.c.worker.startswith(prefix, autoescape=True)))
-            # Ids are never used again; the name of a host, which is shorter, stays drained.
-            db.execute(delete(drained_workers).where(drained_workers.c.prefix.startswith(prefix, autoescape=True)))
-
-    def drop_workers(self, seen_before: float) -> None:
-        with self._write() as db:
-            db.execute(delete(workers).where(workers.c.seen_at < seen_before))
-
-    def seen_workers(self) -> Sequence[SeenWorker]:
-        with self._read() as db:
-            return [row_worker(row) for row in db.execute(select(workers).order_by(workers.c.worker))]
-
-    def drain_workers(self, prefix: str, now: float) -> None:
-        with self._write() as db:
-            new = upsert(db, drained_workers).values(prefix=prefix, drained_at=now)
-            db.execute(new.on_conflict_do_nothing(index_elements=[drained_workers.c.prefix]))
-
-    def resume_workers(self, prefix: str) -> bool:
-        with self._write() as db:
-            return db.execute(delete(drained_workers).where(drained_workers.c.prefix == prefix)).rowcount > 0
-
-    def drained_workers(self) -> Sequence[str]:
-        with self._read() as db:
-            return list(db.scalars(select(drained_workers.c.prefix).order_by(drained_workers.c.prefix)))
 
     # Services
 

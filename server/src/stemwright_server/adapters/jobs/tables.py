@@ -195,6 +195,18 @@ drained_workers = Table(
     Column("drained_at", Double, nullable=False),
 )
 
+ailing_workers = Table(
+    "ailing_workers",  # at which jobs failed since they completed one
+    metadata,
+    Column("worker", String(128), primary_key=True),
+    Column("failed", JSON, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("aside_until", Double, nullable=False),
+    Column("code", String(100), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("noted_at", Double, nullable=False),
+)
+
 services = Table(
     "services",  # what the workers offer, as they announced it
     metadata,

@@ -124,10 +124,14 @@ def _workers(deps: Deps, callers: Callers) -> APIRouter:
         """Who was heard of lately, what they work on, and who is drained."""
         busy = {job.worker: job.id for job in deps.repository.running()}
         drained = list(deps.repository.drained_workers())
+        ailing = {each.worker: each for each in deps.repository.ailing_workers()}
         return WorkersResponse(
             workers=[
                 WorkerView.of(
-                    each, job_id=busy.get(each.worker), drained=any(each.worker.startswith(word) for word in drained)
+                    each,
+                    job_id=busy.get(each.worker),
+                    drained=any(each.worker.startswith(word) for word in drained),
+                    health=ailing.get(each.worker),
                 )
                 for each in deps.workers.present()
             ],

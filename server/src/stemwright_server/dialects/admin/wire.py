@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from stemwright_server.domain.delivery import Delivery, DeliveryState
 from stemwright_server.domain.job import Attempt, Job, JobError, JobState, Outcome
 from stemwright_server.domain.worker import SeenWorker
+from stemwright_server.domain.worker_health import WorkerHealth
 from stemwright_server.http.times import Moment
 from stemwright_server.usecases.administration import Cause
 from stemwright_worker.contract.description import ServiceDescription
@@ -199,9 +200,11 @@ class WorkerView(BaseModel):
     seen_at: Moment
     job_id: str | None = Field(description="What it works on.")
     drained: bool
+    set_aside_until: Moment | None = Field(description="It gets no jobs before: they fail there.")
+    error: str | None = Field(description="What went wrong there last, if it has completed nothing since.")
 
     @classmethod
-    def of(cls, worker: SeenWorker, *, job_id: str | None, drained: bool) -> WorkerView:
+    def of(cls, worker: SeenWorker, *, job_id: str | None, drained: bool, health: WorkerHealth | None) -> WorkerView:
         """A worker."""
         return cls(
             worker=worker.worker,
@@ -210,6 +213,8 @@ class WorkerView(BaseModel):
             seen_at=timestamp(worker.seen_at),
             job_id=job_id,
             drained=drained,
+            set_aside_until=_moment(health.aside_until) if health is not None and health.on_trial else None,
+            error=None if health is None else f"{health.code}: {health.message}",
         )
 
 

@@ -198,6 +198,7 @@ def _facts(deps: Deps) -> APIRouter:
             version=release,
             gpu=any(worker.device.startswith("cuda") for worker in workers),
             workers=len(workers),
+            workers_set_aside=sum(deps.workers.is_aside(worker.worker) for worker in workers),
             queue=QueueView(**{state.value: counts[state] for state in JobState}),
         )
 

@@ -333,4 +333,5 @@ class HealthResponse(BaseModel):
     version: str
     gpu: bool = Field(description="Whether a worker has one.")
     workers: int
+    workers_set_aside: int = Field(0, description="Of these, those that get no jobs for a while: jobs fail there.")
     queue: QueueView

@@ -65,6 +65,9 @@ def _now(measures: Measures) -> Iterator[Metric]:
     for kind in sorted({*kinds, "cpu", "cuda"}):  # a zero can be alerted on, an absence hardly
         workers.add_metric([kind], kinds.count(kind))
     yield workers
+    yield GaugeMetricFamily(
+        "demucs_workers_set_aside", "Workers that get no jobs for a while, since jobs fail there.", measures.aside
+    )
     webhooks = GaugeMetricFamily(
         "demucs_webhook_deliveries", "Webhooks in the outbox, by what became of them so far.", labels=["state"]
     )

@@ -135,7 +135,8 @@ async def _wait_for_task(deps: Deps, wakeups: WakeUps, request: Request, asked: 
 
 def _claimed(deps: Deps, asked: ClaimRequest) -> Task | None:
     deps.workers.note(asked.worker, device=asked.device, services=asked.services)
-    task = claim(deps, asked) if asked.take and not deps.workers.is_drained(asked.worker) else None
+    kept_out = deps.workers.is_drained(asked.worker) or deps.workers.is_aside(asked.worker)
+    task = claim(deps, asked) if asked.take and not kept_out else None
     if task is not None and deps.workers.is_gone(asked.worker):  # it was told to go while it asked
         worker_left(deps, asked.worker)
         return None

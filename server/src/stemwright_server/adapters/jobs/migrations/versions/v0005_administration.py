@@ -1,4 +1,4 @@
-"""Looking for jobs of all owners, doing one once more, services that are paused; and whose store it is."""
+"""Looking for jobs of all owners, doing one once more, what is paused or ails; and whose store it is."""
 
 from __future__ import annotations
 
@@ -23,4 +23,14 @@ def upgrade() -> None:
         "installation",
         sa.Column("only", sa.Integer, primary_key=True),
         sa.Column("id", sa.String(32), nullable=False),
+    )
+    op.create_table(
+        "ailing_workers",
+        sa.Column("worker", sa.String(128), primary_key=True),
+        sa.Column("failed", sa.JSON, nullable=False),
+        sa.Column("times", sa.Integer, nullable=False),
+        sa.Column("aside_until", sa.Double, nullable=False),
+        sa.Column("code", sa.String(100), nullable=False),
+        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("noted_at", sa.Double, nullable=False),
     )

@@ -1,0 +1,33 @@
+"""A worker that fails all that it takes, beside one that does not."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from elsewhere import SECRET, worker_of
+from service import COMMAND, environment, running, until, wav
+
+
+def test_every_job_completes_and_the_ill_worker_is_set_aside(tmp_path: Path) -> None:
+    settings = {"STEMWRIGHT_WORKERS": "0", **SECRET}
+    with (
+        running(tmp_path / "data", settings) as service,
+        worker_of(service, tmp_path / "ill", {"FAST_MODEL_ILL": "1"}, celery=False),
+        worker_of(service, tmp_path / "well", celery=False),
+    ):
+        client = service.client
+        until(lambda: client.http.get("/health").json()["workers"] == 2, what="both workers")
+        file_id = client.upload(wav())
+        jobs = [client.submit(file_id, sleep=0.1 + number / 1000) for number in range(12)]
+        for job_id in jobs:
+            client.wait(file_id, job_id, "completed")
+        assert client.http.get("/health").json()["workers_set_aside"] == 1
+        assert "demucs_workers_set_aside 1.0" in client.http.get("/metrics").text
+        command = [*COMMAND, "workers", "list", "--data-dir", str(service.data_dir)]
+        listed = subprocess.run(
+            command, env=environment(service.state, settings), capture_output=True, text=True, timeout=60
+        ).stdout
+        assert listed.count("set-aside=") == 1
+        assert "code=crashed" in listed
+        assert any(line["event"] == "worker_set_aside" for line in service.logged())
