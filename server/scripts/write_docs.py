@@ -116,7 +116,20 @@ def described(dialect: Dialect[Any]) -> dict[str, Any]:
     }
     schemes = {name: value for name, value in document["components"]["securitySchemes"].items() if name in ways}
     components = {"schemas": kept} | ({"securitySchemes": schemes} if schemes else {})
-    return document | {"paths": found, "components": components}
+    return _by_short_names(document | {"paths": found, "components": components})
+
+
+def _by_short_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Schemas of other dialects have the same names, so that the app's own document has those of modules before them."""
+    schemas = document["components"]["schemas"]
+    text = json.dumps(document)
+    for name in schemas:
+        short = name.rpartition("__")[2]
+        if short != name and short not in schemas:
+            text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{short}"')
+            text = text.replace(f'"{name}": {{', f'"{short}": {{')
+    shortened: dict[str, Any] = json.loads(text)
+    return shortened
 
 
 def _references(part: Any) -> set[str]:

@@ -1,0 +1,3 @@
+export * from "./client.js";
+export type { ConnectionOptions, TokenProvider } from "./connection.js";
+export { StemwrightError } from "./errors.js";
