@@ -225,17 +225,41 @@ def test_two_processes_with_one_name_and_one_folder_do_not_mix(tmp_path: Path) -
     assert lengths in [{each["artifacts"][0]["samples"]} for each in winners], "files of two songs lie there"
 
 
+def test_songs_whose_names_are_one_on_some_file_systems_have_folders_that_are_not(tmp_path: Path) -> None:
+    names = ["Song.wav", "song.wav", "caf\u00e9.wav", "CAFE\u0301.wav"]
+    songs = [song(tmp_path / str(number) / name) for number, name in enumerate(names)]
+    words = ["split", "--model", "pocket", "--device", "cpu", "-q", "-o", str(tmp_path / "out")]
+    assert main([*words, *map(str, songs)]) == 0
+    made = {folder.name for folder in (tmp_path / "out").iterdir()}
+    assert made == {"Song", "song (2)", "caf\u00e9", "CAFE\u0301 (2)"}
+
+
+def test_a_stem_is_not_written_over_an_input_of_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = song(tmp_path / "Vocals.wav")
+    before = given.read_bytes()
+    os.link(given, tmp_path / "vocals.wav.part")  # what a file system that ignores case would find there
+    words = ["split", "--model", "pocket", "--device", "cpu", "-q", "-o", str(tmp_path), "--filename", "{stem}.{ext}"]
+    assert main([*words, str(given)]) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert given.read_bytes() == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals) -> None:
-    out = tmp_path / "out"
-    command = [*SPLIT, "-q", "-o", str(out), str(song(tmp_path / "a.wav", 60))]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        until(lambda: out.exists() and len(parts(out)) >= 4, "the files to be begun")
+def test_a_signal_leaves_nothing_half_written_and_keeps_what_is_done(tmp_path: Path, number: signal.Signals) -> None:
+    out, songs = tmp_path / "out", [song(tmp_path / "short.wav"), song(tmp_path / "long.wav", 60)]
+    command = [*SPLIT, "-q", "--json", "-o", str(out), *map(str, songs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: (out / "long").exists() and len(parts(out)) >= 4, "the files of the second song to be begun")
         process.send_signal(number)
-        _, said = process.communicate(timeout=120)
+        printed, said = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert said.strip() == "stemwright: interrupted; nothing half-written is left"
-    assert not out.exists()
+    (done,) = json.loads(printed)["songs"]
+    assert done["input"] == str(songs[0])
+    assert {Path(each["path"]) for each in done["artifacts"]} == {each for each in out.rglob("*") if each.is_file()}
+    assert not (out / "long").exists()
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:

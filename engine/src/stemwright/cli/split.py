@@ -34,7 +34,11 @@ def add(subparsers: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "-o", "--out", "--output", type=Path, default=Path("separated"), help="folder to write to (default: separated)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document: artifacts and fidelity reports")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON document: artifacts and fidelity reports; after an interrupt, of the songs done by then",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
     add_flags(parser)
     parser.set_defaults(func=run)
@@ -64,45 +68,50 @@ def run(args: argparse.Namespace) -> int:
     results = Results()
     code = 0
     with ended_by_signals():
-        for path, stems in zip(args.inputs, paths, strict=True):
-            line = ProgressLine(path.name, enabled=not args.quiet)
-            try:
-                done = separator.separate_to(
-                    stems, path, recipe, output, limits=limits, input=reading, on_progress=line.show
-                )
-            except Canceled:
-                raise
-            except Exception as error:  # whatever it was, it is this song's, and the others are done all the same
-                line.clear()
-                known = error if isinstance(error, StemwrightError) else _unexpected(path, error)
-                code = fail(_message(path, known))
-                songs.append({"input": str(path), "error": {"code": known.code, "message": str(known)}})
-                continue
-            finally:
-                line.clear()
-            songs.append(_as_json(done))
-            if not args.json and not args.quiet:
-                results.say(_summary(done))
-    if args.json:
-        results.say(json.dumps({"songs": songs}, indent=2))
+        try:
+            for path, stems in zip(args.inputs, paths, strict=True):
+                line = ProgressLine(path.name, enabled=not args.quiet)
+                try:
+                    done = separator.separate_to(
+                        stems, path, recipe, output, limits=limits, input=reading, on_progress=line.show
+                    )
+                except Canceled:
+                    raise
+                except Exception as error:  # whatever it was, it is this song's, and the others are done all the same
+                    line.clear()
+                    known = error if isinstance(error, StemwrightError) else _unexpected(path, error)
+                    code = fail(_message(path, known))
+                    songs.append({"input": str(path), "error": {"code": known.code, "message": str(known)}})
+                    continue
+                finally:
+                    line.clear()
+                songs.append(_as_json(done))
+                if not args.json and not args.quiet:
+                    results.say(_summary(done))
+        finally:  # an interrupt as well: the songs before it are done, and nobody else has their reports
+            if args.json:
+                results.say(json.dumps({"songs": songs}, indent=2))
     results.check()
     return code
 
 
 def _track_names(inputs: Sequence[Path]) -> list[str]:
-    """A name for each song; songs of the same name in different folders must not overwrite each other."""
-    from stemwright.stems.paths import safe_name
+    """A name for each song; songs of the same name in different folders must not overwrite each other.
 
-    names: list[str] = []
+    Nor songs whose names are the same to some file system (`one_name`).
+    """
+    from stemwright.stems.paths import one_name, safe_name
+
+    names: dict[str, str] = {}
     for path in inputs:
         name = safe_name(path.name.rsplit(".", 1)[0] or path.name)
         count = 2
         unique = name
-        while unique in names:
+        while one_name(unique) in names:
             unique = f"{name} ({count})"
             count += 1
-        names.append(unique)
-    return names
+        names[one_name(unique)] = unique
+    return list(names.values())
 
 
 def _stem_paths(
@@ -114,21 +123,33 @@ def _stem_paths(
         OptionError: A stem would lie where an input or a stem of another song does.
     """
     from stemwright.audio import part_path
-    from stemwright.stems.paths import output_paths
+    from stemwright.stems.paths import one_name, output_paths
 
     paths = [
         output_paths(path, out, stems, output, name) for path, name in zip(inputs, _track_names(inputs), strict=True)
     ]
-    taken = {os.path.realpath(path) for path in inputs}
+    # Whether a stem has an input's name is asked of the file system: an input is there. Of another stem it cannot be.
+    read = {os.path.realpath(path) for path in inputs} | {identity for path in inputs if (identity := _identity(path))}
+    taken: set[str] = set()
     for song in paths:
-        files = {os.path.realpath(each) for name in song.values() for each in (name, part_path(name))}
-        if lost := sorted(files & taken):
-            raise OptionError(
-                f"{lost[0]!r} is an input or another song's stem, and would be overwritten: "
-                "choose another folder with -o, or a --filename with {track} in it"
-            )
-        taken |= files
+        files = [os.path.realpath(each) for name in song.values() for each in (name, part_path(name))]
+        for file in sorted(files):
+            if file in read or _identity(file) in read or one_name(file) in taken:
+                raise OptionError(
+                    f"{file!r} is an input or another song's stem, and would be overwritten: "
+                    "choose another folder with -o, or a --filename with {track} in it"
+                )
+        taken |= {one_name(file) for file in files}
     return paths
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """Which file lies at the path, whatever names it has."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - of a string as well
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _unexpected(path: Path, error: Exception) -> StemwrightError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,11 +41,19 @@ def output_paths(
         if relative.is_absolute() or not relative.parts or ".." in relative.parts or name.endswith(("/", "\\")):
             raise OptionError(f"the file name pattern {options.filename!r} leads out of the output folder")
         paths[stem] = out / relative
-    if len(set(paths.values())) < len(paths):
+    if len({one_name(str(path)) for path in paths.values()}) < len(paths):
         raise OptionError(
             f"the file name pattern {options.filename!r} gives several stems one name: use {{stem}} in it"
         )
     return paths
+
+
+def one_name(name: str) -> str:
+    """What names share that some file system takes for one: those that differ in case, or in how accents are composed.
+
+    macOS and Windows do, and folders are copied there. So it is the same everywhere, and no file system is asked.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def safe_name(part: str) -> str:
