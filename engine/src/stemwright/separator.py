@@ -291,6 +291,7 @@ class Separator:
                     channels=channels,
                     target=(found.info.sample_rate, found.native_samples) if output.keep_rate else None,
                     tags=found.info.tags,
+                    cover=found.info.cover,
                 ) as files,
             ):
                 for stems in run.blocks(mix, stats):

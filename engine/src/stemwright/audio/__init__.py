@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stemwright.audio.cover import Cover
     from stemwright.audio.formats import FORMATS, AudioFormat
     from stemwright.audio.info import AudioInfo, InputLimits, InputOptions
     from stemwright.audio.reading.reader import AudioReader, open_audio, probe
@@ -23,6 +24,7 @@ __all__ = [
     "AudioInfo",
     "AudioReader",
     "AudioWriter",
+    "Cover",
     "InputLimits",
     "InputOptions",
     "Resampler",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "cover": ("Cover",),
     "formats": ("FORMATS", "AudioFormat"),
     "info": ("AudioInfo", "InputLimits", "InputOptions"),
     "reading.reader": ("AudioReader", "open_audio", "probe"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from stemwright.audio.cover import Cover
 from stemwright.errors import OptionError
 
 
@@ -22,6 +23,7 @@ class AudioInfo:
     bit_rate: int | None  # bits a second of the audio stream, or of the file if the stream does not say
     # title, artist, album, date, track and so on, by lower-case names
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cover: Cover | None = None  # the picture of the album
     size: int  # bytes of the file
     track: int = 1  # which of its audio tracks is read, from 1
     tracks: int = 1  # how many audio tracks there are

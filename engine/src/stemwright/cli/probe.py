@@ -22,11 +22,14 @@ def run(args: argparse.Namespace) -> int:
 
     info = probe(args.file)
     if args.json:
-        print(json.dumps({"file": str(args.file), **vars(info), "tags": dict(info.tags)}, indent=2))
+        cover = info.cover and {name: value for name, value in vars(info.cover).items() if name != "data"}
+        print(json.dumps({"file": str(args.file), **vars(info), "tags": dict(info.tags), "cover": cover}, indent=2))
         return 0
     length = f"{info.duration:.3f} s" if info.duration is not None else "length not declared"
     rate = f", {info.bit_rate / 1000:.0f} kbit/s" if info.bit_rate else ""
     print(f"{args.file}: {info.codec} in {info.container}, {info.sample_rate} Hz, {info.channels} ch, {length}{rate}")
+    if info.cover:
+        print(f"  cover: {info.cover.mime}, {info.cover.width} x {info.cover.height}, {len(info.cover.data)} bytes")
     for name, value in info.tags.items():
         print(f"  {name}: {value}")
     return 0

@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from stemwright.audio import FORMATS, AudioWriter, Resampler, claim_output, open_writer
+from stemwright.audio.cover import Cover
 from stemwright.audio.samples import SILENT, Samples
 from stemwright.audio.writing.sink import Claim
 from stemwright.errors import OutputError
@@ -54,6 +55,7 @@ class StemWriter:
         channels: int,
         target: tuple[int, int] | None,
         tags: Mapping[str, str],
+        cover: Cover | None = None,
     ) -> None:
         """Make the folders and open the files.
 
@@ -64,6 +66,7 @@ class StemWriter:
             channels: Of each stem.
             target: Sample rate and samples of the files; None: those of the stems as they are given.
             tags: Of the input; those of the options go before them.
+            cover: Of the input.
 
         Raises:
             OutputError: A folder or a file cannot be made; what was made is removed.
@@ -73,6 +76,7 @@ class StemWriter:
         self._paths, self._options = dict(paths), options
         self._sample_rate, self._channels, self._target = sample_rate, channels, target
         self._tags = {**{name: tags[name] for name in tags if not name.startswith(_OF_THE_MIX)}, **options.tags}
+        self._cover = cover
         self._made_folders = _make_folders([path.parent for path in self._paths.values()])
         self._spools: list[Spool] = []
         self._threads: list[EncoderThread] = []
@@ -172,6 +176,7 @@ class StemWriter:
             vbr_quality=options.vbr_quality,
             preset=options.encoder_preset,
             tags=self._tags,
+            cover=self._cover,
             claim=self._claims[path],
         )
 

@@ -11,7 +11,7 @@ from sounds import encode, lag, read, sound
 from stemwright.audio import open_writer
 from stemwright.audio.containers.mp4 import Length, mp4_lengths
 from stemwright.audio.containers.mpeg import find_frames, mpeg_header
-from stemwright.audio.containers.ogg import pages, set_serial, single_page_samples
+from stemwright.audio.containers.ogg import pages, set_numbers, single_page_samples
 from stemwright.audio.reading.declared_length import Declared
 from stemwright.audio.reading.sniff import sniff
 from stemwright.errors import InputError
@@ -103,7 +103,7 @@ def test_the_pages_of_an_ogg_file_can_be_given_another_number(tmp_path: Path) ->
     before, _ = soundfile.read(path)
     with path.open("r+b") as file:
         assert {page.serial for page in pages(file)} == {1}
-        set_serial(file, 0x12345678)
+        set_numbers(file, 0x12345678)
         assert {page.serial for page in pages(file)} == {0x12345678}
     after, _ = soundfile.read(path)  # libogg drops pages whose checksum is wrong
     assert (before == after).all()

@@ -7,15 +7,17 @@ number of samples up to the end of the page.
 
 from __future__ import annotations
 
-import functools
+import io
 import re
-from collections.abc import Iterator
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-_FIRST, _LAST = 2, 4
+_CONTINUED, _FIRST, _LAST = 1, 2, 4
 _HEADER = 27
-_POLYNOMIAL = 0x04C11DB7
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _BEGINNING = re.compile(rb"OggS\0[\2\6]")
 _PIECE = 1 << 20
 _TAIL = 1 << 17
@@ -48,7 +50,6 @@ class Page:
     flags: int
     granule: int
     serial: int
-    checksum: int
 
     @property
     def is_first(self) -> bool:
@@ -76,7 +77,6 @@ def page_at(file: File, at: int) -> Page | None:
         flags=header[5],
         granule=int.from_bytes(header[6:14], "little", signed=True),
         serial=int.from_bytes(header[14:18], "little"),
-        checksum=int.from_bytes(header[22:26], "little"),
     )
 
 
@@ -146,51 +146,63 @@ def single_page_samples(file: File, start: int = 0, end: int | None = None) -> i
     return None
 
 
-def set_serial(file: WritableFile, serial: int) -> None:
-    """Give every page of a file of one stream this serial number, in place.
+def with_comments(data: bytes, comments: Iterable[tuple[str, str]]) -> bytes | None:
+    """The same beginning of an Ogg Vorbis file with other comments; None if its three headers are not all in `data`.
 
-    libsndfile takes the number from the clock, so that no two files are equal. The checksum is linear in the
-    bits of the page: what a change of the number does to it depends on the page's length alone.
+    Whoever made the stream stays named (the vendor). Pages behind the headers, if there are, stay as they are: their
+    numbers are for `set_numbers`. Source: Vorbis I specification, sections 4.2 and 5.
     """
-    for page in list(pages(file)):
-        change = _checksum_change((page.serial ^ serial).to_bytes(4, "little"), page.end - page.at - 18)
-        file.seek(page.at + 14)
-        file.write(serial.to_bytes(4, "little"))
-        file.seek(page.at + 22)
-        file.write((page.checksum ^ change).to_bytes(4, "little"))
+    file = io.BytesIO(data)
+    packets = [b""]
+    for page in pages(file):
+        if page.end > len(data):
+            return None
+        file.seek(page.at + 26)
+        lengths = file.read(file.read(1)[0])
+        for length in lengths:
+            packets[-1] += file.read(length)
+            if length < 255:
+                packets.append(b"")
+        if len(packets) == 4 and not packets[3]:
+            first, vendor_end = next(pages(file)), 11 + int.from_bytes(packets[1][7:11], "little")
+            listed = [f"{name}={text}".encode("utf-8", "replace") for name, text in comments]
+            said = b"".join(len(each).to_bytes(4, "little") + each for each in listed)
+            changed = packets[1][:vendor_end] + len(listed).to_bytes(4, "little") + said + b"\1"
+            return data[: first.end] + _header_pages([changed, packets[2]], first.serial) + data[page.end :]
+    return None
 
 
-@functools.lru_cache(maxsize=1024)
-def _checksum_change(changed: bytes, zeros: int) -> int:
-    """The checksum of some bytes followed by so many zeros."""
-    value = 0
-    for byte in changed:
-        value = _after_zero_byte(value ^ byte << 24)
-    for bit, columns in enumerate(_powers()):
-        if zeros >> bit & 1:
-            value = _times(columns, value)
-    return value
+def _header_pages(packets: Sequence[bytes], serial: int) -> bytes:
+    """Packets on pages of their own, numbered from 1, at the beginning of a stream."""
+    pieces = []  # of 255 bytes and less, each with whether a packet begins with it
+    for packet in packets:
+        pieces += [(packet[at : at + 255], at == 0) for at in range(0, len(packet) + 1, 255)]
+    made = b""
+    for number, at in enumerate(range(0, len(pieces), 255), 1):
+        here = pieces[at : at + 255]
+        flags = 0 if here[0][1] else _CONTINUED
+        # No packet ends on a page: -1 is its position, as RFC 3533 has it.
+        granule = 0 if any(len(piece) < 255 for piece, _ in here) else -1
+        head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, serial, number, 0, len(here))
+        made += head + bytes(len(piece) for piece, _ in here) + b"".join(piece for piece, _ in here)
+    return made
 
 
-def _after_zero_byte(value: int) -> int:
-    for _ in range(8):
-        value = (value << 1 ^ (_POLYNOMIAL if value >> 31 else 0)) & 0xFFFFFFFF
-    return value
+def set_numbers(file: WritableFile, serial: int) -> None:
+    """Number the pages of a file of one stream from 0 on, and give each this serial number, in place."""
+    for number, page in enumerate(list(pages(file))):
+        file.seek(page.at)
+        data = bytearray(file.read(page.end - page.at))
+        data[14:26] = struct.pack("<III", serial, number, 0)
+        data[22:26] = checksum(data).to_bytes(4, "little")
+        file.seek(page.at)
+        file.write(bytes(data))
 
 
-@functools.cache
-def _powers() -> list[list[int]]:
-    """What 1, 2, 4, ... 2**16 zero bytes do to a checksum, as matrices over bits (32 columns each)."""
-    powers = [[_after_zero_byte(1 << bit) for bit in range(32)]]
-    for _ in range(16):
-        powers.append([_times(powers[-1], column) for column in powers[-1]])
-    return powers
+def checksum(data: bytes | bytearray) -> int:
+    """The checksum of a page whose own is 0 (RFC 3533, section 6).
 
-
-def _times(columns: list[int], value: int) -> int:
-    result = 0
-    while value:
-        low = value & -value
-        result ^= columns[low.bit_length() - 1]
-        value ^= low
-    return result
+    It is the CRC of zlib with the bits the other way round, and nothing inverted before or after.
+    """
+    mirrored = zlib.crc32(data.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")

@@ -40,12 +40,12 @@ def main(job: dict[str, Any]) -> int:
     import av
     import av.error
 
-    decoding = _beside("decoding")
+    decoding, pictures = _beside("decoding"), _beside("picture")
     _import_the_rest()
     die_with_parent()
     forbid_opening()
     try:
-        decoding.decode(av, job)
+        decoding.decode(av, pictures, job)
     except decoding.Refused as error:
         decoding.send_json(b"X", {"code": error.code, "detail": str(error)})
     except MemoryError:

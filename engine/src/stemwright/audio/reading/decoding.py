@@ -54,8 +54,13 @@ class Refused(Exception):
         self.code = code
 
 
-def decode(av: Any, job: dict[str, Any]) -> None:
+def decode(av: Any, pictures: Any, job: dict[str, Any]) -> None:
     """Decode standard input with PyAV, as the job says (`decode_child.main`), and write the records to the output.
+
+    Args:
+        av: PyAV.
+        pictures: The module `picture`.
+        job: What to do.
 
     Raises:
         Refused: The input cannot be used.
@@ -74,7 +79,11 @@ def decode(av: Any, job: dict[str, Any]) -> None:
             decoder.flags2 |= int(av.codec.context.Flags2.skip_manual)
         sender.begin(part)
         heard: float | None = None  # until when
-        for packet in container.demux(stream):
+        cover, shown = pictures.stream_of(container), None
+        for packet in container.demux(*(each for each in (stream, cover) if each is not None)):
+            if packet.stream_index != stream.index:
+                shown = shown or (pictures.described(bytes(packet)) if packet.size else None)
+                continue
             if part["sound_end"] and packet.pos is not None and part["start"] + packet.pos >= part["sound_end"]:
                 break
             packets += 1
@@ -89,7 +98,9 @@ def decode(av: Any, job: dict[str, Any]) -> None:
                 continue
             for frame in frames:
                 if not sender.has_begun:
-                    sender.header({**_header(av, container, stream, decoder, frame), "track": track}, frame)
+                    sender.header(
+                        {**_header(av, container, stream, decoder, frame), "track": track, "cover": shown}, frame
+                    )
                 if frame.time is not None and job["demuxer"] in _CLOCKED:
                     if heard is not None and _GAP <= frame.time - heard <= _LONGEST_GAP:
                         sender.gap(frame.time - heard)

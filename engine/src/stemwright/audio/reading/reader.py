@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import json
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from stemwright.audio.channels import mix_channels, mixing_matrix
+from stemwright.audio.cover import Cover
 from stemwright.audio.info import AudioInfo, InputLimits, InputOptions, shown
 from stemwright.audio.reading.declared_length import UNLIMITED, Declared, truncated
 from stemwright.audio.reading.decode_process import DecodeProcess
@@ -94,12 +96,13 @@ def open_audio(
             duration=length.samples / header["sample_rate"] if length.samples else said,
             bit_rate=header["bit_rate"],
             tags=MappingProxyType(header["tags"]),
+            cover=_cover(header["cover"]),
             size=size,
             track=header["track"],
             tracks=header["tracks"],
             late=header["late"] if header["late"] <= _LATEST else 0.0,
         )
-        info = replace(info, notes=(*planned.notes, *_notes(info, options)))
+        info = replace(info, notes=(*planned.notes, *_notes(info, options, header["cover"])))
         if limits.max_seconds is not None and info.duration is not None and info.duration > limits.max_seconds + 1:
             raise _too_long(name, limits.max_seconds)
         return AudioReader(
@@ -283,8 +286,16 @@ class AudioReader:
         self._matrix = mixing_matrix(said["channels"], self.channels)
 
 
-def _notes(info: AudioInfo, options: InputOptions) -> tuple[str, ...]:
+def _cover(said: dict[str, Any] | None) -> Cover | None:
+    if said is None or "data" not in said:
+        return None
+    return Cover(**{**said, "data": base64.b64decode(said["data"])})
+
+
+def _notes(info: AudioInfo, options: InputOptions, cover: dict[str, Any] | None) -> tuple[str, ...]:
     notes = []
+    if cover is not None and "refused" in cover:
+        notes.append(f"the picture of the album was left out: {cover['refused']}")
     if info.tracks > 1:
         notes.append(f"audio track {info.track} of {info.tracks} was read")
     if info.late >= _NOTICED:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, cast
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.audio.containers.mpeg import mpeg_header
-from stemwright.audio.containers.ogg import set_serial
+from stemwright.audio.containers.ogg import set_numbers, with_comments
+from stemwright.audio.cover import Cover, picture_comment
 from stemwright.audio.formats import AudioFormat
 from stemwright.audio.resample import Resampler
 from stemwright.audio.samples import Samples, to_integers
@@ -24,6 +26,9 @@ OPUS_RATE = 48000
 _DEFAULT_VORBIS_QUALITY = 6
 _SERIAL = 1
 _SKIP_SAMPLES = 11  # AV_PKT_DATA_SKIP_SAMPLES
+_PICTURE = "METADATA_BLOCK_PICTURE"
+_WITH_PICTURES = ("flac", "mp3", "mp4")  # muxers of FFmpeg; that of WAV has no place for one
+_IMAGE_CODECS = {"image/jpeg": "mjpeg", "image/png": "png"}
 _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
@@ -38,6 +43,7 @@ class Encoding:
     vbr_quality: int | None = None
     preset: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    cover: Cover | None = None
 
 
 class Encoder(ABC):
@@ -82,7 +88,7 @@ _FFMPEG_FORMATS = {
     "flac": _FFmpegFormat(muxer="flac", codec="flac", sample_format="s16"),
     "flac24": _FFmpegFormat(muxer="flac", codec="flac", sample_format="s32"),
     "mp3": _FFmpegFormat(muxer="mp3", codec="libmp3lame", sample_format="fltp", container={"id3v2_version": "3"}),
-    "m4a": _FFmpegFormat(muxer="ipod", codec="aac", sample_format="fltp"),
+    "m4a": _FFmpegFormat(muxer="mp4", codec="aac", sample_format="fltp", container={"brand": "M4A "}),
     "opus": _FFmpegFormat(muxer="ogg", codec="libopus", sample_format="flt"),
 }
 
@@ -98,12 +104,14 @@ class FFmpegEncoder(Encoder):
         self._form = form = _FFMPEG_FORMATS[encoding.format.name]
         # Bit-exact: no version, no clock and no random number in the file. The same samples, the same bytes.
         options = {"fflags": "+bitexact", **form.container}
-        if form.muxer == "ipod":
+        if form.muxer == "mp4":
             # The edit list counts in the movie's time scale: at the sample rate it is exact to the sample.
             options["movie_timescale"] = str(self._rate)
         # PyAV's own types do not know which kind of stream they hold.
         self._container = cast("Any", av.open(file, "w", format=form.muxer, options=options))
         self._container.metadata.update(encoding.tags)
+        if encoding.cover is not None and form.muxer == "ogg":
+            self._container.metadata[_PICTURE] = picture_comment(encoding.cover)
         self._layout = _LAYOUTS[encoding.channels - 1]
         options = _options(encoding)
         self._stream = self._container.add_stream(
@@ -113,6 +121,19 @@ class FFmpegEncoder(Encoder):
             self._stream.bit_rate = encoding.bitrate
         self._stream.time_base = Fraction(1, self._rate)
         self._at = 0
+        if encoding.cover is not None and form.muxer in _WITH_PICTURES:
+            self._add(encoding.cover)
+
+    def _add(self, cover: Cover) -> None:
+        """The picture is a stream of one packet to FFmpeg; of the image itself it looks at nothing."""
+        codec = _IMAGE_CODECS[cover.mime]
+        picture = self._container.add_mux_stream(codec, width=cover.width, height=cover.height)
+        picture.disposition = self._av.stream.Disposition.attached_pic
+        picture.metadata["comment"] = "Cover (front)"
+        packet = self._av.Packet(cover.data)
+        packet.stream, packet.is_keyframe = picture, True
+        packet.pts = packet.dts = 0
+        self._container.mux(packet)
 
     def write(self, block: Samples) -> None:
         """See `Encoder`."""
@@ -234,10 +255,18 @@ class OpusEncoder(Encoder):
 
 
 class VorbisEncoder(Encoder):
-    """Vorbis, through libsndfile: PyAV's wheel has no encoder of it worth using."""
+    """Vorbis, through libsndfile: PyAV's wheel has no encoder of it worth using.
+
+    libsndfile knows few tags and no picture. So its headers are held back until they are whole, and written with ours.
+    """
 
     _STEP = 1 << 12  # samples handed over at once: libvorbis keeps what it is given on its stack
-    _TAGS = ("title", "artist", "album", "date", "comment", "genre", "copyright")
+    _NAMES: Mapping[str, str] = {
+        "album_artist": "ALBUMARTIST",
+        "track": "TRACKNUMBER",
+        "disc": "DISCNUMBER",
+        "comment": "DESCRIPTION",
+    }  # as FFmpeg has them; https://wiki.xiph.org/VorbisComment
 
     def __init__(self, file: Sink, encoding: Encoding) -> None:
         try:
@@ -245,9 +274,13 @@ class VorbisEncoder(Encoder):
         except ImportError as error:
             raise MissingExtraError("writing ogg needs soundfile; install it with: pip install soundfile") from error
         quality = _DEFAULT_VORBIS_QUALITY if encoding.vbr_quality is None else encoding.vbr_quality
+        comments = [(self._NAMES.get(name, name.upper()), text) for name, text in encoding.tags.items()]
+        if encoding.cover is not None:
+            comments.append((_PICTURE, picture_comment(encoding.cover)))
         self._sink = file
+        self._headers = _VorbisHeaders(file, comments)
         self._file = soundfile.SoundFile(
-            file,
+            self._headers,
             "w",
             samplerate=encoding.sample_rate,
             channels=encoding.channels,
@@ -255,11 +288,6 @@ class VorbisEncoder(Encoder):
             subtype="VORBIS",
             compression_level=1 - quality / 10,
         )
-        for name in self._TAGS:
-            if encoding.tags.get(name):
-                setattr(self._file, name, encoding.tags[name])
-        if encoding.tags.get("track"):
-            self._file.tracknumber = encoding.tags["track"]
 
     def write(self, block: Samples) -> None:
         """See `Encoder`."""
@@ -269,7 +297,40 @@ class VorbisEncoder(Encoder):
     def close(self) -> None:
         """See `Encoder`."""
         self._file.close()
-        set_serial(self._sink, _SERIAL)
+        # libsndfile takes the serial number from the clock, so that no two files would be equal.
+        set_numbers(self._sink, _SERIAL)
+
+
+class _VorbisHeaders:
+    """A file for libsndfile, which writes it from its beginning to its end: the headers get other comments on the way."""
+
+    def __init__(self, file: Sink, comments: Sequence[tuple[str, str]]) -> None:
+        self._file, self._comments = file, comments
+        self._held: bytes | None = b""  # None: the headers are written
+        self._at = 0
+
+    def write(self, data: bytes) -> int:
+        """Write at the end."""
+        self._at += len(data)
+        if self._held is None:
+            return self._file.write(data)
+        self._held += bytes(data)
+        if (changed := with_comments(self._held, self._comments)) is not None:
+            self._held = None
+            self._file.write(changed)
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """There is nothing behind the end."""
+        return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """The position is the end, whatever is asked for: libsndfile asks for the length of a file in this way."""
+        return self._at
+
+    def tell(self) -> int:
+        """The end, as libsndfile knows it."""
+        return self._at
 
 
 def _options(encoding: Encoding) -> dict[str, str]:

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
+from stemwright.audio.cover import Cover
 from stemwright.audio.formats import FORMATS, check_choices
 from stemwright.audio.info import shown
 from stemwright.audio.samples import Samples
@@ -43,6 +44,7 @@ def open_writer(
     vbr_quality: int | None = None,
     preset: int | None = None,
     tags: Mapping[str, str] | None = None,
+    cover: Cover | None = None,
     claim: Claim | None = None,
 ) -> AudioWriter:
     """Open a file for writing; it appears under its name only when it is complete.
@@ -56,13 +58,14 @@ def open_writer(
         vbr_quality: Variable bit rate instead: 0 (best) to 9 for mp3, 0 to 10 (best) for ogg.
         preset: Work that the mp3 encoder puts in, 2 (most) to 7 (fastest); None is the encoder's own, about 5.
         tags: ``title``, ``artist``, ``album``, ``date``, ``track``, ..., as `AudioInfo.tags`.
+        cover: The picture of the album; a WAV file cannot hold one.
         claim: From `claim_output` of this path, where the caller has one; it stays the caller's.
 
     Raises:
         OptionError: For a format that is not known, or a choice that the format does not have.
         OutputError: ``not_writable`` if the file cannot be made, ``in_use``, ``disk_full``.
     """
-    encoding = _checked(format, sample_rate, channels, bitrate, vbr_quality, preset, tags)
+    encoding = _checked(format, sample_rate, channels, bitrate, vbr_quality, preset, tags, cover)
     return AudioWriter(Path(path), encoding, claim)
 
 
@@ -86,6 +89,7 @@ def _checked(
     vbr_quality: int | None,
     preset: int | None,
     tags: Mapping[str, str] | None,
+    cover: Cover | None,
 ) -> Encoding:
     form = FORMATS.get(name)
     if form is None:
@@ -106,6 +110,7 @@ def _checked(
         vbr_quality=vbr_quality,
         preset=preset,
         tags=dict(tags or {}),
+        cover=cover,
     )
 
 
