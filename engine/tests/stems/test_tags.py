@@ -102,6 +102,31 @@ def test_a_wav_stem_is_whole_without_the_cover(tmp_path: Path) -> None:
     assert probe(stem).tags["artist"] == "One; Another"
 
 
+def box(kind: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def test_the_second_artist_is_kept_where_a_file_tells_them_apart(tmp_path: Path) -> None:
+    plain = {}
+    for form in ("mp3", "m4a"):
+        with open_writer(tmp_path / f"x.{form}", format=form, sample_rate=44100, channels=2) as writer:
+            writer.write(sound(44100, 4410))
+        plain[form] = (tmp_path / f"x.{form}").read_bytes()
+    names = "Eins\0Z\u0175ei\0Drei"
+    for encoding, text in ((3, names.encode()), (1, names.encode("utf-16")), (2, names.encode("utf-16-be"))):
+        frame = b"TPE1" + struct.pack(">I", 1 + len(text)) + b"\0\0" + bytes([encoding]) + text
+        (tmp_path / "x.mp3").write_bytes(b"ID3\4\0\0\0\0\0" + bytes([len(frame)]) + frame + plain["mp3"])
+        assert probe(tmp_path / "x.mp3").tags["artist"] == "Eins;Z\u0175ei;Drei"
+    values = [box(b"data", struct.pack(">II", 1, 0), name.encode()) for name in names.split("\0")]
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    listed = box(b"udta", box(b"meta", bytes(4), handler, box(b"ilst", box(b"\xa9ART", *values))))
+    data = plain["m4a"]
+    at = data.rindex(b"moov") - 4  # it is the last of the file
+    (tmp_path / "x.m4a").write_bytes(data[:at] + box(b"moov", data[at + 8 :], listed))
+    assert probe(tmp_path / "x.m4a").tags["artist"] == "Eins;Z\u0175ei;Drei"
+
+
 @pytest.mark.parametrize("format", ["flac", "m4a", "ogg", "opus", "mp3"])
 def test_what_is_said_of_the_song_is_kept_and_what_is_said_of_the_mix_is_not(tmp_path: Path, format: str) -> None:
     song = tmp_path / "song.flac"

@@ -40,12 +40,12 @@ def main(job: dict[str, Any]) -> int:
     import av
     import av.error
 
-    decoding, pictures = _beside("decoding"), _beside("picture")
+    decoding, pictures, values = _beside("decoding"), _beside("picture"), _beside("several_values")
     _import_the_rest()
     die_with_parent()
     forbid_opening()
     try:
-        decoding.decode(av, pictures, job)
+        decoding.decode(av, pictures, values, job)
     except decoding.Refused as error:
         decoding.send_json(b"X", {"code": error.code, "detail": str(error)})
     except MemoryError:
@@ -73,6 +73,8 @@ def _import_the_rest() -> None:
     """Import what is imported only when a file holds it (a kind of stream, text in Latin-1): by then no file can be opened."""
     for name in (
         "encodings.cp1252",
+        "encodings.utf_16",
+        "encodings.utf_16_be",
         "av.audio.codeccontext",
         "av.audio.stream",
         "av.subtitles.codeccontext",

@@ -54,12 +54,13 @@ class Refused(Exception):
         self.code = code
 
 
-def decode(av: Any, pictures: Any, job: dict[str, Any]) -> None:
+def decode(av: Any, pictures: Any, values: Any, job: dict[str, Any]) -> None:
     """Decode standard input with PyAV, as the job says (`decode_child.main`), and write the records to the output.
 
     Args:
         av: PyAV.
         pictures: The module `picture`.
+        values: The module `several_values`.
         job: What to do.
 
     Raises:
@@ -98,9 +99,9 @@ def decode(av: Any, pictures: Any, job: dict[str, Any]) -> None:
                 continue
             for frame in frames:
                 if not sender.has_begun:
-                    sender.header(
-                        {**_header(av, container, stream, decoder, frame), "track": track, "cover": shown}, frame
-                    )
+                    header = _header(av, container, stream, decoder, frame)
+                    header["tags"] |= values.several_values(job["demuxer"], part["start"], part["end"])
+                    sender.header({**header, "track": track, "cover": shown}, frame)
                 if frame.time is not None and job["demuxer"] in _CLOCKED:
                     if heard is not None and _GAP <= frame.time - heard <= _LONGEST_GAP:
                         sender.gap(frame.time - heard)
