@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/lock.txt
-# Nothing is installed from outside the lock; torch comes first (see scripts/install_torch.sh).
-PIP := $(BIN)/pip install -q --disable-pip-version-check -c $(LOCK)
+TEST_LOCKS := $(LOCK:.txt=-extras.txt) $(LOCK:.txt=-openvino.txt) $(LOCK:.txt=-test.txt)
+# Nothing is installed from outside the locks, and every file is what its hash there says; but for torch, see LOCK.
+PIP := $(BIN)/pip install -q --disable-pip-version-check --no-deps
+LOCKED := $(PIP) --require-hashes
+OURS := $(PIP) --no-build-isolation
 PROJECTS := engine worker server services/demucs
 PYPROJECTS := $(PROJECTS:%=%/pyproject.toml)
 # Where it is said which way imports point; the engine's contracts stand in the root's, with those between distributions.
@@ -31,8 +34,11 @@ setup: $(VENV)/.installed ## Install stemwright into .venv
 
 services: $(SERVICES:%=services/%/.venv/.installed) ## Install each service into an environment of its own; SERVICES="demucs" for some
 
-lock-services: services ## Write the versions in use in the services' environments into their lock files
-	for each in $(SERVICES); do services/$$each/.venv/bin/python scripts/lock.py > services/$$each/requirements.lock || exit; touch services/$$each/.venv/.installed; done
+lock-services: services $(VENV)/.tested ## Write the versions in use in the services' environments into their lock files
+	for each in $(SERVICES); do \
+		PATH="$(abspath $(BIN)):$$PATH" services/$$each/.venv/bin/python scripts/lock.py services/$$each || exit; \
+		touch services/$$each/.venv/.installed; \
+	done
 
 demo: $(VENV)/.installed ## Separate the example song through the service, and measure the stems
 	$(BIN)/python scripts/demo.py
@@ -83,8 +89,8 @@ format: $(VENV)/.tested ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.tested ## Write the versions in use into the lock file
-	$(BIN)/python scripts/lock.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
+lock: $(VENV)/.tested ## Write the versions in use, with their hashes, into the lock files
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python scripts/lock.py
 
 wheels: $(VENV)/.tested ## Build a wheel and an sdist of every distribution into dist/
 	rm -rf dist
@@ -104,16 +110,17 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) VERSION $(PYPROJECTS) scripts/install_torch.sh
+	$(LOCKED) -r $(LOCK)
 	scripts/install_torch.sh $(BIN)/pip
-	$(PIP) $(PROJECTS:%=-e ./%)
+	$(OURS) $(PROJECTS:%=-e ./%)
 	touch $@
 
 services/%/.venv/.installed: services/%/pyproject.toml services/%/requirements.txt services/%/requirements.lock worker/pyproject.toml scripts/install_service.sh
 	scripts/install_service.sh services/$* $(PYTHON)
 	touch $@
 
-$(VENV)/.tested: $(VENV)/.installed requirements/test.txt training/pyproject.toml scripts/install_test_tools.sh
+$(VENV)/.tested: $(VENV)/.installed $(TEST_LOCKS) training/pyproject.toml scripts/install_test_tools.sh
 	scripts/install_test_tools.sh
-	$(PIP) -r requirements/test.txt
-	$(PIP) --no-deps -r requirements/test-only-files.txt
+	$(LOCKED) $(TEST_LOCKS:%=-r %)
+	$(OURS) -e ./training
 	touch $@

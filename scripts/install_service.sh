@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environment of a service, services/NAME/.venv, at the versions of its requirements.lock.
+# Makes the environment of a service, services/NAME/.venv, at the versions, and with the hashes, of its requirements.lock.
 #   install_service.sh services/NAME [PYTHON]
 # With an empty lock the newest versions are installed: `make lock-services SERVICES=NAME` then writes it.
 set -eu
@@ -9,7 +9,11 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 
 cd "$folder"
 [ -x .venv/bin/pip ] || "$python" -m venv .venv
-if grep -q '^torch==' requirements.lock; then
+if ! grep -q '==' requirements.lock; then
+    exec .venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
+fi
+.venv/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+if grep -q '^# torch==' requirements.lock; then
     "$scripts/install_torch.sh" "$PWD/.venv/bin/pip" "$PWD/requirements.lock"
 fi
-.venv/bin/pip install -q --disable-pip-version-check -c requirements.lock -r requirements.txt
+.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -r requirements.txt

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from types import ModuleType
@@ -99,7 +103,48 @@ def test_every_requirement_has_the_bounds_of_the_policy(file: Path) -> None:
 
 @every_distribution
 def test_the_lock_is_within_every_range(file: Path) -> None:
-    lock = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "requirements" / "lock.txt").read_text(), re.MULTILINE))
+    files = (ROOT / "requirements").glob("lock*.txt")
+    lock = dict(
+        pin for each in files for pin in re.findall(r"^(?:# )?([\w.-]+)==(\S+)", each.read_text(), re.MULTILINE)
+    )
+    assert len(lock) > 100
     for requirement in _requirements(file):
         if requirement.name in lock:
             assert requirement.specifier.contains(lock[requirement.name], prereleases=True), requirement
+
+
+LOCKS = [*(ROOT / "requirements").glob("lock*.txt"), *ROOT.glob("services/*/requirements.lock")]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
+def test_every_line_of_a_lock_has_hashes(lock: Path) -> None:
+    """pip would refuse the file otherwise, but only where somebody installs from it."""
+    pins = re.findall(r"^[\w.-]+==\S+(?: \\\n    --hash=sha256:[0-9a-f]{64})+$", lock.read_text(), re.MULTILINE)
+    assert len(pins) == len(re.findall(r"^\w", lock.read_text(), re.MULTILINE)) > 0
+
+
+def test_no_package_is_in_two_locks_of_one_environment() -> None:
+    names = [
+        name
+        for file in (ROOT / "requirements").glob("lock*.txt")
+        for name in re.findall(r"^([\w.-]+)==", file.read_text(), re.MULTILINE)
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_pip_takes_no_file_that_is_not_the_one_locked(tmp_path: Path) -> None:
+    wheel = tmp_path / "thing-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
+        file.writestr("thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr("thing-1.0.dist-info/RECORD", "")
+    locked = re.search(r"^LOCKED := \$\(PIP\) (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert locked is not None
+    right = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    for number, code in ((right, 0), ("0" * 64, 1)):
+        (tmp_path / "lock.txt").write_text(f"thing==1.0 \\\n    --hash=sha256:{number}\n")
+        command = [sys.executable, "-m", "pip", "install", "--no-deps", *locked[1].split(), "--no-index"]
+        command += ["--find-links", str(tmp_path), "--target", str(tmp_path / number), "-r", str(tmp_path / "lock.txt")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+    assert "HASHES" in done.stderr.upper()
