@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from service import FAST_MODEL
 from starlette.testclient import TestClient
 
 from stemwright_server.settings import Settings
@@ -15,6 +17,10 @@ from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.signing import sign
 from stemwright_worker.contract.tasks import Announcement
 
+sys.path.append(str(FAST_MODEL))
+from stemwright_fast_model import Gain
+
+GAIN = Gain().describe()  # as a worker of the fast model announces it
 SECRET = "w" * 32  # of the API's workers
 
 
@@ -34,3 +40,12 @@ def announce(client: TestClient, *services: ServiceDescription) -> int:
     said = Announcement(worker="far-1", services=services, described=described(services), nonce="n")
     body = dump_announcement(said)
     return client.post("/worker/announce", content=body, headers=sign(body, secret=SECRET, now=time.time())).status_code
+
+
+def uploaded(client: TestClient, data: bytes) -> str:
+    """The file_id of a file that was announced and sent."""
+    announced = client.post("/upload", json={"filename": "song.wav", "size": len(data)})
+    assert announced.status_code == 200, announced.text
+    stored = client.put(announced.json()["upload_url"], content=data)
+    assert stored.status_code == 201, stored.text
+    return str(announced.json()["file_id"])

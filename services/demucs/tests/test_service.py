@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from itertools import combinations, product
 from pathlib import Path
@@ -20,6 +20,7 @@ from small import music, tiny_htdemucs
 
 from stemwright.audio import FORMATS, open_audio, open_writer
 from stemwright.errors import InputError, ModelError, OptionError
+from stemwright.options import SeparationOptions
 from stemwright.separation.outputs import choose_outputs
 from stemwright_demucs import service
 from stemwright_demucs.params import output_options, schema, separation_options
@@ -163,6 +164,8 @@ def test_what_makes_no_sense_together_has_its_reason_in_the_schema(
         {"segment": 0},
         {"segment": 3601},
         {"precision": "sloppy"},
+        {"dc_offset": "none"},
+        {"dc_offset": None},
     ],
 )
 def test_a_value_that_makes_no_sense_by_itself_is_refused(tiny: str, params: dict[str, Any]) -> None:
@@ -225,6 +228,34 @@ def test_a_run_makes_exactly_the_announced_files(tiny: str, song: Path, tmp_path
     assert result.sample_rate == 48000
     assert result.duration == pytest.approx(2, abs=1e-3)
     assert result.report["model"] == tiny
+
+
+def test_every_option_of_a_separation_can_be_asked_for_with_the_engines_own_default(tiny: str) -> None:
+    machines = {"jobs"}  # how the work is laid out is the machine's matter, not the caller's
+    asked = {field.name: field.default for field in fields(SeparationOptions) if field.name not in machines}
+    properties = described(tiny).params["properties"]
+    assert {name: properties[name].get("default") for name in asked} == asked
+
+
+def test_a_dc_offset_of_the_mix_is_in_each_stem_or_shared_by_them(tiny: str, tmp_path: Path) -> None:
+    offset = 0.125
+    with open_writer(tmp_path / "song", format="flac", sample_rate=48000, channels=2) as writer:
+        writer.write((0.05 * music(2, sample_rate=48000)).numpy() + np.float32(offset))
+        writer.close()
+    means = {}
+    for asked in ("each", "shared"):
+        (folder := tmp_path / asked).mkdir()
+        run = request(tmp_path / "song", folder, {"dc_offset": asked})
+        made = service.load(tiny, "cpu").run(run, lambda progress: None)
+        assert "DC offset" in json.dumps(made.report), made.report
+        means[asked] = [mean(each.path) for each in made.files]
+    more = [each - shared for each, shared in zip(means["each"], means["shared"], strict=True)]
+    assert more == pytest.approx([offset * (1 - 1 / len(more))] * len(more), abs=0.01)
+
+
+def mean(path: Path) -> float:
+    with open_audio(path, sample_rate=44100, channels=2) as audio:
+        return float(np.concatenate(list(audio), axis=-1).mean())
 
 
 def test_a_stop_passes_through_and_leaves_nothing(tiny: str, song: Path, tmp_path: Path) -> None:

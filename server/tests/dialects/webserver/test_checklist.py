@@ -194,7 +194,7 @@ def _separates(tmp_path: Path, device: str) -> None:
         models = {model["name"]: model for model in uploader.http.get("/api/models").json()["models"]}
         assert models["htdemucs_ft"]["default"] is True
         assert models["pocket"]["formats"][0] == "mp3"
-        assert set(models["pocket"]["options"]) == {"stems", "two_stems", "shifts", "overlap"}
+        assert set(models["pocket"]["options"]) == {"stems", "two_stems", "shifts", "overlap", "dc_offset"}
         missing = uploader.upload(wav(seed=1), model="nothing")
         assert missing.status_code == 400
         assert "pocket" in missing.json()["error"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from stemwright.audio import FORMATS
 from stemwright.audio.formats import LEAST_BITRATE, MOST_BITRATE
-from stemwright.options import LONGEST_SEGMENT, OutputOptions, SeparationOptions
+from stemwright.options import LONGEST_SEGMENT, DcOffset, OutputOptions, SeparationOptions
 
 _SEPARATION: Mapping[str, Mapping[str, Any]] = {
     "two_stems": {"type": ["string", "null"], "description": "this stem, and everything else as no_<stem>"},
@@ -23,6 +23,12 @@ _SEPARATION: Mapping[str, Mapping[str, Any]] = {
         "description": "seconds; null: the model's own",
     },
     "precision": {"enum": ["auto", "exact", "fast"], "default": "auto"},
+    "dc_offset": {
+        "enum": list(get_args(DcOffset)),
+        "default": "auto",
+        "description": "of the mix: each stem has all of it, as in Demucs, or its share, so that they sum to the mix; "
+        "auto: as the model was trained",
+    },
 }
 _OUTPUT: Mapping[str, Mapping[str, Any]] = {
     "format": {"enum": list(FORMATS), "default": "wav"},

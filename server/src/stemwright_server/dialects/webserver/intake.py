@@ -30,6 +30,7 @@ _FIELDS = (
     "two_stems",
     "shifts",
     "overlap",
+    "dc_offset",
     "priority",
     "webhook_url",
     "source_url",
@@ -141,6 +142,8 @@ class Intake:
             params["shifts"] = _number(given, "shifts", int, 0)
         if "overlap" in given:
             params["overlap"] = _number(given, "overlap", float, 0.0)
+        if "dc_offset" in given:
+            params["dc_offset"] = given["dc_offset"].lower()
         if "format" in given:
             params["format"] = given["format"].lower()
         if wrong := [name for name in params if name not in known]:

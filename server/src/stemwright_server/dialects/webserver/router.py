@@ -55,6 +55,11 @@ _PROPERTIES = {
     "two_stems": {"type": "string", "description": "This stem, and everything else as no_<stem>."},
     "shifts": {"type": "integer", "description": "Passes with a random shift; more is better and slower."},
     "overlap": {"type": "number", "description": "Of neighbouring segments, 0 to 0.95."},
+    "dc_offset": {
+        "type": "string",
+        "default": "auto",
+        "description": "Of the mix: each (as Demucs) or shared by the stems.",
+    },
     "priority": {"type": "integer", "default": 5, "description": "0 to 9; a higher one is done first."},
     "webhook_url": {"type": "string", "description": "Is told of the end of the job."},
 }

@@ -18,6 +18,7 @@ from stemwright_worker.timestamp import timestamp
 
 Status = Literal["queued", "processing", "completed", "failed", "canceled"]
 
+_OPTIONS = ("stems", "two_stems", "shifts", "overlap", "dc_offset")
 _STATUS: Mapping[JobState, Status] = {
     JobState.QUEUED: "queued",
     JobState.RUNNING: "processing",
@@ -155,7 +156,7 @@ class ModelView(BaseModel):
     licence: str = Field(description="Of the weights.")
     default: bool
     formats: list[str] = Field(description="The first one is the default.")
-    options: list[str] = Field(description="Which of stems, two_stems, shifts, overlap it takes.")
+    options: list[str] = Field(description="Which of stems, two_stems, shifts, overlap, dc_offset it takes.")
 
 
 class ModelsResponse(BaseModel):
@@ -255,7 +256,7 @@ def model_view(model: ModelDescription, *, default: str, default_format: str) ->
         licence=model.licence,
         default=model.name == default,
         formats=formats,
-        options=[name for name in ("stems", "two_stems", "shifts", "overlap") if name in properties],
+        options=[name for name in _OPTIONS if name in properties],
     )
 
 
