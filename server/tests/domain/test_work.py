@@ -38,7 +38,7 @@ def test_a_model_is_found_by_its_service_and_name_or_as_the_default(service: str
 @pytest.mark.parametrize(
     ("service", "name", "code", "words"),
     [
-        ("spleeter", None, "unknown_model", "demucs, whisper, empty"),
+        ("spleeter", None, "unknown_model", r"there is: demucs, whisper\.$"),
         ("demucs", "large", "unknown_variation", "it has: ft, htdemucs"),
         ("empty", None, "unknown_variation", "no variation at hand"),
     ],

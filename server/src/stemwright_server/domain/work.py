@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stemwright_worker.contract.description import (
@@ -62,6 +62,16 @@ class Offered:
     model: ModelDescription
 
 
+def askable(services: Sequence[ServiceDescription]) -> list[ServiceDescription]:
+    """The services with those of their models that may be asked for now; one that has none is left out.
+
+    What is left out is announced and refused, for example for a licence that nobody accepted: who asks for it all the same
+    is told so.
+    """
+    left = (replace(each, models=tuple(model for model in each.models if not model.refusal)) for each in services)
+    return [each for each in left if each.models]
+
+
 def offered(services: Sequence[ServiceDescription], kind: str = SEPARATION) -> list[Offered]:
     """The models of a kind, of whichever service."""
     return [
@@ -80,7 +90,7 @@ def find(services: Sequence[ServiceDescription], service: str, model: str | None
     """
     found = next((each for each in services if each.name == service), None)
     if found is None:
-        known = ", ".join(each.name for each in services) or "none is installed"
+        known = ", ".join(each.name for each in askable(services)) or "none is installed"
         raise InvalidRequest(f"There is no model {service!r}; there is: {known}.", code="unknown_model")
     if not found.models:
         raise InvalidRequest(f"The model {service!r} has no variation at hand.", code="unknown_variation")
@@ -88,7 +98,9 @@ def find(services: Sequence[ServiceDescription], service: str, model: str | None
         return Offered(service=service, model=_default(found.models))
     named = next((each for each in found.models if each.name == model), None)
     if named is None:
-        known = ", ".join(each.name for each in found.models)
+        known = (
+            ", ".join(each.name for service in askable([found]) for each in service.models) or "none to be asked for"
+        )
         raise InvalidRequest(
             f"The model {service!r} has no variation {model!r}; it has: {known}.", code="unknown_variation"
         )
@@ -108,7 +120,7 @@ def find_by_name(services: Sequence[ServiceDescription], name: str, kind: str = 
     of_service = [each.model for each in known if each.service == name]
     if of_service:
         return Offered(service=name, model=_default(of_service))
-    words = ", ".join(each.model.name for each in known) or "none is installed"
+    words = ", ".join(each.model.name for each in offered(askable(services), kind)) or "none is installed"
     raise InvalidRequest(f"There is no model {name!r}; there is: {words}.", code="unknown_model")
 
 

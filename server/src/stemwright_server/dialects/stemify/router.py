@@ -16,7 +16,7 @@ from stemwright_server.dialects.stemify.wire import (
     StemifyResponse,
 )
 from stemwright_server.domain.job import Artifact, JobState
-from stemwright_server.domain.work import offered
+from stemwright_server.domain.work import askable, offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id
 from stemwright_server.http.multipart import Sink, read_form
@@ -149,7 +149,7 @@ def _facts(deps: Deps) -> APIRouter:
         return HealthResponse(
             status="healthy" if workers and not (deps.store and deps.store.away) else "degraded",
             version=release,
-            models_available=[each.model.name for each in offered(deps.planner.services()) if not each.model.refusal],
+            models_available=[each.model.name for each in offered(askable(deps.planner.services()))],
             queue_status=QueueStatus(
                 active_jobs=counts[JobState.RUNNING],
                 queued_jobs=counts[JobState.QUEUED],

@@ -22,7 +22,7 @@ from stemwright_server.dialects.studio.wire import (
     UploadResponse,
 )
 from stemwright_server.domain.job import Artifact, Job, JobOptions, JobState
-from stemwright_server.domain.work import find
+from stemwright_server.domain.work import askable, find
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
@@ -182,8 +182,8 @@ def _facts(deps: Deps) -> APIRouter:
 
     @router.get("/models")
     def models() -> ModelsResponse:
-        """The models at hand and their variations."""
-        return ModelsResponse(models=[ModelView.of(each) for each in deps.planner.services()])
+        """The models that may be asked for now, and their variations."""
+        return ModelsResponse(models=[ModelView.of(each) for each in askable(deps.planner.services())])
 
     @router.get("/health")
     async def health() -> HealthResponse:

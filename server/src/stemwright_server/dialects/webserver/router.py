@@ -29,7 +29,7 @@ from stemwright_server.dialects.webserver.wire import (
 )
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.domain.lifecycle import Expire
-from stemwright_server.domain.work import offered
+from stemwright_server.domain.work import askable, offered
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.ids import read_id, shown_id
 from stemwright_server.http.pools import STORE
@@ -287,7 +287,7 @@ def _models(routes: WebserverRoutes) -> APIRouter:
     def models() -> ModelsResponse:
         """What can be asked for."""
         rules = intake.rules
-        found = [each.model for each in offered(deps.planner.services())]
+        found = [each.model for each in offered(askable(deps.planner.services()))]
         return ModelsResponse(
             models=[
                 model_view(each, default=rules.default_model, default_format=rules.default_format) for each in found
