@@ -9,12 +9,13 @@ from functools import partial
 from itertools import count
 from typing import Any, cast
 
+import pytest
 from backing import Redis
 from jobs import job
 from loops import in_loop
 
 from stemwright_server.adapters.live.redis_channel import RedisChannel
-from stemwright_server.domain.job import Job
+from stemwright_server.domain.job import Job, JobState
 from stemwright_server.http.socketio import Event, SocketEvents
 from stemwright_server.ports.auth import Principal
 from stemwright_worker.errors import ServiceError
@@ -41,7 +42,7 @@ class EventSource:
         return True
 
     def mark(self, job: Job) -> Hashable:
-        return job.revision
+        return job.state if job.state.final else job.revision
 
     def events(self, job: Job) -> Sequence[Event]:
         return [("progress", {"revision": job.revision})]
@@ -120,6 +121,13 @@ def test_what_was_told_to_all_while_a_subscription_is_answered_is_not_said_by_it
     told = subscribe(at(5), meanwhile, at(7), at(7))
     assert [revision for who, revision in told if who == "second"] == [5, 6, 7]
     assert [revision for who, revision in told if who == "first"] == [5, 6, 7]
+
+
+def test_the_end_is_told_once_although_the_job_changes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a download makes it go sooner."""
+    monkeypatch.setattr("stemwright_server.http.socketio._AGAIN", 0.0)
+    over = [replace(at(revision), state=JobState.COMPLETED) for revision in (6, 7)]
+    assert subscribe(at(5), at(5), then=over) == [("first", 5), ("second", 5), ("first", 6), ("second", 6)]
 
 
 def test_what_was_told_before_the_subscription_is_said_to_it_alone() -> None:

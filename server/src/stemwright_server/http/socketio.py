@@ -88,6 +88,7 @@ class _News:
     job_id: str
     revision: int  # of the job
     mark: str  # see EventSource
+    over: bool = False  # nothing comes after it: that an ended job is to be removed is no second end
     events: Sequence[Event]
 
     @classmethod
@@ -97,6 +98,7 @@ class _News:
             job_id=job.id,
             revision=job.revision,
             mark=repr(source.mark(job)),
+            over=job.state.final,
             events=source.events(job),
         )
 
@@ -188,7 +190,7 @@ class SocketEvents:
         now, key = time.monotonic(), (news.namespace, news.job_id)
         if (last := self._told.get(key)) is not None:
             revision, told, when = last
-            if news.revision <= revision or (news.mark == told and now - when < _AGAIN):
+            if news.revision <= revision or (news.mark == told and (news.over or now - when < _AGAIN)):
                 return False
         self._told[key] = (news.revision, news.mark, now)
         self._told.move_to_end(key)

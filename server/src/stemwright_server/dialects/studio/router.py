@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from stemwright_server.dialects.studio.resuming import Told
 from stemwright_server.dialects.studio.wire import (
     CancelResponse,
     HealthResponse,
@@ -143,25 +144,30 @@ def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
 
     @router.get("/events/{file_id}", response_class=EventSourceResponse, responses=_refusals(404))
     async def events(
-        file_id: str, request: Request, _found: Annotated[None, Depends(_must_exist(deps, callers))]
+        file_id: str,
+        request: Request,
+        _found: Annotated[None, Depends(_must_exist(deps, callers))],
+        last_event_id: Annotated[
+            str, Header(description="The `id` of the last event that came; browsers send it by themselves.")
+        ] = "",
     ) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events `progress`, `completed`, `failed`, `canceled`; the data is the job as in GET /status.
 
-        A stream begins with the state of every job as it is now, so that nothing is missed by connecting late or again.
+        A stream begins with the state of each of the newest 100 jobs as it is now, so that nothing is missed by connecting
+        late; with `Last-Event-ID`, of those that have changed since. The end of a job comes once and last.
         """
         caller = callers.identify(request)
-        sent: dict[str, int] = {}
+        told = Told(last_event_id)
 
         def news() -> list[tuple[Job, JobView]]:
-            changed = [job for job in track_status(deps, caller, file_id).jobs if sent.get(job.id) != job.revision]
-            return [(job, JobView.of(job, link(request))) for job in changed]
+            found = track_status(deps, caller, file_id).jobs
+            return [(job, JobView.of(job, link(request))) for job in found if told.is_news(job)]
 
         with wakeups.listen(of_track(file_id)) as listener:
             while not listener.closed:
                 for job, view in await run_in_threadpool(news):
-                    sent[job.id] = job.revision
                     event = _EVENT.get(job.state, job.state.value)
-                    yield ServerSentEvent(event=event, id=f"{job.id}:{job.revision}", data=view)
+                    yield ServerSentEvent(event=event, id=told.note(job), data=view)
                 await listener.wait(_LOOK_AGAIN)
 
     return router
