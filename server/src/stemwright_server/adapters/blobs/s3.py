@@ -134,7 +134,7 @@ class S3Blobs:
 
     def delete_prefix(self, prefix: str) -> None:
         self._service.end_uploads(prefix, datetime.now(UTC))
-        self._service.delete_objects(found.key for found in self._service.iterate_objects(prefix))
+        self._service.delete_prefix(prefix)
 
     def end_abandoned(self, begun_before: float) -> None:
         """Once an hour, and in the first round of a process."""

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 
 from stemwright_server.adapters.blobs.s3_service import S3Service
+from stemwright_server.adapters.blobs.s3_versions import WHAT_TO_DO
 from stemwright_worker.errors import ServiceError, Unavailable
 
 _TAGS = {"type": "audio", "processed": "true"}
@@ -90,6 +91,7 @@ class _Checks:
         yield _try("set_object_tags, get_object_tags", self._tags, needed=False)
         yield _try("delete_file", self._delete)
         yield _try("delete_objects", self._delete_all)
+        yield _try("what is deleted is gone for good", self._gone, needed=False)
 
     def _download(self) -> None:
         to = self._folder / "back"
@@ -135,6 +137,10 @@ class _Checks:
     def _delete_all(self) -> None:
         self._service.delete_objects([self._key, self._other])
         _equal(self._service.list_objects(self._prefix), [])
+
+    def _gone(self) -> None:
+        if self._service.keeps_versions():
+            raise _Wrong(WHAT_TO_DO)
 
 
 def _try(operation: str, do: Callable[[], object], *, needed: bool = True) -> Tried:

@@ -16,6 +16,7 @@ from typing import IO, Any
 import structlog
 
 from stemwright_server.adapters.blobs.s3_client import S3Options, errors_said, make_client
+from stemwright_server.adapters.blobs.s3_versions import Versions
 from stemwright_worker.errors import NotFound, ServiceError, Unavailable
 
 MAX_URL_SECONDS = 7 * 86400  # S3's own limit
@@ -58,6 +59,7 @@ class S3Service:
         self._options = options
         self._client = make_client(options) if client is None else client
         self._deleted_at_once = deleted_at_once
+        self._versions = Versions(self._client, options, at_once=deleted_at_once)
 
     @property
     def options(self) -> S3Options:
@@ -224,24 +226,39 @@ class S3Service:
     # Removing
 
     def delete_file(self, s3_key: str) -> None:
-        """Delete an object; nothing happens if there is none."""
+        """Delete an object, in a bucket that keeps versions all of them; nothing happens if there is none."""
         with suppress(NotFound), errors_said(self._options):
-            self._client.delete_object(Bucket=self._options.bucket, Key=s3_key)
+            answer = self._client.delete_object(Bucket=self._options.bucket, Key=s3_key)
+            if answer.get("DeleteMarker"):  # nothing was deleted: it is hidden from now on
+                self._versions.remove(s3_key, {s3_key})
 
     def delete_objects(self, s3_keys: Iterable[str]) -> None:
-        """Delete many; those that are not there do not matter."""
-        keys = list(s3_keys)
+        """Delete many, in a bucket that keeps versions all of them; those that are not there do not matter."""
+        keys, hidden = list(s3_keys), set[str]()
         for start in range(0, len(keys), self._deleted_at_once):
             objects = [{"Key": key} for key in keys[start : start + self._deleted_at_once]]
             with errors_said(self._options):
                 answer = self._client.delete_objects(
-                    Bucket=self._options.bucket, Delete={"Objects": objects, "Quiet": True}
+                    Bucket=self._options.bucket, Delete={"Objects": objects, "Quiet": False}
                 )
+            hidden.update(each["Key"] for each in answer.get("Deleted", ()) if each.get("DeleteMarker"))
             if failed := [each for each in answer.get("Errors", ()) if each.get("Code") != "NoSuchKey"]:
                 raise Unavailable(
                     f"{len(failed)} objects could not be deleted from {self._options.place} ({failed[0].get('Code')}).",
                     code="storage_failed",
                 )
+        for key in hidden:
+            self._versions.remove(key, {key})
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Delete every object whose key begins with ``prefix``, in a bucket that keeps versions all of them."""
+        self.delete_objects(found.key for found in self.iterate_objects(prefix))
+        if self._versions.were_seen:  # some may be hidden already, as by an older version of ours
+            self._versions.remove(prefix)
+
+    def keeps_versions(self) -> bool:
+        """Whether something that was deleted here could only be hidden: the bucket keeps versions that we may not remove."""
+        return self._versions.are_kept
 
     def end_uploads(self, prefix: str, begun_before: datetime) -> int:
         """Remove the parts of multipart uploads under ``prefix`` that were begun before and never ended; how many."""
