@@ -25,6 +25,10 @@ def _most_urgent(job: Job) -> tuple[int, int, float, str]:
     return -job.options.priority, job.turn, job.created_at, job.id
 
 
+def _removed(job: Job, now: float) -> bool:
+    return job.expires_at is not None and job.expires_at <= now
+
+
 class MemoryJobRepository(MemoryDeliveries):
     """Implements ports.jobs.JobRepository. One lock stands for the transaction."""
 
@@ -81,9 +85,8 @@ class MemoryJobRepository(MemoryDeliveries):
                 self._tracks[track.id] = track
             self._check_inputs(job)
             reusable = (*_ACTIVE, JobState.COMPLETED)
-            same = [
-                known for known in self._jobs.values() if known.work_key == job.work_key and known.state in reusable
-            ]
+            equal = [known for known in self._jobs.values() if known.work_key == job.work_key]
+            same = [each for each in equal if each.state in reusable and not _removed(each, job.created_at)]
             answer = min(same, key=lambda known: known.created_at) if same else replace(job, turn=self._turn(job))
             self._jobs.setdefault(answer.id, answer)
             if key is not None:

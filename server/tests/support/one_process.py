@@ -18,9 +18,10 @@ from stemwright_worker.contract.signing import sign
 from stemwright_worker.contract.tasks import Announcement
 
 sys.path.append(str(FAST_MODEL))
-from stemwright_fast_model import Gain
+from stemwright_fast_model import Gain, Tools
 
 GAIN = Gain().describe()  # as a worker of the fast model announces it
+TOOLS = Tools().describe()  # models that take in nothing, two files, or one
 SECRET = "w" * 32  # of the API's workers
 
 

@@ -112,6 +112,14 @@ def test_equal_work_is_joined_or_found_unless_it_failed(repository: JobRepositor
     assert (again.created, again.job.state) == (False, JobState.COMPLETED)
 
 
+def test_equal_work_that_was_removed_is_done_again_although_it_is_still_there(repository: JobRepository) -> None:
+    ready(repository)
+    over = {"state": JobState.COMPLETED, "finished_at": 2.0, "expires_at": 5.0}
+    repository.submit(job("j", work_key="same", **over), key=None)
+    assert not repository.submit(job("k", work_key="same", created_at=4.0), key=None).created
+    assert repository.submit(job("l", work_key="same", created_at=5.0), key=None).created
+
+
 @pytest.mark.parametrize("event", [CancelAsked(), WorkerLost(worker="w")], ids=["canceled", "failed"])
 def test_work_that_did_not_get_done_can_be_asked_for_anew(repository: JobRepository, event: Event) -> None:
     ready(repository)

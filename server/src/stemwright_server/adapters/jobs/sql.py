@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, extract, func, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, Engine, extract, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from stemwright_server.adapters.jobs.postgres import HERE
@@ -121,7 +121,8 @@ class SqlJobRepository(SqlUpkeep, SqlWorkers, SqlCounters, SqlDeliveries, SqlAdm
                 db.execute(insert(tracks).values(track_row(track)))
                 self._lock_inputs(db, job)
             self._check_inputs(db, job)
-            same = select(jobs).where(jobs.c.work_key == job.work_key, jobs.c.state.in_(_REUSABLE))
+            there = or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > job.created_at)  # else it was removed
+            same = select(jobs).where(jobs.c.work_key == job.work_key, jobs.c.state.in_(_REUSABLE), there)
             row = db.execute(same.order_by(jobs.c.created_at).limit(1)).one_or_none()
             answer = row_job(row) if row else job
             if row is None:

@@ -37,6 +37,7 @@ from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.status import MOST, download_url, track_status
 from stemwright_server.usecases.submit import Stored, SubmitRequest, submit
 from stemwright_server.usecases.upload import announce
+from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.timestamp import timestamp
 
 _LOOK_AGAIN = 10.0  # seconds; a wake-up can be lost, this cannot
@@ -102,7 +103,13 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
             key=idempotency_key,
             meant=[body.model, body.variation, body.params],
         )
-        submission = submit(deps, caller, Stored(inputs=body.all_inputs()), work, submit_request)
+        inputs = body.all_inputs()
+        try:
+            work.check_count(len(inputs))
+        except InvalidRequest as error:
+            where = "inputs" if body.inputs is not None or work.inputs.least > 1 else "file_id"
+            raise InvalidRequest(f"{where}: {error}", code=error.code) from error
+        submission = submit(deps, caller, Stored(inputs=inputs), work, submit_request)
         job = submission.job
         skipped = not submission.created and job.state is JobState.COMPLETED
         return ProcessResponse(job_id=job.id, status=job.state, skipped=skipped)
