@@ -18,6 +18,7 @@ from stemwright_server.http.ids import request_id
 from stemwright_worker import errors
 
 PROBLEM = "application/problem+json"
+_UNREADABLE = "There was an error parsing the body"  # the framework's word for what it cannot decode
 _log = structlog.get_logger(__name__)
 
 _STATUS: Mapping[type[errors.ServiceError], int] = {
@@ -128,6 +129,8 @@ def add_error_handlers(app: FastAPI, shapes: ErrorShapes | None = None) -> None:
 
     def http_error(request: Request, error: Exception) -> JSONResponse:
         error = cast(HTTPException, error)
+        if error.detail == _UNREADABLE:  # as any other body that is not understood
+            return shapes.refusal(request.scope["path"], 422, "invalid_request", "body: is no JSON in UTF-8.")
         status = error.status_code
         code = "too_large" if status == 413 else HTTPStatus(status).name.lower()
         message, phrase = str(error.detail), HTTPStatus(status).phrase
