@@ -140,7 +140,7 @@ def answer_to(asked: Asked, wild: Wild, who: dict[str, str]) -> tuple[int, str]:
     if wild.body is not None:
         headers["Content-Type"] = "application/json"
     body = {"content": wild.body} if wild.body is not None else {"data": dict(wild.fields), "files": list(wild.files)}
-    answer = asked.client.request(wild.method, wild.url, params=dict(wild.query), headers=headers, **body)  # type: ignore[arg-type]
+    answer = asked.client.request(wild.method, wild.url, params=dict(wild.query), headers=headers, **body)
     return answer.status_code, answer.text[:500]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -125,7 +126,8 @@ def test_what_was_told_to_all_while_a_subscription_is_answered_is_not_said_by_it
 
 def test_the_end_is_told_once_although_the_job_changes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a download makes it go sooner."""
-    monkeypatch.setattr("stemwright_server.http.socketio._AGAIN", 0.0)
+    clock = SimpleNamespace(monotonic=count(step=60).__next__)  # long after
+    monkeypatch.setattr("stemwright_server.http.socketio.time", clock)
     over = [replace(at(revision), state=JobState.COMPLETED) for revision in (6, 7)]
     assert subscribe(at(5), at(5), then=over) == [("first", 5), ("second", 5), ("first", 6), ("second", 6)]
 

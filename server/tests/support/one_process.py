@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from stemwright_worker.contract.signing import sign
 from stemwright_worker.contract.tasks import Announcement
 
 sys.path.append(str(FAST_MODEL))
-from stemwright_fast_model import Gain, Tools
+_fast_model = import_module("stemwright_fast_model")
 
-GAIN = Gain().describe()  # as a worker of the fast model announces it
-TOOLS = Tools().describe()  # models that take in nothing, two files, or one
+GAIN: ServiceDescription = _fast_model.Gain().describe()  # as a worker of the fast model announces it
+TOOLS: ServiceDescription = _fast_model.Tools().describe()  # models that take in nothing, two files, or one
 SECRET = "w" * 32  # of the API's workers
 
 

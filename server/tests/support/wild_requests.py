@@ -102,8 +102,8 @@ def requests(operation: Operation, words: Mapping[str, Sequence[Any]]) -> st.Sea
                     song = st.tuples(_TEXT.filter(bool), st.sampled_from(_SONGS))
                     wild.files = [(name, draw(song)) for _ in range(count)]
                 elif draw(st.integers(0, 3)) == 0:
-                    known = st.sampled_from(words[name]) if name in words else _TEXT
-                    wild.fields = {**wild.fields, name: draw(st.one_of(known, known, known, _TEXT, st.just("1")))}
+                    usual = st.sampled_from(words[name]) if name in words else _TEXT
+                    wild.fields = {**wild.fields, name: draw(st.one_of(usual, usual, usual, _TEXT, st.just("1")))}
         return wild
 
     return made()
@@ -115,8 +115,8 @@ def _is_object(value: Any) -> bool:
 
 def _path_part(known: Sequence[Any]) -> st.SearchStrategy[str]:
     # A slash would be another path, and of a control character the tests of hostile requests have more to say.
-    letters = st.characters(codec="utf-8", exclude_characters="/", exclude_categories=("Cc", "Cs"))
-    other = st.text(letters, min_size=1, max_size=40).filter(lambda text: text not in (".", ".."))
+    characters = st.characters(codec="utf-8", exclude_characters="/", exclude_categories=("Cc", "Cs"))
+    other = st.text(characters, min_size=1, max_size=40).filter(lambda text: text not in (".", ".."))
     return st.one_of(st.sampled_from(known), st.sampled_from(known), other) if known else other
 
 

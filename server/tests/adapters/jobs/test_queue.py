@@ -114,7 +114,7 @@ def test_equal_work_is_joined_or_found_unless_it_failed(repository: JobRepositor
 
 def test_equal_work_that_was_removed_is_done_again_although_it_is_still_there(repository: JobRepository) -> None:
     ready(repository)
-    over = {"state": JobState.COMPLETED, "finished_at": 2.0, "expires_at": 5.0}
+    over: dict[str, Any] = {"state": JobState.COMPLETED, "finished_at": 2.0, "expires_at": 5.0}
     repository.submit(job("j", work_key="same", **over), key=None)
     assert not repository.submit(job("k", work_key="same", created_at=4.0), key=None).created
     assert repository.submit(job("l", work_key="same", created_at=5.0), key=None).created

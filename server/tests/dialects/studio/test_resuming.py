@@ -34,7 +34,8 @@ def asked(client: TestClient, file_id: str, segments: int) -> str:
 
 def events(api: Api, file_id: str, *, until: str, last: str = "") -> list[dict[str, Any]]:
     """Those of a stream up to the first one about the job ``until``; then the connection ends."""
-    found, event = [], {}
+    found: list[dict[str, Any]] = []
+    event: dict[str, Any] = {}
     headers = {"Last-Event-ID": last} if last else {}
     with caller_of(api).stream("GET", f"/events/{file_id}", headers=headers) as stream:
         for line in stream.iter_lines():
