@@ -98,17 +98,19 @@ def check_owner(data_dir: Path, installation: str) -> None:
         Unavailable: the folder is another installation's.
     """
     path = data_dir / "installation"
+    mine = data_dir / f"installation.{secrets.token_hex(8)}"
+    mine.write_text(installation)
     try:
-        with path.open("x") as file:
-            file.write(installation)
+        os.link(mine, path)  # whole or not at all, and only if there is none
     except FileExistsError:
-        owner = path.read_text()
-        if owner not in (installation, ""):  # empty: cut short, or another process is about to write it
+        if path.read_text() != installation:
             raise Unavailable(
-                f"{path.parent} holds the files of another installation, with another database; give this one another "
+                f"{data_dir} holds the files of another installation, with another database; give this one another "
                 f"--data-dir, or remove {path} if that one is gone for good.",
                 code="data_dir_in_use",
             ) from None
+    finally:
+        mine.unlink()
 
 
 def _kept_secret(path: Path) -> bytes:
