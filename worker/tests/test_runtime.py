@@ -37,10 +37,11 @@ from stemwright_worker.contract.tasks import (
     TaskOutput,
 )
 from stemwright_worker.control import Pace
+from stemwright_worker.errors import Unavailable
 from stemwright_worker.net.outbound import Answer, Outbound
 from stemwright_worker.ports.probe import ProbeResult
 from stemwright_worker.ports.sources import Fetched, FetchLimits, SourceExpired
-from stemwright_worker.runtime import Identity, Runtime
+from stemwright_worker.runtime import GpuLost, Identity, Runtime
 from stemwright_worker.service import LoadedModel, ProducedFile, Progress, RunRequest, RunResult, Service
 from stemwright_worker.transfers import Transfers
 
@@ -364,6 +365,111 @@ def test_a_disk_that_is_full_or_broken_is_said_to_be_the_workers_fault(work: Any
     assert isinstance(end, Failed)
     assert (end.code, end.retryable) == ("worker_disk_full", True)
     assert os.strerror(number) in end.message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: unspecified launch failure",
+        "CUDA error: device-side assert triggered",
+        "CUDA error: uncorrectable ECC error encountered",
+        "No CUDA GPUs are available",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+    ],
+)
+def test_a_worker_that_lost_its_gpu_gives_the_job_back_and_leaves(work: Any, words: str) -> None:
+    def lost(request: RunRequest) -> RunResult:
+        try:
+            raise RuntimeError(words)
+        except RuntimeError as error:
+            raise ValueError("segment 3 could not be computed") from error
+
+    api = Api([task(1), task(2)])
+    with pytest.raises(GpuLost):
+        work(api, Services(lost))
+    (end,) = api.ends
+    assert isinstance(end, Failed)
+    assert (end.code, end.retryable) == ("gpu_lost", True)
+    assert api.left
+    assert len(api.tasks) == 1  # the next one is for others
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory. Tried to allocate 2.00 GiB", "CUDA error: out of memory"])
+def test_a_gpu_without_room_for_a_song_is_not_lost(work: Any, words: str) -> None:
+    def short(request: RunRequest) -> RunResult:
+        if request.model == "long":
+            raise RuntimeError(words)
+        return reverse(request)
+
+    api = Api([task(1, "long"), task(2)])
+    work(api, Services(short))
+    assert [type(end) for end in api.ends] == [Failed, Completed]
+
+
+@pytest.mark.parametrize(
+    ("said", "handed_back"),
+    [
+        (b'{"contract": 1, "job_id": "odd", "attempt": 4, "inputs": "none"}', [("odd", 4)]),
+        (b'{"contract": 1, "job_id": "odd", "attempt": "x"}', []),
+        (b"[1, 2]", []),
+        (b"<html>a proxy's page</html>", []),
+        (b"\xff", []),
+    ],
+)
+def test_a_task_that_cannot_be_read_is_handed_back_and_the_worker_goes_on(
+    work: Any, said: bytes, handed_back: list[tuple[str, int]]
+) -> None:
+    class Odd(Api):
+        odd = True
+
+        def post(self, path: str, body: bytes) -> httpx2.Response:
+            if path == "/worker/claim" and self.known and self.odd:
+                self.odd = False
+                return httpx2.Response(200, content=said)
+            return super().post(path, body)
+
+    api = Odd([task()])
+    work(api, Services(reverse))
+    *back, end = api.ends
+    assert isinstance(end, Completed)
+    assert [(each.job_id, each.attempt) for each in back] == handed_back
+    assert all(isinstance(each, Failed) and each.code == "bad_task" and each.retryable for each in back)
+
+
+class Broken(Services):
+    """A service that cannot be prepared, and one that can."""
+
+    name = "broken"
+
+    def __init__(self, *others: Services) -> None:
+        super().__init__(reverse)
+        self._others = others
+
+    def all(self) -> Sequence[Service]:
+        return [self, *self._others]
+
+    def get(self, name: str) -> Service | None:
+        return next((each for each in self.all() if each.name == name), None)
+
+    def descriptions(self) -> tuple[ServiceDescription, ...]:
+        return tuple(each.describe() for each in self.all())
+
+    def describe(self) -> ServiceDescription:
+        return ServiceDescription(name="broken", version="1")
+
+    def prepare(self, device: str) -> None:
+        raise ImportError("libcudart.so.12: cannot open shared object file")
+
+
+def test_a_service_that_cannot_be_prepared_keeps_no_other_from_serving(work: Any) -> None:
+    api = Api([task()])
+    work(api, Broken(Services(reverse)))  # every claim names the other alone
+    assert [type(end) for end in api.ends] == [Completed]
+
+
+def test_a_worker_none_of_whose_services_can_be_prepared_says_so_and_ends(work: Any) -> None:
+    with pytest.raises(Unavailable, match="No service here can be prepared: broken"):
+        work(Api([task()]), Broken())
 
 
 def linked(url: str = "https://a/song", *, source: str = "http", upload_url: str = "https://b/a.wav") -> Task:

@@ -15,10 +15,10 @@ import pytest
 from elsewhere import worker_of
 from service import COMMAND, Service, environment, running, until, wav
 
-from stemwright_worker.contract.codec import described, dump_announcement, dump_claim
+from stemwright_worker.contract.codec import described, dump_announcement, dump_claim, dump_leave
 from stemwright_worker.contract.description import ModelDescription, OutputRule, ServiceDescription
 from stemwright_worker.contract.signing import sign
-from stemwright_worker.contract.tasks import Announcement, ClaimRequest
+from stemwright_worker.contract.tasks import Announcement, ClaimRequest, Leave
 
 SECRET = "w" * 32
 OFFERED = ServiceDescription(
@@ -103,6 +103,12 @@ def test_a_service_whose_params_are_no_schema_is_refused(api: Service) -> None:
     model = ModelDescription(name="v", description="", licence="", params={"type": "thing"})
     answer = announce(api, ServiceDescription(name="bad", version="1", models=(model,)))
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_description"), answer.text
+
+
+def test_nobody_leaves_without_a_name(api: Service) -> None:
+    """Every id begins with nothing: all workers would be gone."""
+    refused = post(api, "/worker/leave", dump_leave(Leave(worker="", nonce="n")))
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_message")
 
 
 def test_nobody_announces_unsigned(api: Service) -> None:

@@ -22,10 +22,11 @@ def _first_line() -> bytes:
 
 def main() -> None:
     """Run tasks until told to leave, or the parent is gone."""
-    from stemwright_worker.errors import ContractMismatch
+    from stemwright_worker.errors import ContractMismatch, Unavailable
     from stemwright_worker.process.parent_death import end_with_parent
     from stemwright_worker.process.priority import give_way
-    from stemwright_worker.process.supervisor import CONTRACT_MISMATCH, FINISH
+    from stemwright_worker.process.supervisor import CONTRACT_MISMATCH, FINISH, GPU_LOST
+    from stemwright_worker.runtime import GpuLost
     from stemwright_worker.telemetry import configure_logging
     from stemwright_worker.wiring import build_worker, load_config
 
@@ -42,6 +43,12 @@ def main() -> None:
     except ContractMismatch as error:
         print(f"stemwright_worker: error: {error}", file=sys.stderr)
         raise SystemExit(CONTRACT_MISMATCH) from None
+    except GpuLost as error:
+        print(f"stemwright_worker: error: the GPU is lost: {error}", file=sys.stderr)
+        raise SystemExit(GPU_LOST) from None
+    except Unavailable as error:
+        print(f"stemwright_worker: error: {error}", file=sys.stderr)
+        raise SystemExit(os.EX_UNAVAILABLE) from None
 
 
 if __name__ == "__main__":

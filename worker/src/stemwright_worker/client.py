@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from stemwright_worker.contract.signing import sign
 from stemwright_worker.contract.tasks import (
     Announcement,
     ClaimRequest,
+    Failed,
     Leave,
     MultipartPlan,
     MultipartRequest,
@@ -37,7 +39,7 @@ from stemwright_worker.contract.tasks import (
     TaskInput,
     UploadedFile,
 )
-from stemwright_worker.errors import AnnounceFirst, ContractMismatch, ServiceError, Unavailable
+from stemwright_worker.errors import AnnounceFirst, ContractMismatch, InvalidRequest, ServiceError, Unavailable
 
 T = TypeVar("T")
 _CHUNK = 1 << 18
@@ -55,6 +57,9 @@ class TransferFailed(ServiceError):
 
     code = "transfer_failed"
     retryable = True
+
+
+BAD_TASK = "bad_task"  # the code of an attempt whose task a worker cannot read
 
 
 class ApiClient:
@@ -103,7 +108,29 @@ class ApiClient:
             nonce=secrets.token_hex(8),
         )
         response = self._post("/worker/claim", dump_claim(request), timeout=wait_seconds + 15.0)
-        return load_task(response.content) if response.status_code == 200 else None
+        if response.status_code != 200:
+            return None
+        try:
+            return load_task(response.content)
+        except InvalidRequest as error:
+            self._hand_back(response.content, str(error))
+            raise Unavailable(f"The API gave a task that cannot be read: {error}") from error
+
+    def _hand_back(self, body: bytes, why: str) -> None:
+        """A task that cannot be read goes back to the API for others, if it can be told which one it is."""
+        try:
+            said = json.loads(body)
+            self.report(
+                Failed(
+                    job_id=str(said["job_id"]),
+                    attempt=int(said["attempt"]),
+                    code=BAD_TASK,
+                    message=why[:1000],
+                    retryable=True,
+                )
+            )
+        except (ValueError, KeyError, TypeError, Unavailable):
+            return  # its lease has to end first
 
     def announce(self, *, worker: str, services: Sequence[ServiceDescription], described: str) -> None:
         """Say what the services here offer. Raises ContractMismatch, Unavailable."""
@@ -113,7 +140,10 @@ class ApiClient:
     def report(self, report: Report) -> ReportAnswer:
         """Say how an attempt goes. Raises Unavailable: the caller decides how long to try."""
         fresh = replace(report, nonce=secrets.token_hex(8))  # one that is said again within a second is no replay
-        return load_answer(self._post("/worker/report", dump_report(fresh), timeout=15.0).content)
+        try:
+            return load_answer(self._post("/worker/report", dump_report(fresh), timeout=15.0).content)
+        except InvalidRequest as error:
+            raise Unavailable(f"The API's answer to a report cannot be read: {error}") from error
 
     def hello(self, *, worker: str, device: str, services: tuple[str, ...], described: str) -> None:
         """Say that this worker is there, waiting elsewhere for its next task.
@@ -195,7 +225,12 @@ class ApiClient:
         request = MultipartRequest(
             job_id=task.job_id, attempt=task.attempt, name=file.name, size=file.size, nonce=secrets.token_hex(8)
         )
-        return load_multipart_plan(self._post("/worker/parts", dump_multipart_request(request), timeout=30.0).content)
+        try:
+            return load_multipart_plan(
+                self._post("/worker/parts", dump_multipart_request(request), timeout=30.0).content
+            )
+        except InvalidRequest as error:
+            raise Unavailable(f"The API's plan for an upload cannot be read: {error}") from error
 
     def _put_part(self, url: str, path: Path, begin: int, count: int, check: Callable[[], None]) -> str:
         def once() -> str:

@@ -22,6 +22,7 @@ from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.contract.tasks import Completed, Failed, Report, ReportAnswer, Task
 from stemwright_worker.control import Control, Pace
 from stemwright_worker.errors import AnnounceFirst, Unavailable
+from stemwright_worker.gpu_faults import is_gpu_lost
 from stemwright_worker.ports.tracing import NO_TRACER, Tracer
 from stemwright_worker.process.disk_cap import DiskCap, WorkFolderFull
 from stemwright_worker.process.gpu_memory import GpuMeter
@@ -35,6 +36,13 @@ _INPUTS = "in"  # the folder of the inputs in a work folder
 _PATH = re.compile(r"(?<![\w:/.~%-])/(?:[\w.@+~-]+/)+([\w.@+~-]*)")
 _BROKEN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # the next task would fail of it as well
 _log = structlog.get_logger(__name__)
+
+
+GPU_LOST = "gpu_lost"
+
+
+class GpuLost(Exception):
+    """The GPU is gone, or this process's hold on it: a new process may do better."""
 
 
 class Services(Protocol):
@@ -90,6 +98,7 @@ class Runtime:
         self._finishing = Event()
         self._idle = False
         self._loaded: tuple[str, str, LoadedModel] | None = None
+        self._broken: set[str] = set()  # services that could not be prepared
 
     def leave(self, *_: object) -> None:
         """Go as soon as possible, giving back what is held. Fit to be a signal handler of the main thread."""
@@ -108,6 +117,8 @@ class Runtime:
 
         Raises:
             ContractMismatch: the API speaks another version of the contract.
+            GpuLost: this process can compute no more; what it ran is with the API again.
+            Unavailable: no service here could be prepared.
         """
         try:
             self.prepare()
@@ -124,19 +135,41 @@ class Runtime:
         Raises:
             Stopped: after ``leave``.
             ContractMismatch: the API speaks another version of the contract.
+            GpuLost: see ``run``.
         """
+        if service in self._broken:
+            return False
         task = self._claim(service, wait_seconds, max(least_priority, self._identity.least_priority))
         if task is not None:
             self._isolate(task)
         return task is not None
 
     def prepare(self) -> None:
-        """Make the work folder, and import what is slow."""
+        """Make the work folder, and import what is slow. A service that fails at that is left out.
+
+        Raises:
+            Unavailable: all of them did.
+        """
         shutil.rmtree(self._identity.work_dir, ignore_errors=True)  # of attempts that died
         self._identity.work_dir.mkdir(parents=True)
         for service in self._services.all():
             if not self._leaving.is_set():
-                service.prepare(self._identity.device)
+                self._prepare(service)
+        if self._broken and not self._offered():
+            raise Unavailable(f"No service here can be prepared: {', '.join(sorted(self._broken))}; the log says why.")
+
+    def _prepare(self, service: Service) -> None:
+        try:
+            service.prepare(self._identity.device)
+        except Exception as error:  # its own; the others must still serve
+            if isinstance(error, Stopped):
+                raise
+            _log.exception("service_not_prepared", service=service.name)
+            self._broken.add(service.name)
+
+    def _offered(self) -> tuple[ServiceDescription, ...]:
+        """As it is now: weights may have come or changed."""
+        return tuple(each for each in self._services.descriptions() if each.name not in self._broken)
 
     def _going(self) -> bool:
         return self._leaving.is_set() or self._finishing.is_set()
@@ -146,7 +179,7 @@ class Runtime:
             self._idle = True
             if self._going():
                 return None
-            offered = self._services.descriptions()  # as it is now: weights may have come or changed
+            offered = self._offered()
             claim = partial(
                 self._client.claim,
                 worker=self._identity.worker,
@@ -203,6 +236,8 @@ class Runtime:
                         report = self._trace(task, workdir, control, disk)
                 if report is not None:
                     self._finish(task, report)
+                if isinstance(report, Failed) and report.code == GPU_LOST:
+                    raise GpuLost(report.message)
             finally:
                 self._client.correlate(None)
                 tempfile.tempdir = None
@@ -307,7 +342,9 @@ def _failed(task: Task, error: Exception, workdir: Path) -> Failed:
     for given in task.inputs:
         words = words.replace(str(workdir / _INPUTS / given.name), given.filename)
     words = _PATH.sub(r"\1", words.replace(f"{workdir}/", ""))  # nor where anything else lies on this machine
-    if isinstance(error, OSError) and error.errno in _BROKEN_DISK:
+    if is_gpu_lost(error):
+        code, error = GPU_LOST, Unavailable(words)
+    elif isinstance(error, OSError) and error.errno in _BROKEN_DISK:
         code, error = "worker_disk_full", Unavailable(words)
     if not isinstance(code, str):
         return Failed(

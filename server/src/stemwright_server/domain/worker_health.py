@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 DISK_FULL = "worker_disk_full"  # a worker's code: there is no room, or the disk is broken
 UNAVAILABLE = "unavailable"  # it cannot make a folder, or has not the service that it announced
 GPU_LOST = "gpu_lost"
-OWN_FAULTS = frozenset({DISK_FULL, UNAVAILABLE, GPU_LOST})
+BAD_TASK = "bad_task"  # it cannot read what this API hands out
+OWN_FAULTS = frozenset({DISK_FULL, UNAVAILABLE, GPU_LOST, BAD_TASK})
 """Codes of failures that no job is to blame for."""
 LIMIT = 3  # different jobs in a row that failed with what may be the worker's fault or theirs
 _FIRST, _LONGEST = 30.0, 600.0  # seconds that a worker is set aside

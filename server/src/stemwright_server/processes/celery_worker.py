@@ -30,12 +30,14 @@ from stemwright_worker.contract.codec import described
 from stemwright_worker.contract.description import ServiceDescription
 from stemwright_worker.errors import AnnounceFirst, ContractMismatch, Unavailable
 from stemwright_worker.process.parent_death import die_with_parent
+from stemwright_worker.process.supervisor import GPU_LOST
 from stemwright_worker.process.work_folder import keep_files_private, worker_folder
-from stemwright_worker.runtime import Runtime
+from stemwright_worker.runtime import GpuLost, Runtime
 from stemwright_worker.service import Stopped
 
 _HELLO_SECONDS = 20.0
 _REFUSED_SECONDS = 2.0  # until the next try with a broker that does not let us in
+_WITHOUT_GPU = 60.0  # seconds until a process that has lost its GPU makes way for another
 _PID_DIGITS = 7  # as many as Linux gives at most
 _LEAVE = signal.SIGUSR2  # what the parent tells a child with; Celery resets or uses the others
 _log = structlog.get_logger(__name__)
@@ -98,6 +100,11 @@ class CeleryWorker:
             )
         except Stopped:
             return "stopped"
+        except GpuLost as error:
+            _log.error("gpu_lost", error=str(error))
+            with suppress(Stopped):
+                time.sleep(_WITHOUT_GPU)  # the next process would lose its first job as fast
+            os._exit(GPU_LOST)
         return "ran" if ran else "nothing waits"
 
     def began(self) -> None:

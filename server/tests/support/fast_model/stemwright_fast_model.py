@@ -83,8 +83,8 @@ class Loaded:
         params, source = request.params, request.inputs[0].path
         rate, channels, samples = _read(source)
         total = params["segments"]
-        if os.environ.get("FAST_MODEL_ILL"):
-            raise OSError("something is wrong with this machine")
+        if ill := os.environ.get("FAST_MODEL_ILL"):
+            raise RuntimeError(ill)
         on_progress(Progress(done=0, total=total, stage="separating"))
         for segment in range(total):
             if segment == 1:

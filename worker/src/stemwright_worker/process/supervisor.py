@@ -18,6 +18,8 @@ from stemwright_worker.process.watchdog import WatchdogMonitor
 
 FINISH = signal.SIGUSR1  # a worker process that gets it takes nothing more, and ends when its task is done
 CONTRACT_MISMATCH = os.EX_PROTOCOL  # how a worker ends that the API does not understand
+GPU_LOST = os.EX_OSERR  # how one ends that has lost its GPU
+_GPU_BACKOFF = (30.0, 600.0)  # seconds, the first and the longest: a GPU comes back with its driver, or not at all
 _STEADY = 30.0  # seconds of life after which a death is the first of its kind
 _LONGEST_BACKOFF = 5.0
 _LOOK = 0.5  # seconds between two looks at the watchdog
@@ -70,7 +72,7 @@ class Supervisor:
                 process.send_signal(FINISH)
 
     async def _keep(self, place: Place) -> None:
-        crashes = 0
+        crashes, lost = 0, 0
         while not (self._stopping.is_set() or self._finishing):
             began = time.monotonic()
             worker = f"{self._prefix}{place.device.replace(':', '')}-{secrets.token_hex(6)}"
@@ -91,6 +93,9 @@ class Supervisor:
             steady = heard or time.monotonic() - began >= _STEADY
             crashes = 1 if steady else crashes + 1
             wait = min(_LONGEST_BACKOFF, 0.1 * 2**crashes)
+            lost = lost + 1 if status == GPU_LOST else 0
+            if lost:
+                wait = min(_GPU_BACKOFF[1], _GPU_BACKOFF[0] * 2.0 ** (lost - 1))
             _log.error("worker_died", worker=worker, status=status, restart_in=wait)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)

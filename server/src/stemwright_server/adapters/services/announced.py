@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FRESH = 2.0  # seconds that what was read is believed; another process may have heard more
 _RENEWED = 3600.0  # a claim says that a service is still there; seconds between two notes of it
-_FORGOTTEN = 30 * 86400.0  # of a service that nobody claims work for any more
+_FORGOTTEN = 7 * 86400.0  # of a service that nobody claims work for: its workers may only be started when jobs wait
 _REMEMBERED = 10_000  # workers whose last announcement is remembered
 _WORKER_LENGTH = 128  # characters that the store has for who announced; of a long path the end says more
 _REVISION = "weights"  # a param: other weights under the same name are other work

@@ -31,7 +31,7 @@ from stemwright_worker.contract.codec import (
 )
 from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.contract.tasks import ClaimRequest, Progressed, Report, ReportAnswer, Task
-from stemwright_worker.errors import AnnounceFirst
+from stemwright_worker.errors import AnnounceFirst, InvalidRequest
 
 # By path. A model with six stems is announced in about 7 KB: this is room for a folder of a thousand checkpoints.
 BODY_LIMITS = {"/worker/announce": 8 << 20}
@@ -100,6 +100,8 @@ def workers_router(deps: Deps, wakeups: WakeUps, verifier: Verifier) -> APIRoute
     async def leave(body: Annotated[bytes, signed_body]) -> Response:
         """A worker goes: what it holds is for others, and no attempt is charged, unless it died."""
         leave = load_leave(body)
+        if not leave.worker:  # so would every id begin
+            raise InvalidRequest("worker is empty: name who leaves.", code="bad_message")
         await run_in_threadpool(deps.workers.forget, leave.worker)
         await run_in_threadpool(worker_lost if leave.lost else worker_left, deps, leave.worker)
         return Response(status_code=204)
