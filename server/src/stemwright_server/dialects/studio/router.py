@@ -15,6 +15,7 @@ from stemwright_server.dialects.studio.wire import (
     JobView,
     ModelsResponse,
     ModelView,
+    ProcessQuery,
     ProcessRequest,
     ProcessResponse,
     QueueView,
@@ -84,19 +85,21 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
 
     @router.post("/process", responses=_refusals(404, 409, 410, 413, 507))
     async def process(
-        body: ProcessRequest,
         caller: Annotated[Principal, caller_of],
+        query: Annotated[ProcessQuery, Query()],
+        body: ProcessRequest | None = None,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> ProcessResponse:
         """Queue a job on an uploaded file, on several, on what other jobs made, or on none, as the model takes them.
 
         Work that is done already is not done again: the answer is the finished job, with `skipped`. Work that is under
-        way is joined. The same Idempotency-Key gets the same job for 24 hours.
+        way is joined. The same Idempotency-Key gets the same job for 24 hours. `file_id`, `model` and `variation` may stand
+        in the query as well as in the body.
         """
-        return await STORE.run(queued, body, caller, idempotency_key)
+        return await STORE.run(queued, (body or ProcessRequest()).joined(query), caller, idempotency_key)
 
     def queued(body: ProcessRequest, caller: Principal, idempotency_key: str | None) -> ProcessResponse:
-        work = deps.planner.plan(find(deps.planner.services(), body.model, body.variation), body.params)
+        work = deps.planner.plan(find(deps.planner.services(), body.model or "", body.variation), body.params)
         submit_request = SubmitRequest(
             request_id=request_id(),
             options=JobOptions(dialect="studio"),

@@ -69,7 +69,7 @@ class ProcessRequest(RequestBody):
     inputs: Annotated[list[FileInput | OutputInput], Field(max_length=32)] | None = Field(
         None, description="Everything that the model takes in, in its order."
     )
-    model: Name = Field(examples=["demucs"])
+    model: Name | None = Field(None, description="Here or in the query.", examples=["demucs"])
     variation: Name | None = Field(None, description="One of the model's; its default if none, or 'default', is named.")
     params: dict[str, Any] = Field(default_factory=dict, description="As the variation's schema in GET /models says.")
 
@@ -83,6 +83,20 @@ class ProcessRequest(RequestBody):
             raise ValueError("has a value that JSON does not know") from error
         return params
 
+    def joined(self, query: ProcessQuery) -> ProcessRequest:
+        """What body and query say together. Raises InvalidRequest where they say two things, or neither says a model."""
+        said = {name: value for name, value in query.model_dump().items() if value is not None}
+        for name, value in said.items():
+            if getattr(self, name) not in (None, value):
+                raise InvalidRequest(
+                    f"The query says {name} {value!r}, and the body {getattr(self, name)!r}: say it once.",
+                    code="query_disagrees",
+                )
+        whole = self.model_copy(update=said)
+        if whole.model is None:
+            raise InvalidRequest("model: say which, in the body or in the query.")
+        return whole
+
     def all_inputs(self) -> list[Input]:
         """What is to be taken in. Raises InvalidRequest."""
         if self.inputs is None:
@@ -95,6 +109,14 @@ class ProcessRequest(RequestBody):
             else ArtifactInput(job_id=each.job_id, name=each.output)
             for each in self.inputs
         ]
+
+
+class ProcessQuery(RequestBody):
+    """What may stand in the query of a request for work, in place of its body."""
+
+    file_id: Identity | None = None
+    model: Name | None = None
+    variation: Name | None = None
 
 
 class ProcessResponse(BaseModel):
