@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from jobs import job
 
-from stemwright_server.domain.job import Job, JobOptions, JobState, Outcome
+from stemwright_server.domain.job import Job, JobOptions, JobState, Outcome, Webhook
 from stemwright_server.domain.lifecycle import (
     CancelAsked,
     Claimed,
     Event,
     Expire,
+    Followed,
     LeaseExpired,
     Policy,
     Transition,
@@ -227,3 +228,15 @@ def test_only_an_ended_job_expires_and_never_later_than_said() -> None:
     later = advance(sooner, Expire(at=8.0), now=3.0, policy=POLICY)
     assert later.accepted
     assert later.job is sooner
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_an_end_to_come_is_told_to_one_and_no_state_changes_by_it(state: JobState) -> None:
+    before = job_of_vocals(state=state)
+    first, other = (Webhook(url=url, kind="studio") for url in ("https://a", "https://b"))
+    followed = advance(before, Followed(webhook=first, labels={"base_url": "u"}), now=1.0, policy=POLICY)
+    assert (followed.accepted, followed.job.state, followed.outcome) == (not state.final, state, None)
+    assert followed.job.options.webhook == (None if state.final else first)
+    again = advance(followed.job, Followed(webhook=first, labels={}), now=2.0, policy=POLICY)
+    assert (again.accepted, again.job is followed.job) == (not state.final, True)
+    assert not advance(followed.job, Followed(webhook=other, labels={}), now=2.0, policy=POLICY).accepted

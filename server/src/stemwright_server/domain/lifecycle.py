@@ -7,17 +7,18 @@
        |                  |  '---WorkerLeft----> queued, not charged
        '---CancelAsked----'-----> canceled
 
-    An ended job keeps its state; Expire says when it is removed.
+    An ended job keeps its state; Expire says when it is removed. Followed says whom to tell of an end to come.
 
 A report carries the number of its attempt. If that is not the running one, nothing changes: the number is a fence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
-from stemwright_server.domain.job import WAITING, Artifact, Job, JobError, JobState, Outcome
+from stemwright_server.domain.job import WAITING, Artifact, Job, JobError, JobState, Outcome, Webhook
 from stemwright_worker.contract.service import Progress
 from stemwright_worker.contract.tasks import Completed, Failed, Progressed, Publishing, Report
 
@@ -93,7 +94,15 @@ class Expire:
     at: float
 
 
-Event = Report | Claimed | LeaseExpired | WorkerLost | WorkerLeft | WorkerFailed | CancelAsked | Expire
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """Somebody who joined the job wants to be told of its end, which nobody is so far."""
+
+    webhook: Webhook
+    labels: Mapping[str, Any]  # what its body needs
+
+
+Event = Report | Claimed | LeaseExpired | WorkerLost | WorkerLeft | WorkerFailed | CancelAsked | Expire | Followed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +123,8 @@ def advance(job: Job, event: Event, *, now: float, policy: Policy) -> Transition
             return _cancel(job, now)
         case Expire(at=at):
             return _expire(job, at)
+        case Followed(webhook=webhook, labels=labels):
+            return _follow(job, webhook, labels)
         case Completed() if job.state is JobState.COMPLETED and job.attempt == event.attempt:
             return Transition(job=job, accepted=True)  # its first report arrived, our answer did not
     if not _holds(job, event, now):
@@ -269,3 +280,10 @@ def _expire(job: Job, at: float) -> Transition:
     if job.expires_at is not None and job.expires_at <= at:
         return Transition(job=job, accepted=True)
     return Transition(job=replace(job, expires_at=at, revision=job.revision + 1), accepted=True)
+
+
+def _follow(job: Job, webhook: Webhook, labels: Mapping[str, Any]) -> Transition:
+    if job.options.webhook is not None or job.state.final:
+        return Transition(job=job, accepted=job.options.webhook == webhook)
+    options = replace(job.options, webhook=webhook, labels={**job.options.labels, **labels})
+    return Transition(job=replace(job, options=options, revision=job.revision + 1), accepted=True)

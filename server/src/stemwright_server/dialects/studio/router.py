@@ -8,6 +8,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from stemwright_server.dialects.dialect import Context
+from stemwright_server.dialects.studio.processing import Asked, Processing
 from stemwright_server.dialects.studio.resuming import Told
 from stemwright_server.dialects.studio.wire import (
     CancelResponse,
@@ -23,8 +25,8 @@ from stemwright_server.dialects.studio.wire import (
     UploadRequest,
     UploadResponse,
 )
-from stemwright_server.domain.job import Artifact, Job, JobOptions, JobState
-from stemwright_server.domain.work import askable, find
+from stemwright_server.domain.job import Artifact, Job, JobState
+from stemwright_server.domain.work import askable
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
@@ -36,9 +38,7 @@ from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.status import MOST, download_url, track_status
-from stemwright_server.usecases.submit import Stored, SubmitRequest, submit
 from stemwright_server.usecases.upload import announce
-from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.timestamp import timestamp
 
 _LOOK_AGAIN = 10.0  # seconds; a wake-up can be lost, this cannot
@@ -49,16 +49,17 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in (401, 422, *statuses)}
 
 
-def studio_router(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
+def studio_router(context: Context) -> APIRouter:
     """All routes of the dialect."""
+    deps, callers = context.deps, context.callers
     router = APIRouter(tags=["studio"])
-    router.include_router(_intake(deps, callers))
-    router.include_router(_watching(deps, callers, wakeups))
+    router.include_router(_intake(deps, callers, Processing(deps, context.webhooks)))
+    router.include_router(_watching(deps, callers, context.wakeups))
     router.include_router(_facts(deps))
     return router
 
 
-def _intake(deps: Deps, callers: Callers) -> APIRouter:
+def _intake(deps: Deps, callers: Callers, processing: Processing) -> APIRouter:
     router = APIRouter()
     caller_of = Depends(callers.caller)
 
@@ -87,6 +88,7 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
     async def process(
         caller: Annotated[Principal, caller_of],
         query: Annotated[ProcessQuery, Query()],
+        request: Request,
         body: ProcessRequest | None = None,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> ProcessResponse:
@@ -94,28 +96,15 @@ def _intake(deps: Deps, callers: Callers) -> APIRouter:
 
         Work that is done already is not done again: the answer is the finished job, with `skipped`. Work that is under
         way is joined. The same Idempotency-Key gets the same job for 24 hours. `file_id`, `model` and `variation` may stand
-        in the query as well as in the body.
+        in the query as well as in the body. The end of the job is told to `callback_url`, by a signed POST of a `Callback`.
         """
-        return await STORE.run(queued, (body or ProcessRequest()).joined(query), caller, idempotency_key)
-
-    def queued(body: ProcessRequest, caller: Principal, idempotency_key: str | None) -> ProcessResponse:
-        work = deps.planner.plan(find(deps.planner.services(), body.model or "", body.variation), body.params)
-        submit_request = SubmitRequest(
-            request_id=request_id(),
-            options=JobOptions(dialect="studio"),
+        asked = Asked(
+            request=(body or ProcessRequest()).joined(query),
+            caller=caller,
             key=idempotency_key,
-            meant=[body.model, body.variation, body.params],
+            base_url=callers.arrival_url(request),
         )
-        inputs = body.all_inputs()
-        try:
-            work.check_count(len(inputs))
-        except InvalidRequest as error:
-            where = "inputs" if body.inputs is not None or work.inputs.least > 1 else "file_id"
-            raise InvalidRequest(f"{where}: {error}", code=error.code) from error
-        submission = submit(deps, caller, Stored(inputs=inputs), work, submit_request)
-        job = submission.job
-        skipped = not submission.created and job.state is JobState.COMPLETED
-        return ProcessResponse(job_id=job.id, status=job.state, skipped=skipped)
+        return await STORE.run(processing.process, asked)
 
     @router.post("/jobs/{job_id}/cancel", responses=_refusals(404, 409))
     def cancel_job(job_id: str, caller: Annotated[Principal, caller_of]) -> CancelResponse:

@@ -72,6 +72,9 @@ class ProcessRequest(RequestBody):
     model: Name | None = Field(None, description="Here or in the query.", examples=["demucs"])
     variation: Name | None = Field(None, description="One of the model's; its default if none, or 'default', is named.")
     params: dict[str, Any] = Field(default_factory=dict, description="As the variation's schema in GET /models says.")
+    callback_url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = Field(
+        None, description="Is told of the end of the job. Exactly one of API_WEBHOOK_URL_ALLOWLIST."
+    )
 
     @field_validator("params")
     @classmethod
