@@ -12,6 +12,7 @@ from stemwright_server.domain.counters import Labels, counters
 from stemwright_server.domain.inputs import source_ids, track_ids
 from stemwright_server.domain.job import Attempt, Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Claimed, Policy, Transition, advance
+from stemwright_server.domain.song import LatestJob, Song
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
 from stemwright_server.domain.worker_health import WorkerHealth
@@ -74,6 +75,22 @@ class MemoryJobRepository(MemoryDeliveries):
         with self._lock:
             if not self.jobs_of(track_id):
                 self._tracks.pop(track_id, None)
+
+    def songs_of(self, owner: str, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Song]:
+        states = (TrackState.READY, TrackState.EXPIRED)
+        with self._lock:
+            mine = [track for track in self._tracks.values() if track.owner == owner and track.state in states]
+            kept = [track for track in mine if not track.transient and not track.source]
+            newest = sorted(kept, key=lambda track: (track.created_at, track.id), reverse=True)
+            page = [track for track in newest if before is None or (track.created_at, track.id) < before]
+            return [Song(track=track, latest=tuple(self.latest_of(track.id))) for track in page[:limit]]
+
+    def latest_of(self, track_id: str) -> Sequence[LatestJob]:
+        last = {(job.service, job.model): job for job in self.jobs_of(track_id)}
+        return [
+            LatestJob(id=job.id, service=job.service, model=job.model, state=job.state)
+            for _, job in sorted(last.items(), key=lambda entry: entry[0])
+        ]
 
     # Jobs
 

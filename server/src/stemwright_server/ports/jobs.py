@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from stemwright_server.domain.counters import Labels
 from stemwright_server.domain.job import Attempt, Job, JobState
 from stemwright_server.domain.lifecycle import Transition
+from stemwright_server.domain.song import LatestJob, Song
 from stemwright_server.domain.track import Track
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
 from stemwright_server.domain.worker_health import WorkerHealth
@@ -102,6 +103,17 @@ class Tracks(Protocol):
 
     def drop_track(self, track_id: str) -> None:
         """Forget a track, unless it has jobs."""
+        ...
+
+    def songs_of(self, owner: str, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Song]:
+        """The owner's ready and expired tracks, newest first, less remote and transient ones; in one query.
+
+        ``before``: when the last one of the page before was created, and its id.
+        """
+        ...
+
+    def latest_of(self, track_id: str) -> Sequence[LatestJob]:
+        """The last job of each model on a track, by service and model."""
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stemwright_server.domain.job import Artifact, Job
+from stemwright_server.domain.song import Song
 from stemwright_server.domain.track import Track
 from stemwright_server.ports.auth import Principal
 from stemwright_server.ports.jobs import JobFilter, Place
@@ -36,6 +37,15 @@ def track_status(
     found = deps.repository.search(JobFilter(track_id=track.id), limit=limit + 1, before=before)
     jobs = [job for job in reversed(found[:limit]) if not is_removed(deps, job)]
     return TrackStatus(track=track, jobs=jobs, last=found[limit - 1] if len(found) > limit else None)
+
+
+def songs(
+    deps: Deps, caller: Principal, *, limit: int, before: tuple[float, str] | None
+) -> tuple[Sequence[Song], tuple[float, str] | None]:
+    """A page of the caller's songs, newest first, and where the next one begins; None: there is none."""
+    found = deps.repository.songs_of(caller.subject, limit=limit + 1, before=before)
+    page = found[:limit]
+    return page, (page[-1].track.created_at, page[-1].track.id) if len(found) > limit else None
 
 
 def download_url(deps: Deps, artifact: Artifact, *, song: str = "") -> str:

@@ -64,7 +64,7 @@ def job_row(job: Job) -> dict[str, Any]:
 def row_job(row: Row[Any]) -> Job:
     """A job of a row. In a state that is not known here it is RUNNING, and FAILED once it has ended."""
     values = _cells(Job, jobs, row)
-    state = _nearest(values["state"], JobState.RUNNING if values["finished_at"] is None else JobState.FAILED)
+    state = job_state(values["state"], ended=values["finished_at"] is not None)
     error = values["error"]
     if state != values["state"] and state.final and not error:
         said = f"The job ended as {values['state']!r}; a newer version of the service knows what that is."
@@ -81,6 +81,11 @@ def row_job(row: Row[Any]) -> Job:
             "error": JobError(**_known(JobError, error)) if error else None,
         }
     )
+
+
+def job_state(state: str, *, ended: bool) -> JobState:
+    """The state of that name; one that is not known here is RUNNING, and FAILED once the job has ended."""
+    return _nearest(state, JobState.FAILED if ended else JobState.RUNNING)
 
 
 def row_attempt(row: Row[Any]) -> Attempt:

@@ -66,6 +66,7 @@ tracks = Table(
     Index("tracks_state", "state"),
     Index("tracks_used", "state", "used_at"),
     Index("tracks_passing", "transient", "used_at"),
+    Index("tracks_newest", "owner", "created_at", "id"),
     Index("tracks_due", "id", sqlite_where=_DUE, postgresql_where=_DUE),
 )
 

@@ -21,6 +21,8 @@ from stemwright_server.dialects.studio.wire import (
     ProcessRequest,
     ProcessResponse,
     QueueView,
+    SongsResponse,
+    SongView,
     StatusResponse,
     UploadRequest,
     UploadResponse,
@@ -28,6 +30,7 @@ from stemwright_server.dialects.studio.wire import (
 from stemwright_server.domain.job import Artifact, Job, JobState
 from stemwright_server.domain.work import askable
 from stemwright_server.http.callers import Callers
+from stemwright_server.http.cursors import cursor_of, read_cursor
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
 from stemwright_server.http.paging import Before, next_of, place_of
@@ -37,7 +40,7 @@ from stemwright_server.ports.wakeups import WakeUps, of_track
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
-from stemwright_server.usecases.status import MOST, download_url, track_status
+from stemwright_server.usecases.status import MOST, download_url, songs, track_status
 from stemwright_server.usecases.upload import announce
 from stemwright_worker.timestamp import timestamp
 
@@ -122,6 +125,16 @@ def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
     def link(request: Request) -> Callable[[Artifact], str]:
         absolute = callers.absolute(request)
         return lambda artifact: absolute(download_url(deps, artifact))
+
+    @router.get("/songs", responses=_refusals())
+    def songs_page(
+        caller: Annotated[Principal, caller_of],
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+    ) -> SongsResponse:
+        """Your songs, newest first: what was uploaded and looked at, with the last job of each model on it."""
+        page, place = songs(deps, caller, limit=limit, before=read_cursor(cursor))
+        return SongsResponse(songs=[SongView.of(song) for song in page], next=cursor_of(place) if place else None)
 
     @router.get("/status/{file_id}", responses=_refusals(404))
     def status(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from stemwright_server.domain.inputs import ArtifactInput, Input, TrackInput
 from stemwright_server.domain.job import Artifact, Job, JobError, JobState
+from stemwright_server.domain.song import Song
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.http.times import Moment
 from stemwright_worker.contract.description import ModelDescription, ServiceDescription
@@ -240,6 +242,13 @@ class JobView(BaseModel):
         )
 
 
+_TRACK_STATUS: Mapping[TrackState, Literal["waiting_for_upload", "uploaded", "expired"]] = {
+    TrackState.PENDING: "waiting_for_upload",
+    TrackState.READY: "uploaded",
+    TrackState.EXPIRED: "expired",
+}
+
+
 class StatusResponse(BaseModel):
     """A file and every job on it."""
 
@@ -258,15 +267,10 @@ class StatusResponse(BaseModel):
     @classmethod
     def of(cls, track: Track, jobs: list[JobView], next_: str | None) -> StatusResponse:
         """All of it together."""
-        words: dict[TrackState, Literal["waiting_for_upload", "uploaded", "expired"]] = {
-            TrackState.PENDING: "waiting_for_upload",
-            TrackState.READY: "uploaded",
-            TrackState.EXPIRED: "expired",
-        }
         return cls(
             file_id=track.id,
             filename=track.filename,
-            status=words[track.state],
+            status=_TRACK_STATUS[track.state],
             size=track.size,
             sha256=track.sha256,
             content_type=track.media_type,
@@ -276,6 +280,53 @@ class StatusResponse(BaseModel):
             jobs=jobs,
             next=next_,
         )
+
+
+class SongJob(BaseModel):
+    """The last job of a model on a song."""
+
+    job_id: str
+    model: str
+    variation: str
+    status: JobState
+
+
+class SongView(BaseModel):
+    """A song in a list."""
+
+    file_id: str
+    title: str = Field(description="The file's name, less its ending.")
+    filename: str
+    status: Literal["uploaded", "expired"] = Field(description="expired: the file was removed, maybe not its outputs.")
+    size: int | None
+    duration: float | None = Field(description="Seconds, once it was decoded.")
+    created_at: Moment
+    jobs: list[SongJob] = Field(description="The last one of each model and variation.")
+
+    @classmethod
+    def of(cls, song: Song) -> SongView:
+        """The same words."""
+        track = song.track
+        return cls(
+            file_id=track.id,
+            title=PurePosixPath(track.filename).stem or track.filename,
+            filename=track.filename,
+            status="expired" if track.state is TrackState.EXPIRED else "uploaded",
+            size=track.size,
+            duration=track.duration,
+            created_at=timestamp(track.created_at),
+            jobs=[
+                SongJob(job_id=each.id, model=each.service, variation=each.model, status=each.state)
+                for each in song.latest
+            ],
+        )
+
+
+class SongsResponse(BaseModel):
+    """A page of songs."""
+
+    songs: list[SongView]
+    next: str | None = Field(description="Give it as `cursor` for the next page; null: there is none.")
 
 
 class CancelResponse(BaseModel):
