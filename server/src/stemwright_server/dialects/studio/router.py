@@ -144,10 +144,11 @@ def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
         before: Before = None,
         limit: Annotated[int, Query(ge=1, le=500)] = MOST,
     ) -> StatusResponse:
-        """The file and its newest jobs, oldest first, with progress, outputs and fidelity reports."""
+        """The file and its newest jobs, oldest first, with progress, outputs and fidelity reports; `work` sums up all."""
         found = track_status(deps, caller, file_id, limit=limit, before=place_of(before))
         views = [JobView.of(job, link(request)) for job in found.jobs]
-        return StatusResponse.of(found.track, views, None if found.last is None else next_of(found.last))
+        latest = deps.repository.latest_of(file_id)
+        return StatusResponse.of(found.track, latest, views, None if found.last is None else next_of(found.last))
 
     @router.get("/jobs/{job_id}", responses=_refusals(404))
     def job(job_id: str, caller: Annotated[Principal, caller_of], request: Request) -> JobView:

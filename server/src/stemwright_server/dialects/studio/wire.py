@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from stemwright_server.domain.inputs import ArtifactInput, Input, TrackInput
 from stemwright_server.domain.job import Artifact, Job, JobError, JobState
-from stemwright_server.domain.song import Song
+from stemwright_server.domain.song import LatestJob, Song, Summary, summary
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.http.times import Moment
 from stemwright_worker.contract.description import ModelDescription, ServiceDescription
@@ -249,6 +249,26 @@ _TRACK_STATUS: Mapping[TrackState, Literal["waiting_for_upload", "uploaded", "ex
 }
 
 
+class WorkView(BaseModel):
+    """What became of all that was asked for, by the last job of each model and variation."""
+
+    status: Summary = Field(
+        description="running or queued while anything is; else completed if all is, failed or canceled if nothing is, "
+        "partly if some is; none: nothing was asked for."
+    )
+    queued: int
+    running: int
+    completed: int
+    failed: int
+    canceled: int
+
+    @classmethod
+    def of(cls, latest: Sequence[LatestJob]) -> WorkView:
+        """Counted."""
+        states = [job.state for job in latest]
+        return cls(status=summary(states), **{state.value: states.count(state) for state in JobState})
+
+
 class StatusResponse(BaseModel):
     """A file and every job on it."""
 
@@ -261,11 +281,14 @@ class StatusResponse(BaseModel):
     duration: float | None = Field(description="Seconds, once it was decoded.")
     sample_rate: int | None
     created_at: Moment
+    work: WorkView
     jobs: list[JobView]
     next: str | None = Field(None, description="Give it as `before` for older jobs; null: there are none.")
 
     @classmethod
-    def of(cls, track: Track, jobs: list[JobView], next_: str | None) -> StatusResponse:
+    def of(
+        cls, track: Track, latest: Sequence[LatestJob], jobs: list[JobView], next_: str | None
+    ) -> StatusResponse:
         """All of it together."""
         return cls(
             file_id=track.id,
@@ -277,6 +300,7 @@ class StatusResponse(BaseModel):
             duration=track.duration,
             sample_rate=track.sample_rate,
             created_at=timestamp(track.created_at),
+            work=WorkView.of(latest),
             jobs=jobs,
             next=next_,
         )
@@ -301,6 +325,7 @@ class SongView(BaseModel):
     size: int | None
     duration: float | None = Field(description="Seconds, once it was decoded.")
     created_at: Moment
+    work: WorkView
     jobs: list[SongJob] = Field(description="The last one of each model and variation.")
 
     @classmethod
@@ -315,6 +340,7 @@ class SongView(BaseModel):
             size=track.size,
             duration=track.duration,
             created_at=timestamp(track.created_at),
+            work=WorkView.of(song.latest),
             jobs=[
                 SongJob(job_id=each.id, model=each.service, variation=each.model, status=each.state)
                 for each in song.latest
