@@ -46,6 +46,7 @@ class MemoryJobRepository(MemoryDeliveries):
         self._paused: set[str] = set()
         self._services: dict[str, AnnouncedService] = {}
         self._signatures: dict[str, tuple[str, float]] = {}  # -> key, until
+        self._tickets: dict[str, tuple[str, float]] = {}  # -> owner, until
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}  # -> fingerprint, job id, created at
 
     # Tracks
@@ -400,6 +401,22 @@ class MemoryJobRepository(MemoryDeliveries):
     def drop_signatures(self, now: float) -> None:
         with self._lock:
             self._signatures = {name: entry for name, entry in self._signatures.items() if entry[1] >= now}
+
+    def add_ticket(self, digest: str, *, owner: str, until: float) -> None:
+        with self._lock:
+            self._tickets[digest] = (owner, until)
+
+    def tickets_of(self, owner: str, now: float) -> int:
+        return sum(1 for whose, until in list(self._tickets.values()) if whose == owner and until > now)
+
+    def take_ticket(self, digest: str, now: float) -> str | None:
+        with self._lock:
+            owner, until = self._tickets.pop(digest, (None, now))
+        return owner if until > now else None
+
+    def drop_tickets(self, now: float) -> None:
+        with self._lock:
+            self._tickets = {digest: each for digest, each in self._tickets.items() if each[1] > now}
 
     def metadata_due(self) -> Sequence[Track]:
         tracks = list(self._tracks.values())

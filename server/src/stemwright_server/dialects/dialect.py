@@ -34,6 +34,7 @@ class Context:
     wakeups: WakeUps
     sources: Mapping[str, SourceFetcher]  # of callers' links, by name; one that is missing is turned off
     webhooks: Collection[str] | None  # URLs that may be told of a job's end; None: there is no key to sign with
+    origins: Collection[str] = ()  # of pages that may connect beside those of the host they connect to
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Collection
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from stemwright_server.ports.auth import ADMIN, Authenticator, Principal
 from stemwright_worker.errors import Forbidden
@@ -30,7 +31,7 @@ class Callers:
         """
         return self.identify(request)
 
-    def identify(self, request: Request) -> Principal:
+    def identify(self, request: HTTPConnection) -> Principal:
         """The same, for those who do not await.
 
         Raises:
@@ -50,9 +51,10 @@ class Callers:
             raise Forbidden(f"This is for callers whose token gives them the role {ADMIN!r}.", code="not_admin")
         return caller
 
-    def absolute(self, request: Request) -> Callable[[str], str]:
-        """Makes URLs of the blob store absolute, for the answer to this request alone: by the Host that it named."""
-        return absolute_to(self._public_url or str(request.base_url))
+    def absolute(self, request: HTTPConnection) -> Callable[[str], str]:
+        """Makes URLs of the blob store absolute, for this caller alone: by the Host that was named; a WebSocket's with http."""
+        base = request.base_url
+        return absolute_to(self._public_url or str(base.replace(scheme=base.scheme.replace("ws", "http"))))
 
     def own_url(self, request: Request) -> str:
         """The address for what is told later, or to others. "": none is known, since a request may name any Host.

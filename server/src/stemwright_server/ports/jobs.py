@@ -298,6 +298,26 @@ class Signatures(Protocol):
         ...
 
 
+class Tickets(Protocol):
+    """Tickets that open an event stream once: their digests, for all processes of the API."""
+
+    def add_ticket(self, digest: str, *, owner: str, until: float) -> None:
+        """Remember one."""
+        ...
+
+    def tickets_of(self, owner: str, now: float) -> int:
+        """How many of the owner's hold."""
+        ...
+
+    def take_ticket(self, digest: str, now: float) -> str | None:
+        """Whose it was; it is gone. None if there is none that holds. Never twice for one."""
+        ...
+
+    def drop_tickets(self, now: float) -> None:
+        """Forget those whose time is over."""
+        ...
+
+
 class Upkeep(Protocol):
     """What ``sweep`` needs."""
 
@@ -363,5 +383,7 @@ class Upkeep(Protocol):
         ...
 
 
-class JobRepository(Tracks, Jobs, Workers, Ailing, Services, Counters, Signatures, Deliveries, Upkeep, Protocol):
+class JobRepository(
+    Tracks, Jobs, Workers, Ailing, Services, Counters, Signatures, Tickets, Deliveries, Upkeep, Protocol
+):
     """All of it, over one store."""

@@ -70,6 +70,7 @@ def _remind(deps: Deps, now: float) -> None:
 def _forget(deps: Deps, now: float) -> None:
     deps.repository.drop_keys(now - deps.limits.key_retention)
     deps.repository.drop_signatures(now)
+    deps.repository.drop_tickets(now)
     deps.repository.drop_workers(now - _UNHEARD)
 
 

@@ -220,6 +220,7 @@ def build_context(settings: Settings, deps: Deps, wakeups: WakeUps, authenticato
         wakeups=wakeups,
         sources=_sources(settings),
         webhooks=frozenset(settings.api_webhook_url_allowlist) if _webhook_keys(settings).standard else None,
+        origins=(*settings.api_cors_origins, *([settings.public_url] if settings.public_url else [])),
     )
 
 

@@ -62,7 +62,7 @@ def test_a_store_is_looked_at_and_brought_forward(tmp_path: Path) -> None:
     path = lay_out_old_store(tmp_path / "data")
     folder = ("--data-dir", str(path.parent))
     jobs = "jobs: 1 canceled, 1 completed, 1 failed, 1 queued, 1 running\n"
-    before = f"store: {path}\nrevision: 0001\nthis version: {HEAD}\npending: 0002, 0003, 0004, 0005, 0006\n{jobs}"
+    before = f"store: {path}\nrevision: 0001\nthis version: {HEAD}\npending: 0002, 0003, 0004, 0005, 0006, 0007\n{jobs}"
     assert printed("status", *folder) == before
     assert printed("status", *folder) == before  # looking changes nothing
     copy = f"{path}.before-{HEAD} is the store as it was\n"

@@ -18,6 +18,7 @@ from stemwright_server.adapters.jobs.sql_administration import SqlAdministration
 from stemwright_server.adapters.jobs.sql_counters import SqlCounters
 from stemwright_server.adapters.jobs.sql_deliveries import SqlDeliveries
 from stemwright_server.adapters.jobs.sql_songs import SqlSongs
+from stemwright_server.adapters.jobs.sql_tickets import SqlTickets
 from stemwright_server.adapters.jobs.sql_upkeep import SqlUpkeep
 from stemwright_server.adapters.jobs.sql_workers import SqlWorkers
 from stemwright_server.adapters.jobs.sqlite import READ_ONLY
@@ -36,7 +37,9 @@ _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
 @retrying
-class SqlJobRepository(SqlUpkeep, SqlWorkers, SqlCounters, SqlDeliveries, SqlAdministration, SqlSongs):
+class SqlJobRepository(
+    SqlUpkeep, SqlWorkers, SqlCounters, SqlDeliveries, SqlAdministration, SqlSongs, SqlTickets
+):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:

@@ -230,3 +230,13 @@ installation = Table(
     Column("only", Integer, primary_key=True),  # 1
     Column("id", String(32), nullable=False),
 )
+
+tickets = Table(
+    "tickets",  # of which each opens one event stream
+    metadata,
+    Column("digest", String(64), primary_key=True),  # the ticket itself is nowhere
+    Column("owner", String(255), nullable=False),
+    Column("until", Double, nullable=False),
+    Index("tickets_owner", "owner"),
+    Index("tickets_until", "until"),
+)

@@ -1,16 +1,19 @@
 """The routes of the studio dialect. Each translates, calls one use case, and translates back."""
 
-from collections.abc import AsyncIterator, Callable
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.requests import HTTPConnection
 
 from stemwright_server.dialects.dialect import Context
+from stemwright_server.dialects.studio.live import LONGEST, LOOK_AGAIN, Changes, Places, Socket
 from stemwright_server.dialects.studio.processing import Asked, Processing
-from stemwright_server.dialects.studio.resuming import Told
 from stemwright_server.dialects.studio.wire import (
     CancelResponse,
     HealthResponse,
@@ -24,32 +27,36 @@ from stemwright_server.dialects.studio.wire import (
     SongsResponse,
     SongView,
     StatusResponse,
+    TicketResponse,
     UploadRequest,
     UploadResponse,
 )
-from stemwright_server.domain.job import Artifact, Job, JobState
+from stemwright_server.domain.job import Artifact, JobState
 from stemwright_server.domain.work import askable
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.cursors import cursor_of, read_cursor
-from stemwright_server.http.errors import Problem
+from stemwright_server.http.errors import Problem, problem, status_of
 from stemwright_server.http.ids import request_id
+from stemwright_server.http.origins import check_origin
 from stemwright_server.http.paging import Before, next_of, place_of
 from stemwright_server.http.pools import HEALTH, STORE
 from stemwright_server.ports.auth import Principal
-from stemwright_server.ports.wakeups import WakeUps, of_track
+from stemwright_server.ports.wakeups import of_track
 from stemwright_server.usecases.access import owned_job
 from stemwright_server.usecases.cancel import cancel
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.status import MOST, download_url, songs, track_status
+from stemwright_server.usecases.tickets import issue_ticket, redeem_ticket
 from stemwright_server.usecases.upload import announce
+from stemwright_worker.errors import ServiceError
 from stemwright_worker.timestamp import timestamp
-
-_LOOK_AGAIN = 10.0  # seconds; a wake-up can be lost, this cannot
-_EVENT = {JobState.QUEUED: "progress", JobState.RUNNING: "progress"}  # the final states are their own names
 
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in (401, 422, *statuses)}
+
+
+_Ticket = Annotated[str | None, Query(max_length=100, description="Of POST /events/ticket, in place of a token.")]
 
 
 def studio_router(context: Context) -> APIRouter:
@@ -57,7 +64,8 @@ def studio_router(context: Context) -> APIRouter:
     deps, callers = context.deps, context.callers
     router = APIRouter(tags=["studio"])
     router.include_router(_intake(deps, callers, Processing(deps, context.webhooks)))
-    router.include_router(_watching(deps, callers, context.wakeups))
+    router.include_router(_watching(deps, callers))
+    router.include_router(_events(context))
     router.include_router(_facts(deps))
     return router
 
@@ -118,7 +126,7 @@ def _intake(deps: Deps, callers: Callers, processing: Processing) -> APIRouter:
     return router
 
 
-def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
+def _watching(deps: Deps, callers: Callers) -> APIRouter:
     router = APIRouter()
     caller_of = Depends(callers.caller)
 
@@ -155,44 +163,69 @@ def _watching(deps: Deps, callers: Callers, wakeups: WakeUps) -> APIRouter:
         """A job, whatever it takes in; as in GET /status."""
         return JobView.of(owned_job(deps, caller, job_id), link(request))
 
-    @router.get("/events/{file_id}", response_class=EventSourceResponse, responses=_refusals(404))
-    async def events(
-        file_id: str,
-        request: Request,
-        _found: Annotated[None, Depends(_must_exist(deps, callers))],
-        last_event_id: Annotated[
-            str, Header(description="The `id` of the last event that came; browsers send it by themselves.")
-        ] = "",
-    ) -> AsyncIterator[ServerSentEvent]:
-        """Server-sent events `progress`, `completed`, `failed`, `canceled`; the data is the job as in GET /status.
-
-        A stream begins with the state of each of the newest 100 jobs as it is now, so that nothing is missed by connecting
-        late; with `Last-Event-ID`, of those that have changed since. The end of a job comes once and last.
-        """
-        caller = callers.identify(request)
-        told = Told(last_event_id)
-
-        def news() -> list[tuple[Job, JobView]]:
-            found = track_status(deps, caller, file_id).jobs
-            return [(job, JobView.of(job, link(request))) for job in found if told.is_news(job)]
-
-        with wakeups.listen(of_track(file_id)) as listener:
-            while not listener.closed:
-                for job, view in await run_in_threadpool(news):
-                    event = _EVENT.get(job.state, job.state.value)
-                    yield ServerSentEvent(event=event, id=told.note(job), data=view)
-                await listener.wait(_LOOK_AGAIN)
-
     return router
 
 
-def _must_exist(deps: Deps, callers: Callers) -> Callable[[str, Request], None]:
-    """A stream has no way to say 404 once it began: look before."""
+def _events(context: Context) -> APIRouter:
+    router = APIRouter()
+    deps, callers, wakeups, places = context.deps, context.callers, context.wakeups, Places()
 
-    def look(file_id: str, request: Request) -> None:
-        track_status(deps, callers.identify(request), file_id)
+    def link(connection: HTTPConnection) -> Callable[[Artifact], str]:
+        absolute = callers.absolute(connection)
+        return lambda artifact: absolute(download_url(deps, artifact))
 
-    return look
+    @router.post("/events/ticket", responses=_refusals(429))
+    def ticket(caller: Annotated[Principal, Depends(callers.caller)]) -> TicketResponse:
+        """A ticket that opens one event stream or WebSocket, as you, within a minute: for browsers, which send no token."""
+        issued = issue_ticket(deps, caller)
+        return TicketResponse(ticket=issued.text, expires_at=timestamp(issued.expires_at))
+
+    def listener(file_id: str, request: Request, ticket: _Ticket = None) -> Iterator[Principal]:
+        """Who listens. A stream has no way to say 401, 404 or 429 once it began."""
+        caller = callers.identify(request) if ticket is None else redeem_ticket(deps, ticket)
+        track_status(deps, caller, file_id)
+        with places.place(caller):
+            yield caller
+
+    @router.get("/events/{file_id}", response_class=EventSourceResponse, responses=_refusals(404, 429))
+    async def events(
+        file_id: str,
+        request: Request,
+        caller: Annotated[Principal, Depends(listener)],
+        ticket: _Ticket = None,
+        last_event_id: Annotated[str | None, Query(max_length=4096, description="As the header, which wins.")] = None,
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events `progress`, `completed`, `failed`, `canceled`; the data is the job as in GET /status.
+
+        A stream begins with the state of every job as it is now, so that nothing is missed by connecting late; with
+        `Last-Event-ID` it begins with what changed since that event.
+        """
+        seen = request.headers.get("Last-Event-ID") or last_event_id or ""
+        changes = Changes(deps, caller, file_id, link(request), seen)
+        over = time.monotonic() + LONGEST if ticket else math.inf
+        with wakeups.listen(of_track(file_id)) as heard:
+            while not heard.closed and time.monotonic() < over:
+                for change in await run_in_threadpool(changes.news):
+                    yield ServerSentEvent(event=change.event, id=change.id, data=change.job)
+                await heard.wait(LOOK_AGAIN)
+
+    @router.websocket("/events/socket")
+    async def socket(websocket: WebSocket, ticket: _Ticket = None) -> None:
+        """The same of any number of files, over a WebSocket: see README.md."""
+        try:
+            check_origin(websocket, context.origins)
+            if ticket is None:
+                caller = callers.identify(websocket)
+            else:
+                caller = await run_in_threadpool(redeem_ticket, deps, ticket)
+            with places.place(caller):
+                await websocket.accept()
+                seconds = LONGEST if ticket else None
+                await Socket(websocket, deps, wakeups, caller, link(websocket), seconds=seconds).run()
+        except ServiceError as error:
+            await websocket.send_denial_response(problem(status_of(error), error.code, str(error), error.context))
+
+    return router
 
 
 def _facts(deps: Deps) -> APIRouter:

@@ -286,9 +286,7 @@ class StatusResponse(BaseModel):
     next: str | None = Field(None, description="Give it as `before` for older jobs; null: there are none.")
 
     @classmethod
-    def of(
-        cls, track: Track, latest: Sequence[LatestJob], jobs: list[JobView], next_: str | None
-    ) -> StatusResponse:
+    def of(cls, track: Track, latest: Sequence[LatestJob], jobs: list[JobView], next_: str | None) -> StatusResponse:
         """All of it together."""
         return cls(
             file_id=track.id,
@@ -321,7 +319,9 @@ class SongView(BaseModel):
     file_id: str
     title: str = Field(description="The file's name, less its ending.")
     filename: str
-    status: Literal["uploaded", "expired"] = Field(description="expired: the file was removed, maybe not its outputs.")
+    status: Literal["waiting_for_upload", "uploaded", "expired"] = Field(
+        description="expired: the file was removed, maybe not its outputs."
+    )
     size: int | None
     duration: float | None = Field(description="Seconds, once it was decoded.")
     created_at: Moment
@@ -336,7 +336,7 @@ class SongView(BaseModel):
             file_id=track.id,
             title=PurePosixPath(track.filename).stem or track.filename,
             filename=track.filename,
-            status="expired" if track.state is TrackState.EXPIRED else "uploaded",
+            status=_TRACK_STATUS[track.state],
             size=track.size,
             duration=track.duration,
             created_at=timestamp(track.created_at),
@@ -353,6 +353,13 @@ class SongsResponse(BaseModel):
 
     songs: list[SongView]
     next: str | None = Field(description="Give it as `cursor` for the next page; null: there is none.")
+
+
+class TicketResponse(BaseModel):
+    """A ticket for events."""
+
+    ticket: str = Field(description="Give it as `ticket` in the query of one event stream or WebSocket.")
+    expires_at: Moment
 
 
 class CancelResponse(BaseModel):
