@@ -26,10 +26,6 @@ def _most_urgent(job: Job) -> tuple[int, int, float, str]:
     return -job.options.priority, job.turn, job.created_at, job.id
 
 
-def _removed(job: Job, now: float) -> bool:
-    return job.expires_at is not None and job.expires_at <= now
-
-
 class MemoryJobRepository(MemoryDeliveries):
     """Implements ports.jobs.JobRepository. One lock stands for the transaction."""
 
@@ -102,16 +98,20 @@ class MemoryJobRepository(MemoryDeliveries):
             if track is not None:
                 self._tracks[track.id] = track
             self._check_inputs(job)
-            reusable = (*_ACTIVE, JobState.COMPLETED)
-            equal = [known for known in self._jobs.values() if known.work_key == job.work_key]
-            same = [each for each in equal if each.state in reusable and not _removed(each, job.created_at)]
-            answer = min(same, key=lambda known: known.created_at) if same else replace(job, turn=self._turn(job))
+            same = self.equal_work(job.work_key, job.created_at)
+            answer = same or replace(job, turn=self._turn(job))
             self._jobs.setdefault(answer.id, answer)
             if key is not None:
                 self._keys[key.owner, key.key] = (key.fingerprint, answer.id, job.created_at)
             for track_id in track_ids(job.inputs):
                 self._tracks[track_id] = replace(self._tracks[track_id], used_at=job.created_at)
-            return Submission(job=answer, created=not same)
+            return Submission(job=answer, created=same is None)
+
+    def equal_work(self, work_key: str, now: float) -> Job | None:
+        reusable = (*_ACTIVE, JobState.COMPLETED)
+        equal = [job for job in self._jobs.values() if job.work_key == work_key and job.state in reusable]
+        stay = [job for job in equal if job.expires_at is None or job.expires_at > now]
+        return min(stay, key=lambda job: job.created_at, default=None)
 
     def _turn(self, job: Job) -> int:
         queued = [each for each in self._jobs.values() if each.state is JobState.QUEUED]

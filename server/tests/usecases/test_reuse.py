@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from world import World, make_world
+from world import World, make_world, rounds
 
 from stemwright_server.domain.job import Job, JobState
 from stemwright_server.usecases.record import record
@@ -54,3 +54,34 @@ def test_what_cannot_be_copied_now_waits_for_a_worker(
     kept = world.deps.repository.job(job.id)
     assert kept is not None
     assert (kept.state, kept.failures) == (JobState.QUEUED, 0)
+
+
+def test_work_whose_outputs_are_still_here_is_not_done_again(world: World) -> None:
+    done = completed(world)
+    found = world.ask_of(done.track_id)
+    assert (found.job.id, found.created) == (done.id, False)
+
+
+@pytest.mark.parametrize("data", [None, b"cut off"])
+def test_work_whose_outputs_are_not_here_any_more_is_done_again(world: World, data: bytes | None) -> None:
+    done = completed(world)
+    world.deps.blobs.delete(done.artifacts[0].key)
+    if data is not None:
+        world.deps.blobs.write(done.artifacts[0].key, data)
+    new = world.ask_of(done.track_id)
+    assert (new.created, new.job.state) == (True, JobState.QUEUED)
+    assert world.ask_of(done.track_id).job.id == new.job.id  # and once
+    record(world.deps, world.upload(world.claimed()))
+    rounds(world.deps)
+    assert [job.id for job in world.deps.repository.jobs_of(done.track_id)] == [new.job.id]
+    assert world.ask_of(done.track_id).job.id == new.job.id
+
+
+def test_a_store_that_is_away_has_lost_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = completed(world)
+
+    def away(key: str) -> int:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(world.deps.blobs, "size", away)
+    assert world.ask_of(done.track_id).job.id == done.id

@@ -121,12 +121,16 @@ class Jobs(Protocol):
     """Jobs, and the one way to hand them out and to change them."""
 
     def submit(self, job: Job, *, key: IdempotencyKey | None, track: Track | None = None) -> Submission:
-        """Add a queued job; or find the one that the key, or equal work that is not failed or canceled, stands for.
+        """Add a queued job; or find the one that the key stands for, or ``equal_work``.
 
         ``track``: a remote one to add with a new job.
 
         Raises InvalidRequest (code "idempotency_key_reused"), or Gone if the bytes of an input were removed meanwhile.
         """
+        ...
+
+    def equal_work(self, work_key: str, now: float) -> Job | None:
+        """The job of this work that is under way, or done and not expired at ``now``."""
         ...
 
     def job(self, job_id: str) -> Job | None:

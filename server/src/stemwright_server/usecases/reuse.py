@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import structlog
+
 from stemwright_server.domain.job import Job, JobState
-from stemwright_server.domain.lifecycle import WorkerLeft
+from stemwright_server.domain.lifecycle import Expire, WorkerLeft
 from stemwright_server.usecases.deps import Deps
 from stemwright_server.usecases.record import apply, record
 from stemwright_worker.contract.tasks import Completed, UploadedFile
 from stemwright_worker.errors import NotFound, StorageFull, Unavailable
 
+_log = structlog.get_logger(__name__)
 _WORKER = "reuse"  # stands for the worker of an attempt that copies
 
 
@@ -51,6 +56,22 @@ def reuse(deps: Deps, job: Job) -> bool:
         return record(deps, report).accepted
     except (NotFound, StorageFull, Unavailable):
         return False  # it was just removed; or the worker will say that there is no room, or wait for the store
+
+
+def drop_lost(deps: Deps, work_key: str) -> None:
+    """Let no submit find a completed job whose outputs are not in the store any more: a rule of the bucket's, or a hand.
+
+    It expires, so that nobody is shown what cannot be fetched.
+    """
+    now = deps.clock()
+    done = deps.repository.equal_work(work_key, now)
+    if done is None or done.state is not JobState.COMPLETED:
+        return
+    with suppress(Unavailable):  # a store that is away has lost nothing
+        lost = [each.name for each in done.artifacts if each.key and deps.blobs.size(each.key) != each.size]
+        if lost:
+            _log.warning("outputs_lost", job_id=done.id, outputs=lost)
+            apply(deps, done.id, Expire(at=now))
 
 
 def _equal(deps: Deps, job: Job) -> Job | None:

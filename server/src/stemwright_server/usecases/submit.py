@@ -19,7 +19,7 @@ from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
 from stemwright_server.usecases import job_log as job_log
 from stemwright_server.usecases.access import owned_job, owned_track
 from stemwright_server.usecases.deps import Deps
-from stemwright_server.usecases.reuse import reuse_at_once
+from stemwright_server.usecases.reuse import drop_lost, reuse_at_once
 from stemwright_server.usecases.upload import receive, take
 from stemwright_worker.errors import Conflict, Forbidden, Gone, InvalidRequest, TooManyRequests
 from stemwright_worker.ports.tracing import current_traceparent
@@ -178,6 +178,8 @@ def _queue(
         if submit_request.key
         else None
     )
+    if options.sharing == "join":
+        drop_lost(deps, job.work_key)
     submission = deps.repository.submit(job, key=key, track=link)
     if not submission.created:
         return submission

@@ -12,7 +12,7 @@ from jobs import POLICY, change, claim, done, job, ready, track
 
 from stemwright_server.domain.inputs import ArtifactInput, TrackInput
 from stemwright_server.domain.job import JobOptions, JobState, Sharing, Webhook
-from stemwright_server.domain.lifecycle import CancelAsked, Claimed, Event, Transition, WorkerLost, advance
+from stemwright_server.domain.lifecycle import CancelAsked, Claimed, Event, Expire, Transition, WorkerLost, advance
 from stemwright_server.domain.track import TrackState
 from stemwright_server.ports.jobs import IdempotencyKey, JobRepository, Submission, Waiting
 from stemwright_worker.contract.service import Progress
@@ -401,3 +401,16 @@ def test_the_history_is_of_one_caller_and_dialect_newest_first(repository: JobRe
     assert found(limit=10) == ["j3", "j2", "j1", "j0"]
     assert found(limit=2) == ["j3", "j2"]
     assert found(limit=2, before=12.0) == ["j1", "j0"]
+
+
+def test_an_expired_job_answers_for_no_other(repository: JobRepository) -> None:
+    ready(repository)
+    repository.submit(job("j", work_key="same"), key=None)
+    claim(repository)
+    change(repository, done(), now=30.0)
+    assert getattr(repository.equal_work("same", 31.0), "id", None) == "j"
+    change(repository, Expire(at=40.0), now=40.0)
+    assert repository.equal_work("same", 39.0) is not None
+    assert repository.equal_work("same", 40.0) is None
+    assert repository.submit(job("k", work_key="same", created_at=40.0, available_at=40.0), key=None).created
+    assert getattr(repository.equal_work("same", 41.0), "id", None) == "k"

@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, Engine, extract, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, extract, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from stemwright_server.adapters.jobs.postgres import HERE
@@ -125,9 +126,7 @@ class SqlJobRepository(
                 db.execute(insert(tracks).values(track_row(track)))
                 self._lock_inputs(db, job)
             self._check_inputs(db, job)
-            there = or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > job.created_at)  # else it was removed
-            same = select(jobs).where(jobs.c.work_key == job.work_key, jobs.c.state.in_(_REUSABLE), there)
-            row = db.execute(same.order_by(jobs.c.created_at).limit(1)).one_or_none()
+            row = self._equal(db, job.work_key, job.created_at)
             answer = row_job(row) if row else job
             if row is None:
                 answer = replace(job, turn=self._turn(db, job))
@@ -137,6 +136,16 @@ class SqlJobRepository(
                 db.execute(insert(idempotency).values(entry | {"job_id": answer.id, "created_at": job.created_at}))
             db.execute(update(tracks).where(tracks.c.id.in_(track_ids(job.inputs))).values(used_at=job.created_at))
         return Submission(job=answer, created=row is None)
+
+    def _equal(self, db: Connection, work_key: str, now: float) -> Row[Any] | None:
+        stays = or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > now)
+        same = select(jobs).where(jobs.c.work_key == work_key, jobs.c.state.in_(_REUSABLE), stays)
+        return db.execute(same.order_by(jobs.c.created_at).limit(1)).one_or_none()
+
+    def equal_work(self, work_key: str, now: float) -> Job | None:
+        with self._read() as db:
+            row = self._equal(db, work_key, now)
+        return row_job(row) if row else None
 
     def _turn(self, db: Connection, job: Job) -> int:
         """After the owner's last waiting job of this priority, and never before those whose turn it is now.
