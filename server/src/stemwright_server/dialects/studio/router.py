@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -234,8 +235,13 @@ def _facts(deps: Deps) -> APIRouter:
 
     @router.get("/models")
     def models() -> ModelsResponse:
-        """The models that may be asked for now, and their variations."""
-        return ModelsResponse(models=[ModelView.of(each) for each in askable(deps.planner.services())])
+        """The models that may be asked for now, their variations, and how many workers are there for each."""
+        services = askable(deps.planner.services())
+        there = Counter(name for worker in deps.workers.present() for name in worker.services)
+        go_on = deps.workers.open_services([each.name for each in services])
+        return ModelsResponse(
+            models=[ModelView.of(each, workers=there[each.name], paused=each.name not in go_on) for each in services]
+        )
 
     @router.get("/health")
     async def health() -> HealthResponse:

@@ -408,12 +408,15 @@ class ModelView(BaseModel):
     """A model and its variations."""
 
     name: str
+    workers: int = Field(description="That are there and run it; 0: jobs are taken, and wait for one.")
+    paused: bool = Field(description="True: an administrator lets its jobs wait.")
     variations: list[VariationView]
 
     @classmethod
-    def of(cls, service: ServiceDescription) -> ModelView:
-        """What it offers now."""
-        return cls(name=service.name, variations=[VariationView.of(each) for each in service.models])
+    def of(cls, service: ServiceDescription, *, workers: int, paused: bool) -> ModelView:
+        """What it offers now, and by how many."""
+        variations = [VariationView.of(each) for each in service.models]
+        return cls(name=service.name, workers=workers, paused=paused, variations=variations)
 
 
 class ModelsResponse(BaseModel):
