@@ -57,7 +57,7 @@ class JobFilter:
 
 
 Place = tuple[float, str]
-"""In a list of the newest jobs first: when one was created, and its id."""
+"""In a list of the newest first: when one was created, and its id."""
 
 Chore = Literal[
     "sweep",  # leases and messages: soon, whatever else there is to do
@@ -105,10 +105,10 @@ class Tracks(Protocol):
         """Forget a track, unless it has jobs."""
         ...
 
-    def songs_of(self, owner: str, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Song]:
+    def songs_of(self, owner: str, *, limit: int, before: Place | None = None) -> Sequence[Song]:
         """The owner's ready and expired tracks, newest first, less remote and transient ones; in one query.
 
-        ``before``: when the last one of the page before was created, and its id.
+        ``before``: where the page before ended.
         """
         ...
 

@@ -39,13 +39,10 @@ def track_status(
     return TrackStatus(track=track, jobs=jobs, last=found[limit - 1] if len(found) > limit else None)
 
 
-def songs(
-    deps: Deps, caller: Principal, *, limit: int, before: tuple[float, str] | None
-) -> tuple[Sequence[Song], tuple[float, str] | None]:
-    """A page of the caller's songs, newest first, and where the next one begins; None: there is none."""
+def songs(deps: Deps, caller: Principal, *, limit: int, before: Place | None) -> tuple[Sequence[Song], Song | None]:
+    """A page of the caller's songs, newest first; and its last one, if there are older ones."""
     found = deps.repository.songs_of(caller.subject, limit=limit + 1, before=before)
-    page = found[:limit]
-    return page, (page[-1].track.created_at, page[-1].track.id) if len(found) > limit else None
+    return found[:limit], found[limit - 1] if len(found) > limit else None
 
 
 def download_url(deps: Deps, artifact: Artifact, *, song: str = "") -> str:

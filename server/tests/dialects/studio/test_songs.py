@@ -47,7 +47,7 @@ def test_pages_follow_each_other_by_their_cursor(studio: Studio) -> None:
 @pytest.mark.parametrize("query", ["cursor=x", "cursor=1.0_", "cursor=e_t", "cursor=1.0_'--"])
 def test_a_cursor_that_was_never_given_out_is_refused(studio: Studio, query: str) -> None:
     answer = studio.http.get(f"/songs?{query}")
-    assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor")
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_before")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "cursor=" + "1" * 101])

@@ -14,6 +14,7 @@ from stemwright_server.adapters.jobs.rows import job_state, row_track
 from stemwright_server.adapters.jobs.tables import jobs, tracks
 from stemwright_server.domain.song import LatestJob, Song
 from stemwright_server.domain.track import TrackState
+from stemwright_server.ports.jobs import Place
 
 _NEWEST = (tracks.c.created_at.desc(), tracks.c.id.desc())
 _HERE = (TrackState.READY, TrackState.EXPIRED)
@@ -25,7 +26,7 @@ class SqlSongs(ABC):
     @abstractmethod
     def _read(self) -> AbstractContextManager[Connection]: ...
 
-    def songs_of(self, owner: str, *, limit: int, before: tuple[float, str] | None = None) -> Sequence[Song]:
+    def songs_of(self, owner: str, *, limit: int, before: Place | None = None) -> Sequence[Song]:
         kept = (tracks.c.transient.is_(False), tracks.c.source == "", tracks.c.state.in_(_HERE))
         page = select(tracks.c.id).where(tracks.c.owner == owner, *kept)
         if before is not None:

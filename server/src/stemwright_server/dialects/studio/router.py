@@ -35,7 +35,6 @@ from stemwright_server.dialects.studio.wire import (
 from stemwright_server.domain.job import Artifact, JobState
 from stemwright_server.domain.work import askable
 from stemwright_server.http.callers import Callers
-from stemwright_server.http.cursors import cursor_of, read_cursor
 from stemwright_server.http.errors import Problem, problem, status_of
 from stemwright_server.http.ids import request_id
 from stemwright_server.http.origins import check_origin
@@ -142,8 +141,8 @@ def _watching(deps: Deps, callers: Callers) -> APIRouter:
         cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
     ) -> SongsResponse:
         """Your songs, newest first: what was uploaded and looked at, with the last job of each model on it."""
-        page, place = songs(deps, caller, limit=limit, before=read_cursor(cursor))
-        return SongsResponse(songs=[SongView.of(song) for song in page], next=cursor_of(place) if place else None)
+        page, last = songs(deps, caller, limit=limit, before=place_of(cursor))
+        return SongsResponse(songs=[SongView.of(song) for song in page], next=next_of(last.track) if last else None)
 
     @router.get("/status/{file_id}", responses=_refusals(404))
     def status(
