@@ -42,11 +42,32 @@ export interface paths {
          * Events
          * @description Server-sent events `progress`, `completed`, `failed`, `canceled`; the data is the job as in GET /status.
          *
-         *     A stream begins with the state of every job as it is now, so that nothing is missed by connecting late or again.
+         *     A stream begins with the state of every job as it is now, so that nothing is missed by connecting late; with
+         *     `Last-Event-ID` it begins with what changed since that event.
          */
         readonly get: operations["events_events__file_id__get"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/events/ticket": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Ticket
+         * @description A ticket that opens one event stream or WebSocket, as you, within a minute: for browsers, which send no token.
+         */
+        readonly post: operations["ticket_events_ticket_post"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -122,7 +143,7 @@ export interface paths {
         };
         /**
          * Models
-         * @description The models at hand and their variations.
+         * @description The models that may be asked for now, their variations, and how many workers are there for each.
          */
         readonly get: operations["models_models_get"];
         readonly put?: never;
@@ -147,9 +168,30 @@ export interface paths {
          * @description Queue a job on an uploaded file, on several, on what other jobs made, or on none, as the model takes them.
          *
          *     Work that is done already is not done again: the answer is the finished job, with `skipped`. Work that is under
-         *     way is joined. The same Idempotency-Key gets the same job for 24 hours.
+         *     way is joined. The same Idempotency-Key gets the same job for 24 hours. `file_id`, `model` and `variation` may stand
+         *     in the query as well as in the body. The end of the job is told to `callback_url`, by a signed POST of a `Callback`.
          */
         readonly post: operations["process_process_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/songs": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Songs Page
+         * @description Your songs, newest first: what was uploaded and looked at, with the last job of each model on it.
+         */
+        readonly get: operations["songs_page_songs_get"];
+        readonly put?: never;
+        readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -165,7 +207,7 @@ export interface paths {
         };
         /**
          * Status
-         * @description The file and its newest jobs, oldest first, with progress, outputs and fidelity reports.
+         * @description The file and its newest jobs, oldest first, with progress, outputs and fidelity reports; `work` sums up all.
          */
         readonly get: operations["status_status__file_id__get"];
         readonly put?: never;
@@ -351,8 +393,18 @@ export interface components {
         readonly ModelView: {
             /** Name */
             readonly name: string;
+            /**
+             * Paused
+             * @description True: an administrator lets its jobs wait.
+             */
+            readonly paused: boolean;
             /** Variations */
             readonly variations: readonly components["schemas"]["VariationView"][];
+            /**
+             * Workers
+             * @description That are there and run it; 0: jobs are taken, and wait for one.
+             */
+            readonly workers: number;
         };
         /**
          * OutputInput
@@ -437,6 +489,11 @@ export interface components {
          */
         readonly ProcessRequest: {
             /**
+             * Callback Url
+             * @description Is told of the end of the job. Exactly one of API_WEBHOOK_URL_ALLOWLIST.
+             */
+            readonly callback_url?: string | null;
+            /**
              * File Id
              * @description The one file that the model takes in; or say inputs, or none.
              */
@@ -448,9 +505,10 @@ export interface components {
             readonly inputs?: readonly (components["schemas"]["FileInput"] | components["schemas"]["OutputInput"])[] | null;
             /**
              * Model
+             * @description Here or in the query.
              * @example demucs
              */
-            readonly model: string;
+            readonly model?: string | null;
             /**
              * Params
              * @description As the variation's schema in GET /models says.
@@ -523,6 +581,71 @@ export interface components {
             readonly running: number;
         };
         /**
+         * SongJob
+         * @description The last job of a model on a song.
+         */
+        readonly SongJob: {
+            /** Job Id */
+            readonly job_id: string;
+            /** Model */
+            readonly model: string;
+            readonly status: components["schemas"]["JobState"];
+            /** Variation */
+            readonly variation: string;
+        };
+        /**
+         * SongsResponse
+         * @description A page of songs.
+         */
+        readonly SongsResponse: {
+            /**
+             * Next
+             * @description Give it as `cursor` for the next page; null: there is none.
+             */
+            readonly next: string | null;
+            /** Songs */
+            readonly songs: readonly components["schemas"]["SongView"][];
+        };
+        /**
+         * SongView
+         * @description A song in a list.
+         */
+        readonly SongView: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            readonly created_at: string;
+            /**
+             * Duration
+             * @description Seconds, once it was decoded.
+             */
+            readonly duration: number | null;
+            /** File Id */
+            readonly file_id: string;
+            /** Filename */
+            readonly filename: string;
+            /**
+             * Jobs
+             * @description The last one of each model and variation.
+             */
+            readonly jobs: readonly components["schemas"]["SongJob"][];
+            /** Size */
+            readonly size: number | null;
+            /**
+             * Status
+             * @description expired: the file was removed, maybe not its outputs.
+             * @enum {string}
+             */
+            readonly status: "waiting_for_upload" | "uploaded" | "expired";
+            /**
+             * Title
+             * @description The file's name, less its ending.
+             */
+            readonly title: string;
+            readonly work: components["schemas"]["WorkView"];
+        };
+        /**
          * StatusResponse
          * @description A file and every job on it.
          */
@@ -564,6 +687,23 @@ export interface components {
              * @enum {string}
              */
             readonly status: "waiting_for_upload" | "uploaded" | "expired";
+            readonly work: components["schemas"]["WorkView"];
+        };
+        /**
+         * TicketResponse
+         * @description A ticket for events.
+         */
+        readonly TicketResponse: {
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            readonly expires_at: string;
+            /**
+             * Ticket
+             * @description Give it as `ticket` in the query of one event stream or WebSocket.
+             */
+            readonly ticket: string;
         };
         /**
          * UploadRequest
@@ -634,6 +774,28 @@ export interface components {
             readonly params: {
                 readonly [key: string]: unknown;
             };
+        };
+        /**
+         * WorkView
+         * @description What became of all that was asked for, by the last job of each model and variation.
+         */
+        readonly WorkView: {
+            /** Canceled */
+            readonly canceled: number;
+            /** Completed */
+            readonly completed: number;
+            /** Failed */
+            readonly failed: number;
+            /** Queued */
+            readonly queued: number;
+            /** Running */
+            readonly running: number;
+            /**
+             * Status
+             * @description running or queued while anything is; else completed if all is, failed or canceled if nothing is, partly if some is; none: nothing was asked for.
+             * @enum {string}
+             */
+            readonly status: "none" | "queued" | "running" | "completed" | "failed" | "canceled" | "partly";
         };
     };
     responses: never;
@@ -771,7 +933,12 @@ export interface operations {
     };
     readonly events_events__file_id__get: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description As the header, which wins. */
+                readonly last_event_id?: string | null;
+                /** @description Of POST /events/ticket, in place of a token. */
+                readonly ticket?: string | null;
+            };
             readonly header?: never;
             readonly path: {
                 readonly file_id: string;
@@ -814,6 +981,62 @@ export interface operations {
                 };
                 content: {
                     readonly "text/event-stream": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/event-stream": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly ticket_events_ticket_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["TicketResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -967,16 +1190,20 @@ export interface operations {
     };
     readonly process_process_post: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                readonly file_id?: string | null;
+                readonly model?: string | null;
+                readonly variation?: string | null;
+            };
             readonly header?: {
                 readonly "idempotency-key"?: string | null;
             };
             readonly path?: never;
             readonly cookie?: never;
         };
-        readonly requestBody: {
+        readonly requestBody?: {
             readonly content: {
-                readonly "application/json": components["schemas"]["ProcessRequest"];
+                readonly "application/json": components["schemas"]["ProcessRequest"] | null;
             };
         };
         readonly responses: {
@@ -1045,6 +1272,48 @@ export interface operations {
             };
             /** @description Insufficient Storage */
             readonly 507: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly songs_page_songs_get: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next` of the page before. */
+                readonly cursor?: string | null;
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SongsResponse"];
+                };
+            };
+            /** @description Unauthorized */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
                 };

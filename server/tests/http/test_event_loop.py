@@ -14,11 +14,13 @@ from track_tree import TOKEN, signed
 from world import CALLER, make_world
 
 from stemwright_server.adapters.wakeups.in_process import InProcessWakeUps
+from stemwright_server.dialects.dialect import Context
 from stemwright_server.dialects.split.router import SplitConfig, split_router
 from stemwright_server.dialects.studio.router import studio_router
 from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import add_error_handlers
 from stemwright_server.http.middleware.request_context import RequestContext
+from stemwright_server.http.rates import Rates
 from stemwright_server.ports.auth import Principal
 from stemwright_server.routes.workers.router import workers_router
 from stemwright_server.usecases.record import record
@@ -60,7 +62,8 @@ def test_the_clock_of_the_job_store_is_never_read_on_the_event_loop(tmp_path: Pa
     app.add_middleware(RequestContext)
     app.include_router(workers_router(deps, wakeups, Verifier([SECRET])))
     app.include_router(split_router(deps, SplitConfig(secrets=[TOKEN], webhooks=()), NOTHING, callers))
-    app.include_router(studio_router(deps, callers, wakeups))
+    context = Context(deps=deps, callers=callers, rates=Rates(), wakeups=wakeups, sources={}, webhooks=None)
+    app.include_router(studio_router(context))
     client = TestClient(app)
 
     def ran_in_a_thread() -> bool:

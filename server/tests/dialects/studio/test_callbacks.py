@@ -28,7 +28,8 @@ def told(make_studio: Callable[..., Studio], receiver: Receiver) -> Iterator[Stu
 
 def came(receiver: Receiver, count: int = 1) -> list[Received]:
     """What the receiver got, once it is that many."""
-    return until(lambda: len(receiver.received) >= count and list(receiver.received), what="callbacks") or []
+    until(lambda: len(receiver.received) >= count, what="callbacks")
+    return list(receiver.received)
 
 
 def test_a_completed_job_is_told_in_the_documents_shape_signed(told: Studio, receiver: Receiver) -> None:

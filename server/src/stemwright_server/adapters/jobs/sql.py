@@ -38,9 +38,7 @@ _REUSABLE = (JobState.QUEUED, JobState.RUNNING, JobState.COMPLETED)
 
 
 @retrying
-class SqlJobRepository(
-    SqlUpkeep, SqlWorkers, SqlCounters, SqlDeliveries, SqlAdministration, SqlSongs, SqlTickets
-):
+class SqlJobRepository(SqlUpkeep, SqlWorkers, SqlCounters, SqlDeliveries, SqlAdministration, SqlSongs, SqlTickets):
     """Implements ports.jobs.JobRepository."""
 
     def __init__(self, engine: Engine) -> None:
