@@ -76,5 +76,37 @@ def test_audience_and_issuer_have_to_fit_when_asked_for() -> None:
             picky.authenticate(f"Bearer {token(**wrong)}")
 
 
+def roles(claim: str = "roles", **claims: Any) -> frozenset[str]:
+    return JwtAuthenticator([SECRET], roles_claim=claim).authenticate(f"Bearer {token(**claims)}").roles
+
+
+def test_roles_come_from_the_claim_that_is_named() -> None:
+    assert roles(roles=["admin", "dev"]) == {"admin", "dev"}
+    assert roles("realm_access.roles", realm_access={"roles": ["admin"]}) == {"admin"}
+    assert roles("https://us.example/roles", **{"https://us.example/roles": ["admin"]}) == {"admin"}
+    assert roles("scope", scope="read admin") == {"read", "admin"}
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"roles": None},
+        {"roles": True},
+        {"roles": {"admin": True}},
+        {"roles": [["admin"], {"admin": 1}, 7, ""]},
+        {"role": ["admin"]},
+        {"scope": "admin"},
+        {"realm_access": {"roles": ["admin"]}},
+    ],
+)
+def test_what_is_no_list_of_roles_gives_none(claims: dict[str, Any]) -> None:
+    assert roles(**claims) == frozenset()
+
+
+def test_without_a_token_nobody_has_a_role() -> None:
+    assert AnonymousAuthenticator().authenticate(f"Bearer {token(roles=['admin'])}").roles == frozenset()
+
+
 def test_without_authentication_everybody_is_one() -> None:
     assert AnonymousAuthenticator().authenticate(None) == AnonymousAuthenticator().authenticate("Bearer x")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -49,6 +49,21 @@ class Callers:
         caller = self.identify(request)
         if ADMIN not in caller.roles:
             raise Forbidden(f"This is for callers whose token gives them the role {ADMIN!r}.", code="not_admin")
+        return caller
+
+    def require_role(self, role: str) -> Callable[[Request], Awaitable[Principal]]:
+        """A dependency of routes that are for callers of this role alone.
+
+        It raises Unauthenticated for who is not known here, and Forbidden (code ``role_missing``) for everybody else
+        without the role, before the route looks at what was asked for.
+        """
+
+        async def caller(request: Request) -> Principal:
+            found = self.identify(request)
+            if role not in found.roles:
+                raise Forbidden(f"This is for callers whose token gives them the role {role!r}.", code="role_missing")
+            return found
+
         return caller
 
     def absolute(self, request: HTTPConnection) -> Callable[[str], str]:

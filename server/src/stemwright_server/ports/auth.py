@@ -15,7 +15,7 @@ class Principal:
     """A caller. What a subject uploads is seen by that subject only."""
 
     subject: str
-    roles: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()  # what its token says it is beside a user; nobody without a token has any
 
 
 class Authenticator(Protocol):

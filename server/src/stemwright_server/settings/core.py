@@ -65,6 +65,13 @@ class CoreSettings(Section):
     )
     jwt_audience: str | None = Field(None, validation_alias="JWT_AUDIENCE", description="Audience a token must name.")
     jwt_issuer: str | None = Field(None, validation_alias="JWT_ISSUER", description="Issuer a token must name.")
+    jwt_roles_claim: str = Field(
+        "roles",
+        min_length=1,
+        validation_alias="JWT_ROLES_CLAIM",
+        description="Claim of a token that lists the caller's roles; with dots for one within another: "
+        "`realm_access.roles`. The role `admin` is what the admin API asks for.",
+    )
     jwt_secret_previous: SecretStr | None = Field(
         None,
         validation_alias="JWT_SECRET_PREVIOUS",

@@ -281,6 +281,7 @@ def _authenticator(settings: Settings, *, closed: bool) -> Authenticator:
         algorithm=settings.jwt_algorithm,
         audience=settings.jwt_audience,
         issuer=settings.jwt_issuer,
+        roles_claim=settings.jwt_roles_claim,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jwt
 
+from stemwright_server.adapters.auth.claims import ROLES_CLAIM, bearer_token, roles_of, subject_of
 from stemwright_server.ports.auth import ANONYMOUS, RESERVED, Principal
 from stemwright_worker.errors import Unauthenticated
 
@@ -21,29 +22,25 @@ class JwtAuthenticator:
         algorithm: str = "HS256",
         audience: str | None = None,
         issuer: str | None = None,
+        roles_claim: str = ROLES_CLAIM,
     ) -> None:
         """``secrets``: all that hold now, two of them while one is being replaced."""
         self._secrets = secrets
         self._algorithm = algorithm
         self._audience = audience
         self._issuer = issuer
+        self._roles_claim = roles_claim
 
     def authenticate(self, authorization: str | None) -> Principal:
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("Send a token: 'Authorization: Bearer <JWT>'.")
+        token = bearer_token(authorization)
         try:
-            claims = self._claims(token.strip())
+            claims = self._claims(token)
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(f"The token does not hold: {error}.") from error
-        subject = claims["sub"]
-        if not isinstance(subject, str) or not 0 < len(subject) <= 255:
-            raise Unauthenticated("The token's subject has to be 1 to 255 characters.")
-        if not subject.isprintable():  # nor can the job store keep half a character
-            raise Unauthenticated("The token's subject holds characters that cannot be shown.")
+        subject = subject_of(claims)
         if subject == ANONYMOUS or subject.startswith(RESERVED):
             raise Unauthenticated(f"The token's subject {subject!r} is a name that the service keeps for itself.")
-        return Principal(subject=subject, roles=_roles(claims.get("roles")))
+        return Principal(subject=subject, roles=roles_of(claims, self._roles_claim))
 
     def _claims(self, token: str) -> dict[str, Any]:
         """What the token says, if one of the secrets signed it. Raises jwt.InvalidTokenError."""
@@ -65,9 +62,3 @@ class JwtAuthenticator:
             options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
         )
         return claims
-
-
-def _roles(said: object) -> frozenset[str]:
-    """A list of words, or one text with spaces between them; nothing else is a role."""
-    words = said.split() if isinstance(said, str) else said if isinstance(said, list) else []
-    return frozenset(word for word in words if isinstance(word, str))
