@@ -56,6 +56,7 @@ def test_settings_are_read_under_the_names_on_the_page(monkeypatch: pytest.Monke
         "allowed_hosts": "a, b",
         "models": "demucs",
         "jwt_algorithm": "HS512",
+        "jwt_jwks_url": "",  # not beside a secret
         "device": "cpu",
         "workers": "3",
         "work_bytes": "1000",

@@ -35,6 +35,9 @@ NOTHING = cast(Any, None)
 
 
 class Everybody:
+    def preparation(self, authorization: str | None) -> None:
+        return None
+
     def authenticate(self, authorization: str | None) -> Principal:
         return CALLER
 

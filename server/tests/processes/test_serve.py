@@ -11,6 +11,8 @@ from pathlib import Path
 import jwt
 import pytest
 from backing import Postgres
+from issuer import JWKS, issuing
+from origin import status
 from service import COMMAND, Client, Service, environment, running, until, wav
 
 from stemwright_worker.contract.codec import dump_announcement
@@ -53,6 +55,10 @@ def test_they_are_let_in_when_that_is_said(tmp_path: Path) -> None:
     ("settings", "said"),
     [
         ({"JWT_SECRET": "short"}, "JWT_SECRET"),
+        ({"JWT_ISSUER": "http://idp.example"}, "JWT_ISSUER: 'http://idp.example' has to be https"),
+        ({"JWT_ISSUER": "us"}, "JWT_ISSUER: 'us'"),
+        ({"JWT_SECRET": SECRET, "JWT_JWKS_URL": "https://idp.example/keys"}, "set JWT_SECRET or JWT_JWKS_URL"),
+        ({"JWT_JWKS_URL": "https://a.example,https://b.example"}, "2 key sets and JWT_ISSUER 0 issuers"),
         ({"MAX_FILE_SIZE": "many"}, "MAX_FILE_SIZE"),
         ({"STEMWRIGHT_MAX_ATTEMPTS": "0"}, "STEMWRIGHT_MAX_ATTEMPTS"),
         ({"STEMWRIGHT_LEASE_SECONDS": "20"}, "heartbeat_seconds"),
@@ -128,6 +134,32 @@ def test_callers_with_tokens_see_their_own_things_only(tmp_path: Path) -> None:
         assert other.upload(wav()) != file_id  # no duplicate: another owner's song is none of mine
         assert one.http.post(f"/jobs/{job_id}/cancel").status_code == 200
         assert nobody.get("/health").status_code == 200
+
+
+def test_callers_come_with_tokens_of_an_issuer_that_is_asked_for_its_keys(tmp_path: Path) -> None:
+    with issuing() as issuer:
+        settings = {"JWT_ISSUER": issuer.url, "JWT_AUDIENCE": "stems", "STEMWRIGHT_WORKERS": "0"}
+        with running(tmp_path / "data", settings, "--host", "0.0.0.0") as service:  # noqa: S104
+            one = Client(service.url, issuer.token(aud="stems"))
+            file_id = one.upload(wav())
+            assert one.status(file_id)["file_id"] == file_id
+            assert (
+                Client(service.url, issuer.token(aud="stems", sub="another")).http.get(f"/status/{file_id}").status_code
+                == 404
+            )
+            for bad in (None, issuer.token(), issuer.token(aud="stems", exp=1), "a.b.c"):
+                assert Client(service.url, bad).http.get(f"/status/{file_id}").status_code == 401
+            issuer.rotate("second", keep=True)
+            published, issuer.origin.answers[JWKS] = issuer.origin.answers[JWKS], status(503)
+            two = Client(service.url, issuer.token("second", aud="stems"))
+            away = until(
+                lambda: (answer := two.http.get(f"/status/{file_id}")).status_code == 503 and answer,
+                what="a fetch, which waits for its pause",
+            )
+            assert (away.json()["code"], away.headers["Retry-After"]) == ("issuer_unreachable", "2")
+            assert one.http.get(f"/status/{file_id}").status_code == 200
+            issuer.origin.answers[JWKS] = published
+            until(lambda: two.http.get(f"/status/{file_id}").status_code == 200, what="the new key")
 
 
 def test_without_authentication_only_loopback_names_are_answered(tmp_path: Path) -> None:

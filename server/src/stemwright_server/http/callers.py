@@ -23,6 +23,11 @@ class Callers:
         self._public_url = public_url
         self._allowed_hosts = tuple(host.lower() for host in allowed_hosts)
 
+    @property
+    def authenticator(self) -> Authenticator:
+        """How callers are told apart."""
+        return self._authenticator
+
     async def caller(self, request: Request) -> Principal:
         """A dependency of every route that is not for everybody; it needs no thread to wait in.
 

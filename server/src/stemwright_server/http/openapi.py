@@ -13,7 +13,12 @@ _ASSUMED = "#/components/schemas/HTTPValidationError"
 _PROBLEM = "#/components/schemas/Problem"
 _METHODS = ("get", "put", "post", "delete", "head", "patch")
 _SCHEMES = {
-    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Where JWT_SECRET is set."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Where JWT_ISSUER, JWT_JWKS_URL or JWT_SECRET is set.",
+    },
     "signature": {"type": "apiKey", "in": "header", "name": "X-Signature", "description": "With X-Timestamp."},
 }
 

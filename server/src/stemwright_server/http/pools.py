@@ -47,5 +47,7 @@ STORE = Pool("store", 32)
 """For callers: what decodes an upload, or speaks to the store of blobs."""
 WORKERS = Pool("workers", 16)
 """For workers: what hands out a task or takes its end, which may speak to the store."""
+CALLERS = Pool("callers", 4)
+"""For callers whose tokens name keys that are not known yet: one fetch serves all, the others need no thread."""
 HEALTH = Pool("health", 2)
 """For those who watch: counts of the job store, and nothing else."""

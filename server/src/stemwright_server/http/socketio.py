@@ -44,7 +44,7 @@ class EventSource(Protocol):
     namespace: str
 
     def caller(self, authorization: str | None) -> Principal:
-        """Raises Unauthenticated."""
+        """In a thread: it may wait. Raises Unauthenticated, Unavailable."""
         ...
 
     def job(self, caller: Principal, data: Any) -> Job:
@@ -238,7 +238,7 @@ class SocketEvents:
         token = auth.get("token") if isinstance(auth, Mapping) else None
         authorization = f"Bearer {token}" if isinstance(token, str) else environ.get("HTTP_AUTHORIZATION")
         try:
-            source.caller(authorization)
+            await asyncio.to_thread(source.caller, authorization)
         except ServiceError as error:
             from socketio import exceptions  # its own refusal, not Python's: the words of this one reach the client
 
@@ -251,7 +251,9 @@ class SocketEvents:
         try:
             if len(self.server.rooms(sid, namespace=namespace)) > _MAX_ROOMS:
                 raise InvalidRequest(f"At most {_MAX_ROOMS} jobs can be followed by one connection.")
-            caller = source.caller(session["authorization"])  # a token may have ended meanwhile
+            caller = await asyncio.to_thread(
+                source.caller, session["authorization"]
+            )  # a token may have ended meanwhile
             job = await asyncio.to_thread(source.job, caller, data)
             await self.server.enter_room(sid, job.id, namespace=namespace)
             told_on_entry = self._revision_told(source, job.id)

@@ -57,10 +57,10 @@ def serve(settings: Settings, inquiry: Inquiry, *, host: str, port: int, insecur
     """
     addresses = _resolve(host, port)
     loopback = all(ipaddress.ip_address(str(address[4][0]).partition("%")[0]).is_loopback for address in addresses)
-    stranger = not loopback and settings.jwt_secret is None and not insecure
+    stranger = not loopback and not settings.sign_in and not insecure
     if stranger and settings.demucssvc_token is None:
         raise InvalidRequest(
-            f"{host} can be reached from other machines and nobody would have to authenticate: set JWT_SECRET or "
+            f"{host} can be reached from other machines and nobody would have to authenticate: set JWT_ISSUER, JWT_SECRET or "
             "DEMUCSSVC_TOKEN, or say --insecure if that is what you want.",
             code="insecure",
         )
@@ -146,7 +146,7 @@ def _hosts(settings: Settings, host: str, *, loopback: bool) -> tuple[str, ...]:
     """Without authentication, a page that points its own name at 127.0.0.1 must not get in."""
     if settings.allowed_hosts:
         return (*settings.allowed_hosts, *LOOPBACK_HOSTS)  # our own workers come by loopback
-    return (*LOOPBACK_HOSTS, host) if loopback and settings.jwt_secret is None else ()
+    return (*LOOPBACK_HOSTS, host) if loopback and not settings.sign_in else ()
 
 
 @contextmanager

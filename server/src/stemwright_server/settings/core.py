@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from stemwright_server.settings_section import Names, Section, long_enough
 
@@ -58,13 +58,36 @@ class CoreSettings(Section):
     jwt_secret: SecretStr | None = Field(
         None,
         validation_alias="JWT_SECRET",
-        description="Key of callers' tokens (32 characters at least). Set: required.",
+        description="Key of callers' tokens (32 characters at least). Set: tokens are required.",
     )
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
         "HS256", validation_alias="JWT_ALGORITHM", description="The one algorithm a token may be signed with."
     )
     jwt_audience: str | None = Field(None, validation_alias="JWT_AUDIENCE", description="Audience a token must name.")
-    jwt_issuer: str | None = Field(None, validation_alias="JWT_ISSUER", description="Issuer a token must name.")
+    jwt_issuer: Names = Field(
+        (),
+        validation_alias="JWT_ISSUER",
+        description="Issuers a token may name, comma-separated. Without JWT_SECRET: URLs of OpenID Connect issuers, whose "
+        "keys (RS256, ES256, EdDSA) are found by discovery and fetched. Set: tokens are required.",
+    )
+    jwt_jwks_url: Names = Field(
+        (),
+        validation_alias="JWT_JWKS_URL",
+        description="Key sets in place of discovery: one for each of JWT_ISSUER in its order, or one without JWT_ISSUER, "
+        "for whatever issuer its keys sign. Set: tokens are required.",
+    )
+    jwt_keys_seconds: float = Field(
+        300.0,
+        ge=5.0,
+        validation_alias="JWT_KEYS_SECONDS",
+        description="Time from one fetch of an issuer's keys to the next; a key that is not known is asked for at once.",
+    )
+    jwt_keys_hold_seconds: float = Field(
+        86400.0,
+        gt=0,
+        validation_alias="JWT_KEYS_HOLD_SECONDS",
+        description="How long the keys of an issuer that does not answer count on; afterwards its callers get 503.",
+    )
     jwt_roles_claim: str = Field(
         "roles",
         min_length=1,
@@ -106,6 +129,11 @@ class CoreSettings(Section):
     sweep_seconds: float = Field(2.0, gt=0, description="Time between two rounds of cleaning up.")
 
     @property
+    def sign_in(self) -> bool:
+        """Whether callers have to prove who they are by a token."""
+        return self.jwt_secret is not None or bool(self.jwt_issuer or self.jwt_jwks_url)
+
+    @property
     def own_machine(self) -> bool:
         """Whether nobody signs in and only this machine reaches the service: it is for whoever sits there."""
         try:
@@ -113,7 +141,22 @@ class CoreSettings(Section):
         except ValueError:  # a name
             loopback = False
         elsewhere = self.public_url or self.allowed_hosts or self.trusted_proxies  # a proxy leads others to it
-        return loopback and self.jwt_secret is None and not elsewhere
+        return loopback and not self.sign_in and not elsewhere
+
+    @model_validator(mode="after")
+    def _one_way_to_trust(self) -> Self:
+        issuers, key_sets = self.jwt_issuer, self.jwt_jwks_url
+        if self.jwt_secret is not None and key_sets:
+            raise ValueError("set JWT_SECRET or JWT_JWKS_URL: callers' tokens are trusted in one way, not in two")
+        if len(key_sets) > 1 and len(key_sets) != len(issuers):
+            raise ValueError(
+                f"JWT_JWKS_URL has {len(key_sets)} key sets and JWT_ISSUER {len(issuers)} issuers: give one for each"
+            )
+        if len(issuers) > 1 and len(key_sets) == 1:
+            raise ValueError("JWT_JWKS_URL has one key set and JWT_ISSUER several issuers: give one for each, or none")
+        if len(set(issuers)) != len(issuers):
+            raise ValueError("JWT_ISSUER names an issuer twice")
+        return self
 
     @field_validator("jwt_secret", "jwt_secret_previous", "worker_secret_previous")
     @classmethod

@@ -33,6 +33,7 @@ from stemwright_server.http.middleware.body_limit import MAX_JSON_BYTES, BodyLim
 from stemwright_server.http.middleware.count_requests import CountRequests
 from stemwright_server.http.middleware.own_origin import OwnOrigin
 from stemwright_server.http.middleware.plain_requests import PlainRequests
+from stemwright_server.http.middleware.prepare_caller import PrepareCaller
 from stemwright_server.http.middleware.request_context import RequestContext
 from stemwright_server.http.middleware.socket import SocketMiddleware
 from stemwright_server.http.middleware.trace_requests import TraceRequests
@@ -57,6 +58,7 @@ from stemwright_server.usecases.store_watch import StoreWatch
 from stemwright_server.usecases.upload import receive
 from stemwright_server.usecases.webhook_dispatcher import WebhookDispatcher
 from stemwright_server.usecases.worker_registry import WorkerRegistry
+from stemwright_server.wiring.callers import build_authenticator
 from stemwright_server.wiring.stores import build_broker, check_owner, open_blobs, open_jobs
 from stemwright_worker.contract.signing import Verifier
 from stemwright_worker.installed import InstalledProbe
@@ -121,7 +123,7 @@ def build_api(
     """The API over the job store and the blobs of the settings; ``settings.data_dir`` exists.
 
     ``me``: names this process among those that share the folder. ``worker_secret``: of the workers that ``serve`` itself
-    starts. ``hosts``: the names it may be addressed by; none means any. ``closed``: without JWT_SECRET nobody is let in,
+    starts. ``hosts``: the names it may be addressed by; none means any. ``closed``: without tokens nobody is let in,
     instead of everybody, where a token is asked for.
     """
     tracer = build_tracer(settings.traces_endpoint, service="stemwright-api")
@@ -130,7 +132,7 @@ def build_api(
         check_owner(settings.data_dir, repository.installation())
     planner = AnnouncedServices(repository, names=settings.models, clock=clock)
     deps = build_deps(settings, repository, open_blobs(settings, me), wakeups, planner, clock=clock, tracer=tracer)
-    authenticator = _authenticator(settings, closed=closed)
+    authenticator = build_authenticator(settings, closed=closed)
     on = [dialect for dialect in dialects if dialect.is_on(settings)]
     live = SocketEvents(
         [dialect.live(deps, authenticator) for dialect in on if dialect.live is not None],
@@ -178,8 +180,9 @@ def build_app(
         Middleware(PlainRequests, shapes=shapes),
         *([Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)] if hosts else []),
         *([Middleware(CORSMiddleware, allow_origins=origins, **_CORS)] if origins else []),
-        *([Middleware(OwnOrigin, allowed=ours, shapes=shapes)] if settings.jwt_secret is None else []),
+        *([Middleware(OwnOrigin, allowed=ours, shapes=shapes)] if not settings.sign_in else []),
         Middleware(GZipMiddleware, minimum_size=1000, compresslevel=6, exclude_content_types=_UNCOMPRESSED),
+        *([Middleware(PrepareCaller, authenticator=context.callers.authenticator)] if settings.sign_in else []),
         Middleware(BodyLimit, max_bytes=MAX_JSON_BYTES, own=BODY_LIMITS, exempt=uncapped, shapes=shapes),
         *([Middleware(SocketMiddleware, events=live)] if live.namespaces else []),
     ]
@@ -262,26 +265,6 @@ def build_deps(
         clock=clock,
         store=StoreWatch(blobs, clock=clock),
         tracer=tracer,
-    )
-
-
-def _authenticator(settings: Settings, *, closed: bool) -> Authenticator:
-    if settings.jwt_secret is None and closed:
-        from stemwright_server.adapters.auth.closed import ClosedAuthenticator
-
-        return ClosedAuthenticator()
-    if settings.jwt_secret is None:
-        from stemwright_server.adapters.auth.anonymous import AnonymousAuthenticator
-
-        return AnonymousAuthenticator()
-    from stemwright_server.adapters.auth.jwt import JwtAuthenticator
-
-    return JwtAuthenticator(
-        [each.get_secret_value() for each in (settings.jwt_secret, settings.jwt_secret_previous) if each],
-        algorithm=settings.jwt_algorithm,
-        audience=settings.jwt_audience,
-        issuer=settings.jwt_issuer,
-        roles_claim=settings.jwt_roles_claim,
     )
 
 

@@ -8,5 +8,8 @@ from stemwright_server.ports.auth import ANONYMOUS, Principal
 class AnonymousAuthenticator:
     """Implements ports.auth.Authenticator."""
 
+    def preparation(self, authorization: str | None) -> None:
+        return None
+
     def authenticate(self, authorization: str | None) -> Principal:
         return Principal(subject=ANONYMOUS)

@@ -9,5 +9,10 @@ from stemwright_worker.errors import Unauthenticated
 class ClosedAuthenticator:
     """Implements ports.auth.Authenticator."""
 
+    def preparation(self, authorization: str | None) -> None:
+        return None
+
     def authenticate(self, authorization: str | None) -> Principal:
-        raise Unauthenticated("This part of the service is closed to other machines until JWT_SECRET is set.")
+        raise Unauthenticated(
+            "This part of the service is closed to other machines until JWT_ISSUER or JWT_SECRET is set."
+        )

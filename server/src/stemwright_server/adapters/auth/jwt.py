@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 
 from stemwright_server.adapters.auth.claims import ROLES_CLAIM, bearer_token, roles_of, subject_of
-from stemwright_server.ports.auth import ANONYMOUS, RESERVED, Principal
+from stemwright_server.ports.auth import ANONYMOUS, ISSUED, RESERVED, Principal
 from stemwright_worker.errors import Unauthenticated
 
 
@@ -21,7 +21,7 @@ class JwtAuthenticator:
         *,
         algorithm: str = "HS256",
         audience: str | None = None,
-        issuer: str | None = None,
+        issuer: str | Sequence[str] | None = None,
         roles_claim: str = ROLES_CLAIM,
     ) -> None:
         """``secrets``: all that hold now, two of them while one is being replaced."""
@@ -31,6 +31,9 @@ class JwtAuthenticator:
         self._issuer = issuer
         self._roles_claim = roles_claim
 
+    def preparation(self, authorization: str | None) -> None:
+        return None
+
     def authenticate(self, authorization: str | None) -> Principal:
         token = bearer_token(authorization)
         try:
@@ -38,7 +41,7 @@ class JwtAuthenticator:
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(f"The token does not hold: {error}.") from error
         subject = subject_of(claims)
-        if subject == ANONYMOUS or subject.startswith(RESERVED):
+        if subject == ANONYMOUS or subject.startswith((RESERVED, ISSUED)):
             raise Unauthenticated(f"The token's subject {subject!r} is a name that the service keeps for itself.")
         return Principal(subject=subject, roles=roles_of(claims, self._roles_claim))
 

@@ -32,7 +32,10 @@ class ProgressEvents:
 
         Raises:
             Unauthenticated: the token is missing, expired or not ours.
+            Unavailable: whether it holds cannot be known now.
         """
+        if (wait := self._authenticator.preparation(authorization)) is not None:
+            wait()
         return self._authenticator.authenticate(authorization)
 
     def job(self, caller: Principal, data: Any) -> Job:
