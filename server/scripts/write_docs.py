@@ -24,6 +24,7 @@ from stemwright_server.dialects.dialect import Dialect
 from stemwright_server.http.socketio import SocketEvents
 from stemwright_server.routes.metrics.router import Metrics
 from stemwright_server.settings import SECTIONS, Settings, environment_name
+from stemwright_server.settings_section import FILE, is_secret
 from stemwright_server.wiring.api import build_app, build_context, build_deps
 from stemwright_worker.contract.signing import Verifier
 
@@ -35,6 +36,11 @@ Read from the environment by `stemwright serve`, `worker`, `webhooks` and `stora
 `.env` in the current folder, if there is one: the environment wins over the file, and an option on the command line over both.
 Written by `server/scripts/write_docs.py` from `settings/` and `dialects/*/settings.py` of the server, and from
 `settings/` of the worker: change it there.
+
+Each secret can stand in a file in place of the environment: where the table says "Or `NAME_FILE`", that names the file, as
+secrets of Docker, Kubernetes and systemd (`LoadCredential=`) have one. Its content is the value, less one newline at its end.
+`NAME` and `NAME_FILE` both set: the command ends with an error that names them. The file is read at the start; start again
+after replacing a secret.
 """
 
 _TABLE = """
@@ -70,8 +76,13 @@ def settings_page() -> str:
             if (field := Settings.model_fields.get(name)) is not None:
                 default = _written(field.default)
                 shown = f"`{default}`" if default else ""
-                page += f"| `{environment_name(name)}` | {shown} | {field.description} |\n"
+                page += f"| `{environment_name(name)}` | {shown} | {field.description}{_or_file(name)} |\n"
     return page
+
+
+def _or_file(name: str) -> str:
+    """The other way to give a secret."""
+    return f" Or `{environment_name(name)}{FILE}`." if is_secret(Settings.model_fields[name]) else ""
 
 
 def _written(default: Any) -> str:
@@ -143,7 +154,9 @@ def env_example() -> str:
         text += f"\n# ---- {(section.__doc__ or '').rstrip('.')}\n"
         for name in section.__annotations__:
             if (field := Settings.model_fields.get(name)) is not None:
-                text += f"\n# {field.description}\n#{environment_name(name)}={_written(field.default)}\n"
+                text += (
+                    f"\n# {field.description}{_or_file(name)}\n#{environment_name(name)}={_written(field.default)}\n"
+                )
     return text
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from stemwright_worker.settings.section import Names, Section, long_enough
+from stemwright_worker.settings.section import FILE, Names, Section, is_secret, long_enough
 
-__all__ = ["Names", "Rate", "Section", "long_enough"]
+__all__ = ["FILE", "Names", "Rate", "Section", "is_secret", "long_enough"]
 
 Rate = Annotated[str, StringConstraints(pattern=r"^([1-9]\d* ?/ ?([1-9]\d* )?(second|minute|hour|day))?$")]

@@ -75,6 +75,39 @@ def test_a_wrong_setting_is_named(tmp_path: Path, settings: dict[str, str], said
     assert "short" not in refused.stderr.replace("at least", "")
 
 
+@pytest.mark.parametrize(
+    ("settings", "arguments", "said"),
+    [
+        ({}, ["--host", "0.0.0.0"], "0.0.0.0 can be reached"),  # noqa: S104
+        ({}, ["--host", "::", "--insecure"], ":: can be reached"),
+        ({"ENVIRONMENT": "prod"}, [], "ENVIRONMENT is prod"),
+        ({"STEMWRIGHT_PUBLIC_URL": "https://stems.example"}, [], "STEMWRIGHT_PUBLIC_URL is https://stems.example"),
+    ],
+)
+def test_the_secret_of_the_documents_is_refused_where_others_come(
+    tmp_path: Path, settings: dict[str, str], arguments: list[str], said: str
+) -> None:
+    refused = serve(tmp_path, *arguments, JWT_SECRET="supersecret123", **settings)
+    (line,) = refused.stderr.splitlines()
+    assert refused.returncode == 2
+    assert line.startswith("stemwright: error: JWT_SECRET is the one of the documents")
+    assert said in line
+    assert "supersecret123" not in line
+
+
+def test_on_ones_own_machine_the_secret_of_the_documents_holds_with_a_warning(tmp_path: Path) -> None:
+    settings = {"JWT_SECRET": "supersecret123", "ENVIRONMENT": "local", "STEMWRIGHT_WORKERS": "0"}
+    said = {"sub": "dev-user", "iat": int(time.time()), "exp": int(time.time()) + 3600}
+    with running(tmp_path / "data", settings) as service:
+        token = jwt.encode(said, "supersecret123", algorithm="HS256")  # as the document makes it
+        assert Client(service.url, token).announce().status_code == 200
+        assert Client(service.url).announce().status_code == 401
+        assert [each["level"] for each in service.logged() if each["event"] == "development_secret"] == ["warning"]
+        assert "InsecureKeyLengthWarning" not in service.log.read_text()
+    for name in ("JWT_SECRET_PREVIOUS", "STEMWRIGHT_WORKER_SECRET", "DEMUCSSVC_TOKEN"):
+        assert "at least 32" in serve(tmp_path, **{name: "supersecret123"}).stderr
+
+
 def test_a_model_where_services_are_named_is_said(tmp_path: Path) -> None:
     refused = serve(tmp_path, STEMWRIGHT_MODELS="pocket")
     assert refused.returncode == 2

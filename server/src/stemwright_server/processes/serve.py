@@ -14,11 +14,13 @@ import signal
 import socket
 import stat
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -64,6 +66,8 @@ def serve(settings: Settings, inquiry: Inquiry, *, host: str, port: int, insecur
             "DEMUCSSVC_TOKEN, or say --insecure if that is what you want.",
             code="insecure",
         )
+    if settings.secret_is_known:
+        _for_ones_own_machine(settings, host, loopback=loopback)
     with _owned(settings), _listening(addresses, host, port) as listener, ExitStack() as held:
         instances = settings.data_dir / "instances"
         me = held.enter_context(instance(instances))
@@ -87,6 +91,24 @@ def serve(settings: Settings, inquiry: Inquiry, *, host: str, port: int, insecur
         offered = _announced(api, answers)
         runner = held.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(_Service(settings, api, listener, secret, offered, f"{LOCAL_WORKER}{me}-").run())
+
+
+def _for_ones_own_machine(settings: Settings, host: str, *, loopback: bool) -> None:
+    """The secret that everybody knows. Raises InvalidRequest where somebody else could use it."""
+    public = urlsplit(settings.public_url or "http://localhost").hostname or ""
+    reached = None if loopback else f"{host} can be reached from other machines"
+    reached = reached or (None if public in LOOPBACK_HOSTS else f"STEMWRIGHT_PUBLIC_URL is {settings.public_url}")
+    reached = reached or (None if settings.environment == "local" else f"ENVIRONMENT is {settings.environment}")
+    if reached is not None:
+        raise InvalidRequest(
+            f"JWT_SECRET is the one of the documents, which everybody knows, and {reached}: it is for ENVIRONMENT=local on "
+            "loopback; make one with: openssl rand -hex 32",
+            code="insecure",
+        )
+    _log.warning("development_secret", note="JWT_SECRET is known to everybody: who reaches this port can be anybody")
+    from jwt.warnings import InsecureKeyLengthWarning
+
+    warnings.simplefilter("ignore", InsecureKeyLengthWarning)  # the same, at the first token
 
 
 def _announced(api: Api, offered: Sequence[EnvironmentServices]) -> list[EnvironmentServices]:

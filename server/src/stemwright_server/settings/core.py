@@ -10,6 +10,9 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from stemwright_server.settings_section import Names, Section, long_enough
 
+DEVELOPMENT_SECRET = "supersecret123"  # noqa: S105
+"""Of the orchestrator's documents. Everybody knows it, so it is for one's own machine alone: ``serve`` sees to that."""
+
 
 class CoreSettings(Section):
     """The service."""
@@ -58,7 +61,8 @@ class CoreSettings(Section):
     jwt_secret: SecretStr | None = Field(
         None,
         validation_alias="JWT_SECRET",
-        description="Key of callers' tokens (32 characters at least). Set: tokens are required.",
+        description="Key of callers' tokens (32 characters at least). Set: tokens are required. `supersecret123`, which is in "
+        "documents, is taken on loopback with ENVIRONMENT=local, and nowhere else.",
     )
     jwt_algorithm: Literal["HS256", "HS384", "HS512"] = Field(
         "HS256", validation_alias="JWT_ALGORITHM", description="The one algorithm a token may be signed with."
@@ -158,7 +162,18 @@ class CoreSettings(Section):
             raise ValueError("JWT_ISSUER names an issuer twice")
         return self
 
-    @field_validator("jwt_secret", "jwt_secret_previous", "worker_secret_previous")
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough_or_known(cls, value: SecretStr | None) -> SecretStr | None:
+        known = value is not None and value.get_secret_value() == DEVELOPMENT_SECRET
+        return value if known else long_enough(value)
+
+    @property
+    def secret_is_known(self) -> bool:
+        """Whether JWT_SECRET is the one of the documents."""
+        return self.jwt_secret is not None and self.jwt_secret.get_secret_value() == DEVELOPMENT_SECRET
+
+    @field_validator("jwt_secret_previous", "worker_secret_previous")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         return long_enough(value)

@@ -24,13 +24,13 @@ class SplitSettings(Section):
 
     @field_validator("demucssvc_token", "demucssvc_token_previous", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
+    def _empty_token_is_unset(cls, value: object) -> object:
         """``DEMUCSSVC_TOKEN=`` stands in the documents' own .env."""
         return None if value == "" else value
 
     @field_validator("demucssvc_token", "demucssvc_token_previous")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+    def _token_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         return long_enough(value)
 
     @property
