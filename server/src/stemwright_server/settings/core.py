@@ -175,5 +175,5 @@ class CoreSettings(Section):
 
     @field_validator("jwt_secret_previous", "worker_secret_previous")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+    def _previous_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         return long_enough(value)
