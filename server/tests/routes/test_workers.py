@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,18 @@ import pytest
 from elsewhere import worker_of
 from service import COMMAND, Service, environment, running, until, wav
 
-from stemwright_worker.contract.codec import described, dump_announcement, dump_claim, dump_leave
+from stemwright_worker.contract.codec import (
+    described,
+    dump_announcement,
+    dump_claim,
+    dump_leave,
+    dump_multipart_request,
+    dump_report,
+)
 from stemwright_worker.contract.description import ModelDescription, OutputRule, ServiceDescription
 from stemwright_worker.contract.signing import sign
-from stemwright_worker.contract.tasks import Announcement, ClaimRequest, Leave
+from stemwright_worker.contract.tasks import Announcement, ClaimRequest, Failed, Leave, MultipartRequest
+from stemwright_worker.contract.worker_token import mint, signing_key
 
 SECRET = "w" * 32
 OFFERED = ServiceDescription(
@@ -149,3 +158,68 @@ def test_a_drained_worker_ends_its_job_and_gets_no_other_until_it_is_resumed(tmp
             assert client.job(file_id, waits)["status"] == "queued"
         assert workers(service, "resume", host) == f"{host} gets jobs again"
         client.wait(file_id, waits, "completed", seconds=240.0)
+
+
+def token_of(service: Service, name: str, secret: str = SECRET) -> str:
+    """As the command prints it."""
+    command = [*COMMAND, "workers", "token", "--service", name, "--ttl", "1h"]
+    settings = environment(service.state, {"STEMWRIGHT_WORKER_SECRET": secret})
+    return subprocess.run(command, env=settings, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_worker_with_a_token_gets_and_touches_the_jobs_of_its_services_only(tmp_path: Path) -> None:
+    settings = {"STEMWRIGHT_WORKERS": "0", "STEMWRIGHT_WORKER_SECRET": SECRET}
+    with running(tmp_path / "data", settings) as service:
+        key, headers = signing_key(token_of(service, "whisper"))
+
+        def as_whisper(path: str, body: bytes) -> tuple[int, str]:
+            signature = sign(body, secret=key, now=time.time()) | headers
+            answer = service.client.http.post(path, content=body, headers=signature)
+            return answer.status_code, answer.json()["code"] if answer.content else ""
+
+        refused = (403, "service_not_allowed")
+        whisper = Announcement(worker="w-1", services=(OFFERED,), described=described([OFFERED]), nonce="n")
+        assert as_whisper("/worker/announce", dump_announcement(whisper)) == (204, "")
+        demucs = replace(OFFERED, name="demucs")
+        both = Announcement(worker="w-1", services=(OFFERED, demucs), described=described([OFFERED, demucs]), nonce="n")
+        assert as_whisper("/worker/announce", dump_announcement(both)) == refused
+        assert as_whisper("/worker/claim", a_claim()) == (204, "")
+        gain = {"STEMWRIGHT_WORKER_SECRET": token_of(service, "gain")}
+        with worker_of(service, tmp_path / "w", gain, celery=False):
+            file_id = service.client.upload(wav())
+            job_id = service.client.submit(file_id, segments=200, sleep=0.05)
+            service.client.wait_for_segment(file_id, job_id, seconds=240.0)
+            for services in (("gain",), ("whisper", "gain")):
+                claim = ClaimRequest(worker="w-1", device="cpu", services=services, nonce=secrets.token_hex(8))
+                assert as_whisper("/worker/claim", dump_claim(claim)) == refused
+            failed = Failed(job_id=job_id, attempt=1, code="x", message="", retryable=False, nonce="n")
+            assert as_whisper("/worker/report", dump_report(failed)) == refused
+            part = MultipartRequest(job_id=job_id, attempt=1, name="a", size=1, nonce="n")
+            assert as_whisper("/worker/parts", dump_multipart_request(part)) == refused
+            (other,) = [line.split()[0] for line in workers(service, "list").splitlines() if "services=gain" in line]
+            for worker in (other[:3], other):
+                leave = Leave(worker=worker, nonce=secrets.token_hex(8), lost=True)
+                assert as_whisper("/worker/leave", dump_leave(leave)) == refused
+            assert service.client.job(file_id, job_id)["status"] in ("running", "completed")
+            service.client.wait(file_id, job_id, "completed", seconds=240.0)
+        elsewhere = Leave(worker="far-1", nonce="n")
+        assert as_whisper("/worker/leave", dump_leave(elsewhere)) == (204, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "secret", "said"),
+    [
+        (["--service", "a b"], SECRET, "'a b' is no name of a service"),
+        (["--service", "a", "--ttl", "soon"], SECRET, "is no time"),
+        (["--service", "a", "--ttl", "0s"], SECRET, "out of range"),
+        (["--service", "a"], "", "set STEMWRIGHT_WORKER_SECRET"),
+        (["--service", "a"], mint(SECRET, services=["a"], expires_at=9e9), "is a worker's token"),
+    ],
+)
+def test_a_token_that_cannot_be_made_is_one_line(tmp_path: Path, arguments: list[str], secret: str, said: str) -> None:
+    settings = environment(tmp_path, {"STEMWRIGHT_WORKER_SECRET": secret} if secret else {})
+    command = [*COMMAND, "workers", "token", *arguments]
+    refused = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert said in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr

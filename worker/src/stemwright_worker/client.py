@@ -39,6 +39,7 @@ from stemwright_worker.contract.tasks import (
     TaskInput,
     UploadedFile,
 )
+from stemwright_worker.contract.worker_token import signing_key
 from stemwright_worker.errors import AnnounceFirst, ContractMismatch, InvalidRequest, ServiceError, Unavailable
 
 T = TypeVar("T")
@@ -63,11 +64,11 @@ BAD_TASK = "bad_task"  # the code of an attempt whose task a worker cannot read
 
 
 class ApiClient:
-    """Implements the worker's side of the workers' API. Used by two threads at once."""
+    """Implements the worker's side of the workers' API. Used by two threads at once. ``secret``: it, or a worker's token."""
 
     def __init__(self, api_url: str, secret: str, *, transport: httpx2.BaseTransport | None = None) -> None:
         self._api = api_url.rstrip("/")
-        self._secret = secret
+        self._secret, self._said = signing_key(secret)
         # No proxy from the environment: URLs are the API's own, and signatures are nobody else's business.
         self._http = httpx2.Client(trust_env=False, timeout=httpx2.Timeout(30.0, connect=5.0), transport=transport)
 
@@ -169,7 +170,7 @@ class ApiClient:
         self._post("/worker/leave", dump_leave(message), timeout=5.0)
 
     def _post(self, path: str, body: bytes, *, timeout: float) -> httpx2.Response:
-        headers = sign(body, secret=self._secret, now=time.time()) | {"Content-Type": "application/json"}
+        headers = sign(body, secret=self._secret, now=time.time()) | self._said | {"Content-Type": "application/json"}
         try:
             response = self._http.post(self._api + path, content=body, headers=headers, timeout=timeout)
         except httpx2.HTTPError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from stemwright_server.ports.jobs import JobRepository
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 366 * 86400
+
+
 def add_workers(subparsers: Subparsers) -> None:
     """Add ``workers``."""
     parser = subparsers.add_parser("workers", help="list workers, and drain some of them", description=__doc__)
@@ -23,6 +28,18 @@ def add_workers(subparsers: Subparsers) -> None:
     listing = actions.add_parser("list", help="those that were heard of lately", description=_list.__doc__)
     draining = actions.add_parser("drain", help="give them no new jobs", description=_drain.__doc__)
     resuming = actions.add_parser("resume", help="take a drain back", description=_resume.__doc__)
+    minting = actions.add_parser("token", help="make a worker's token", description=_token.__doc__)
+    minting.add_argument(
+        "--service",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="a service it works for; say it again for more",
+    )
+    minting.add_argument(
+        "--ttl", type=_seconds, default="12h", help="how long it holds: 90s, 15m, 12h, 30d (default: 12h)"
+    )
+    minting.set_defaults(func=_token)
     for action in (draining, resuming):
         action.add_argument("prefix", metavar="WORKER", help="an id, or how ids begin: HOST- is all of a host")
     for action, function in ((listing, _list), (draining, _drain), (resuming, _resume)):
@@ -82,3 +99,34 @@ def _resume(args: argparse.Namespace, repository: JobRepository, _now: float) ->
     drained = ", ".join(repository.drained_workers()) or "none"
     print(f"stemwright: error: {args.prefix} is not drained; drained: {drained}", file=sys.stderr)
     return 1
+
+
+def _seconds(text: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and unit in _UNITS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: a number and s, m, h or d")
+    seconds = int(number[:12]) * _UNITS[unit]
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of range: 1s to 366d")
+    return seconds
+
+
+def _token(args: argparse.Namespace) -> int:
+    """Print a token for workers of some services, to be their STEMWRIGHT_WORKER_SECRET.
+
+    It is made of the STEMWRIGHT_WORKER_SECRET that the service has, which is read from the environment or from `.env`.
+    Workers with it get tasks of these services and of no other, until it is over.
+    """
+    from stemwright_server.settings.reading import end, read_settings
+    from stemwright_worker.contract.worker_token import PREFIX, mint
+
+    secret = read_settings().worker_secret
+    if secret is None:
+        end("set STEMWRIGHT_WORKER_SECRET to the one that the service has; a token is made of it")
+    if secret.get_secret_value().startswith(PREFIX):
+        end("STEMWRIGHT_WORKER_SECRET is a worker's token here, and of a token no other is made; set the service's own")
+    try:
+        print(mint(secret.get_secret_value(), services=args.service, expires_at=time.time() + args.ttl))
+    except ValueError as error:
+        end(str(error))
+    return 0

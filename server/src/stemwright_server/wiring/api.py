@@ -61,6 +61,8 @@ from stemwright_server.usecases.worker_registry import WorkerRegistry
 from stemwright_server.wiring.callers import build_authenticator
 from stemwright_server.wiring.stores import build_broker, check_owner, open_blobs, open_jobs
 from stemwright_worker.contract.signing import Verifier
+from stemwright_worker.contract.worker_token import PREFIX
+from stemwright_worker.errors import InvalidRequest
 from stemwright_worker.installed import InstalledProbe
 from stemwright_worker.ports.sources import SourceFetcher
 from stemwright_worker.ports.tracing import NO_TRACER, Tracer
@@ -143,6 +145,10 @@ def build_api(
     deps = replace(deps, notifier=SeveralNotifiers(deps.notifier, dispatcher, live))
     metrics = Metrics(lambda: measure(deps), data_dir=settings.data_dir)
     outside = [each.get_secret_value() for each in (settings.worker_secret, settings.worker_secret_previous) if each]
+    if any(each.startswith(PREFIX) for each in outside):
+        raise InvalidRequest(
+            "STEMWRIGHT_WORKER_SECRET is a worker's token; the service needs the secret it was made of."
+        )
     app = build_app(
         settings,
         build_context(settings, deps, wakeups, authenticator),

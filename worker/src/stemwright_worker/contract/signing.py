@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
+from stemwright_worker.contract.worker_token import ALL_SERVICES, WORKER_TOKEN, Credential, credential, token_key
 from stemwright_worker.errors import Unsigned
 
 SIGNATURE = "X-Signature"
@@ -83,10 +84,14 @@ class Verifier:
         self._lock = Lock()
         self._seen: dict[str, float] = {}  # signature -> when it may be forgotten; insertion order is time order
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Raise Unsigned unless ``headers`` sign ``body`` now, for the first time (code ``replayed``)."""
-        now = self._clock()
-        self._remember(check_signature(body, headers, secrets=self._secrets, now=now), now)
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> Credential:
+        """What the signer may do. Raises Unsigned unless ``headers`` sign ``body`` now, for the first time (``replayed``)."""
+        now, secrets, found = self._clock(), self._secrets, ALL_SERVICES
+        if (said := headers.get(WORKER_TOKEN)) is not None:
+            found = credential(said, now=now)
+            secrets = [token_key(secret, said) for secret in secrets]
+        self._remember(check_signature(body, headers, secrets=secrets, now=now), now)
+        return found
 
     def _remember(self, signature: str, now: float) -> None:
         with self._lock:

@@ -34,7 +34,9 @@ class WorkerSettings(YouTubeSettings):
     """Workers."""
 
     worker_secret: SecretStr | None = Field(
-        None, description="Key that workers outside `stemwright serve` sign with (32 characters at least)."
+        None,
+        description="Key that workers outside `stemwright serve` sign with (32 characters at least). At a worker: it, or what "
+        "`stemwright workers token` prints, which is for some services and for some time.",
     )
     api_url: str = Field(
         "http://127.0.0.1:8080",
