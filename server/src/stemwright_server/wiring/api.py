@@ -48,6 +48,7 @@ from stemwright_server.ports.wakeups import WakeUps
 from stemwright_server.routes.blobs.router import blobs_router
 from stemwright_server.routes.metrics.router import Metrics, metrics_router
 from stemwright_server.routes.page.router import page_router
+from stemwright_server.routes.verify.router import verify_router
 from stemwright_server.routes.workers.router import BODY_LIMITS, workers_router
 from stemwright_server.settings import Settings
 from stemwright_server.settings.webhooks import webhook_key
@@ -208,6 +209,7 @@ def build_app(
         if dialect.routes_when_off is not None:
             app.include_router(dialect.routes_when_off())
     app.include_router(page_router(connect=[origin] if (origin := blobs.origin()) else []))
+    app.include_router(verify_router(context.callers), include_in_schema=False)
     app.include_router(workers_router(deps, context.wakeups, verifier), include_in_schema=False)
     if isinstance(blobs, LocalBlobs):  # a bucket answers its URLs itself
         app.include_router(blobs_router(blobs, lambda track_id, sha256: receive(deps, track_id, sha256=sha256)))
