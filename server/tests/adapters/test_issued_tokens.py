@@ -47,8 +47,8 @@ class World:
         return self.held.enter_context(issuing())
 
     def ring(self, source: Callable[[], Any], name: str = "https://us.example", **more: Any) -> KeyRing:
-        more = {"every": HOLD, "hold": HOLD, "pause": 0.0, "clock": self.clock} | more
-        ring = KeyRing(name, source, **more)
+        settings: dict[str, Any] = {"every": HOLD, "hold": HOLD, "pause": 0.0, "clock": self.clock}
+        ring = KeyRing(name, source, **(settings | more))
         self.held.callback(ring.close)
         ring.start()
         return ring

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx2
 import jwt
 import pytest
 from backing import Postgres
@@ -183,10 +184,12 @@ def test_callers_come_with_tokens_of_an_issuer_that_is_asked_for_its_keys(tmp_pa
             issuer.rotate("second", keep=True)
             published, issuer.origin.answers[JWKS] = issuer.origin.answers[JWKS], status(503)
             two = Client(service.url, issuer.token("second", aud="stems"))
-            away = until(
-                lambda: (answer := two.http.get(f"/status/{file_id}")).status_code == 503 and answer,
-                what="a fetch, which waits for its pause",
-            )
+
+            def away_from_it() -> httpx2.Response | None:
+                answer = two.http.get(f"/status/{file_id}")
+                return answer if answer.status_code == 503 else None
+
+            away = until(away_from_it, what="a fetch, which waits for its pause")
             assert (away.json()["code"], away.headers["Retry-After"]) == ("issuer_unreachable", "2")
             assert one.http.get(f"/status/{file_id}").status_code == 200
             issuer.origin.answers[JWKS] = published

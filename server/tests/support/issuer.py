@@ -27,7 +27,8 @@ def new_key(algorithm: str) -> Any:
 
 def jwk(key: Any, algorithm: str, **more: Any) -> dict[str, Any]:
     """The public half, as a key set has it."""
-    return _JWK[algorithm].to_jwk(key.public_key(), as_dict=True) | {"use": "sig", "alg": algorithm} | more
+    found: dict[str, Any] = _JWK[algorithm].to_jwk(key.public_key(), as_dict=True)
+    return found | {"use": "sig", "alg": algorithm} | more
 
 
 class Issuer:
