@@ -18,7 +18,10 @@ class PrepareCaller:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, once the key that its token names was asked for if it is not known."""
-        if scope["type"] == "http" and (authorization := Headers(scope=scope).get("Authorization")) is not None:
+        if (
+            scope["type"] in ("http", "websocket")
+            and (authorization := Headers(scope=scope).get("Authorization")) is not None
+        ):
             wait = self._authenticator.preparation(authorization)
             if wait is not None:
                 await CALLERS.run(wait)
