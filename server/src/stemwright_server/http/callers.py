@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from stemwright_server.ports.auth import ADMIN, Authenticator, Principal
+from stemwright_server.ports.auth import Authenticator, Principal
 from stemwright_worker.errors import Forbidden
 
 
@@ -43,18 +43,6 @@ class Callers:
             Unauthenticated: nobody that is known here.
         """
         return self._authenticator.authenticate(request.headers.get("Authorization"))
-
-    async def admin(self, request: Request) -> Principal:
-        """A dependency of routes for administrators alone.
-
-        Raises:
-            Unauthenticated: nobody that is known here.
-            Forbidden: somebody without the role.
-        """
-        caller = self.identify(request)
-        if ADMIN not in caller.roles:
-            raise Forbidden(f"This is for callers whose token gives them the role {ADMIN!r}.", code="not_admin")
-        return caller
 
     def require_role(self, role: str) -> Callable[[Request], Awaitable[Principal]]:
         """A dependency of routes that are for callers of this role alone.

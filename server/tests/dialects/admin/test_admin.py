@@ -53,7 +53,7 @@ def test_nobody_without_the_role_gets_in_or_hears_of_anything(
     service: Service, user: Client, method: str, path: str
 ) -> None:
     refused = user.http.request(method, path)
-    assert (refused.status_code, refused.json()["code"]) == (403, "not_admin")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
     for claims in ({"roles": "administrator"}, {"roles": {"admin": True}}, {"roles": 1}, {"role": "admin"}, {}):
         assert client(service, "admin", **claims).http.request(method, path).status_code == 403
     assert Client(service.url).http.request(method, path).status_code == 401

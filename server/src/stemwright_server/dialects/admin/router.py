@@ -24,7 +24,7 @@ from stemwright_server.http.callers import Callers
 from stemwright_server.http.errors import Problem
 from stemwright_server.http.ids import request_id
 from stemwright_server.http.paging import Before, next_of, place_of
-from stemwright_server.ports.auth import Principal
+from stemwright_server.ports.auth import ADMIN, Principal
 from stemwright_server.ports.jobs import JobFilter
 from stemwright_server.usecases import administration
 from stemwright_server.usecases.deps import Deps
@@ -48,7 +48,7 @@ def admin_router(deps: Deps, callers: Callers) -> APIRouter:
 
 def _jobs(deps: Deps, callers: Callers) -> APIRouter:
     router = APIRouter()
-    admin_of = Depends(callers.admin)
+    admin_of = Depends(callers.require_role(ADMIN))
 
     @router.get("/jobs", responses=_refusals())
     def jobs(
@@ -96,7 +96,7 @@ def _jobs(deps: Deps, callers: Callers) -> APIRouter:
 
 def _webhooks(deps: Deps, callers: Callers) -> APIRouter:
     router = APIRouter()
-    admin_of = Depends(callers.admin)
+    admin_of = Depends(callers.require_role(ADMIN))
 
     @router.get("/webhooks", responses=_refusals())
     def webhooks(
@@ -117,7 +117,7 @@ def _webhooks(deps: Deps, callers: Callers) -> APIRouter:
 
 def _workers(deps: Deps, callers: Callers) -> APIRouter:
     router = APIRouter()
-    admin_of = Depends(callers.admin)
+    admin_of = Depends(callers.require_role(ADMIN))
 
     @router.get("/workers", responses=_refusals())
     def workers(_admin: Annotated[Principal, admin_of]) -> WorkersResponse:
