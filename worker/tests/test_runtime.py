@@ -394,8 +394,15 @@ def test_a_worker_that_lost_its_gpu_gives_the_job_back_and_leaves(work: Any, wor
     assert len(api.tasks) == 1  # the next one is for others
 
 
-@pytest.mark.parametrize("words", ["CUDA out of memory. Tried to allocate 2.00 GiB", "CUDA error: out of memory"])
-def test_a_gpu_without_room_for_a_song_is_not_lost(work: Any, words: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: out of memory",
+        "CUDA error: no kernel image is available for execution on the device",
+    ],
+)
+def test_a_gpu_without_room_for_a_song_or_code_is_not_lost(work: Any, words: str) -> None:
     def short(request: RunRequest) -> RunResult:
         if request.model == "long":
             raise RuntimeError(words)

@@ -15,19 +15,18 @@ _LOST = re.compile(
     r"HIP error|driver shutting down",
     re.IGNORECASE,
 )
-_MEMORY = re.compile(r"out of memory|alloc_failed", re.IGNORECASE)  # the next song may be shorter
+# The next song may be shorter; and code that was not built for this GPU never runs on it, in no process.
+_OTHER = re.compile(r"out of memory|alloc_failed|no kernel image|invalid device function", re.IGNORECASE)
 
 
 def is_gpu_lost(error: BaseException) -> bool:
     """Whether an error, or what caused it, is of that kind."""
     seen: set[int] = set()
     each: BaseException | None = error
-    found = False
     while each is not None and id(each) not in seen:
         seen.add(id(each))
         words = f"{type(each).__name__}: {each}"
-        if _MEMORY.search(words):
-            return False
-        found = found or _LOST.search(words) is not None
+        if _LOST.search(words) and not _OTHER.search(words):
+            return True
         each = each.__cause__ or each.__context__
-    return found
+    return False
