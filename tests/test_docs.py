@@ -23,6 +23,8 @@ PAGES = sorted(
     ]
 )
 PROJECTS = ["engine", "worker", "server", "services/demucs"]
+# With an environment, and a lock, of their own.
+APART = ["services/pitch"]
 
 
 def dependencies(project: str) -> list[str]:
@@ -40,7 +42,7 @@ def script(path: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("project", PROJECTS)
+@pytest.mark.parametrize("project", [*PROJECTS, *APART])
 def test_every_runtime_dependency_has_its_reason(project: str) -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text()
     missing = [name for name in dependencies(project) if not name.startswith("stemwright") and f"`{name}`" not in page]
@@ -55,6 +57,13 @@ def test_every_runtime_dependency_is_in_the_lock() -> None:
     }
     wanted = {name for project in PROJECTS for name in dependencies(project) if not name.startswith("stemwright")}
     assert wanted <= locked
+
+
+@pytest.mark.parametrize("project", APART)
+def test_every_runtime_dependency_of_a_service_is_in_its_own_lock(project: str) -> None:
+    lock = (ROOT / project / "requirements.lock").read_text()
+    locked = {line.split("==")[0] for line in lock.splitlines() if "==" in line}
+    assert {name for name in dependencies(project) if not name.startswith("stemwright")} <= locked
 
 
 def test_torch_is_pinned_to_one_version_everywhere() -> None:

@@ -43,6 +43,11 @@ def _requirements(file: Path) -> list[Requirement]:
     return [Requirement(each) for each in [*project.get("dependencies", []), *extras]]
 
 
+def _own_environment(file: Path) -> Path | None:
+    """The lock of a service that is installed in an environment of its own only, whose tests run there."""
+    return file.with_name("requirements.lock") if file.with_name("requirements-test.txt").exists() else None
+
+
 PYPROJECTS = _set_version().pyprojects(ROOT)
 every_distribution = pytest.mark.parametrize("file", PYPROJECTS, ids=lambda file: str(file.parent.relative_to(ROOT)))
 
@@ -58,7 +63,8 @@ def test_the_version_is_the_one_of_the_file_version(file: Path) -> None:
     assert "version" not in project
     source = tomllib.loads(file.read_text())["tool"]["hatch"]["version"]
     assert (file.parent / source["path"]).resolve() == ROOT / "VERSION"
-    assert installed_version(project["name"]) == VERSION, "run make setup"
+    if _own_environment(file) is None:
+        assert installed_version(project["name"]) == VERSION, "run make setup"
 
 
 @every_distribution
@@ -103,17 +109,18 @@ def test_every_requirement_has_the_bounds_of_the_policy(file: Path) -> None:
 
 @every_distribution
 def test_the_lock_is_within_every_range(file: Path) -> None:
-    files = (ROOT / "requirements").glob("lock*.txt")
+    own = _own_environment(file)
+    files = [own] if own is not None else (ROOT / "requirements").glob("lock*.txt")
     lock = dict(
         pin for each in files for pin in re.findall(r"^(?:# )?([\w.-]+)==(\S+)", each.read_text(), re.MULTILINE)
     )
-    assert len(lock) > 100
+    assert len(lock) > 30
     for requirement in _requirements(file):
         if requirement.name in lock:
             assert requirement.specifier.contains(lock[requirement.name], prereleases=True), requirement
 
 
-LOCKS = [*(ROOT / "requirements").glob("lock*.txt"), *ROOT.glob("services/*/requirements.lock")]
+LOCKS = [*(ROOT / "requirements").glob("lock*.txt"), *ROOT.glob("services/*/requirements*.lock")]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))

@@ -333,7 +333,7 @@ def _beats(strength: NDArray[np.float64], curve: NDArray[np.float64]) -> NDArray
 def _without_silence(frames: NDArray[np.int64], strength: NDArray[np.float64]) -> NDArray[np.int64]:
     """Without beats before the music and after it."""
     there = _strength_at(strength, frames)
-    heard = np.flatnonzero(there > max(0.5, 0.3 * float(np.median(there)))) if len(there) else frames[:0]
+    heard = np.flatnonzero(there > max(0.5, 0.2 * float(np.median(there)))) if len(there) else frames[:0]
     return frames[heard[0] : heard[-1] + 1] if len(heard) else frames[:0]
 
 

@@ -42,6 +42,7 @@ _STAY = 3.2  # how much better another chord has to fit, in a step, to be taken
 _LEAST = 0.02  # mean activation under which there is no chord
 _SHORTEST = 0.1  # seconds: what is before the first beat or after the last, and shorter, has no chord of its own
 _STEP = 0.5  # seconds, without beats
+_LASTING = 0.8  # seconds: the first chord and the last are ones that stay, not what is between two beats
 _CHANGE = 0.6  # seconds before and after a moment that are compared
 SCALES = {
     "major": ("major", (0, 2, 4, 5, 7, 9, 11)),
@@ -118,12 +119,9 @@ def changes(given: Chroma) -> NDArray[np.float64]:
 def chords(given: Chroma, times: NDArray[np.float64], seconds: float) -> list[Chord]:
     """The chords between ``times`` (seconds, rising: the beats), and before the first and after the last.
 
-    With no times, a chord may change every half second.
+    Where there are no beats, a chord may change as often as if there were; without any, every half second.
     """
-    inner = times[(times > _SHORTEST) & (times < seconds - _SHORTEST)]
-    if not len(inner):
-        inner = np.arange(_STEP, seconds - _SHORTEST, _STEP)
-    edges = np.concatenate([[0.0], inner, [seconds]])
+    edges = _edges(times, seconds)
     whole, bass = (_means(each, edges) for each in (given.whole, given.bass))
     if not len(whole):
         return []
@@ -138,6 +136,16 @@ def chords(given: Chroma, times: NDArray[np.float64], seconds: float) -> list[Ch
             found.append(Chord(start=float(edges[begin]), end=float(edges[step]), name=name, confidence=confidence))
             begin = step
     return found
+
+
+def _edges(times: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
+    """The beats from the beginning to the end; those that nobody plays are counted on."""
+    step = float(np.median(np.diff(times))) if len(times) > 1 else _STEP
+    first, last = (float(times[0]), float(times[-1])) if len(times) else (0.0, 0.0)
+    before, after = np.arange(first - step, 0, -step)[::-1], np.arange(last + step, seconds, step)
+    inner = np.concatenate([before, times, after])
+    inner = inner[(inner > _SHORTEST) & (inner < seconds - _SHORTEST)]
+    return np.concatenate([[0.0], inner, [seconds]])
 
 
 def _means(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -229,6 +237,7 @@ def _key_signs(
     own = {"major": ("maj", "7", "maj7"), "minor": ("min", "min7")}[mode]
     chords = {f"{NAMES[tonic]}:{quality}" for quality in own}
     length = sum(chord.end - chord.start for chord in named)
+    lasting = [chord for chord in named if chord.end - chord.start >= _LASTING] or named
     home = sum(chord.end - chord.start for chord in named if chord.name in chords)
     fifth = sum(chord.end - chord.start for chord in named if chord.name.split(":")[0] == NAMES[(tonic + 7) % 12])
     fourth = sum(chord.end - chord.start for chord in named if chord.name.split(":")[0] == NAMES[(tonic + 5) % 12])
@@ -241,8 +250,8 @@ def _key_signs(
         home / length,
         fifth / length,
         fourth / length,
-        float(named[0].name in chords),
-        float(named[-1].name in chords),
+        float(lasting[0].name in chords),
+        float(lasting[-1].name in chords),
         float(scale in ("dorian", "mixolydian")),
         float(mode == "minor"),
     ]

@@ -132,8 +132,8 @@ def _labels(heard: NDArray[np.float64], starts: list[int], ends: list[int]) -> l
         else:
             labels.append(len(kinds))
             kinds.append(part)
-    return [_letter(label) for label in labels]
+    return [_name(label) for label in labels]
 
 
-def _letter(number: int) -> str:
+def _name(number: int) -> str:
     return chr(ord("A") + number % 26) + (str(number // 26) if number >= 26 else "")
