@@ -48,8 +48,8 @@ def main() -> None:
         if (only_files := folder / "requirements-only-files.txt").exists():
             locked |= resolve(_lines(only_files), "--no-deps")
         write(folder / "requirements.lock", "the environment of this service", locked)
-        if (tests := folder / "requirements-test.txt").exists():
-            more = resolve([*wanted, *_lines(tests)])
+        if (for_tests := folder / "requirements-test.txt").exists():
+            more = resolve([*wanted, *_lines(for_tests)])
             more = {name: block for name, block in more.items() if name not in locked}
             write(folder / "requirements-test.lock", "what the tests of this service need besides", more)
         return

@@ -53,7 +53,12 @@ def _own(node: ast.AST) -> bool:
 
 def _trees() -> dict[str, ast.AST]:
     """Of all files of tests, by their paths."""
-    files = [file for folder in TESTS for file in sorted((ROOT / folder).rglob("*.py")) if not {"src", ".venv"} & {*file.parts}]
+    files = [
+        file
+        for folder in TESTS
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        if not {"src", ".venv"} & {*file.parts}
+    ]
     assert len(files) > 100
     return {file.relative_to(ROOT).as_posix(): ast.parse(file.read_text()) for file in files}
 
