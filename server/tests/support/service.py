@@ -70,6 +70,7 @@ def environment(state: Path, settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     paths = [str(FAST_MODEL), str(FAST_MODEL.parent)]
     fast = {"STEMWRIGHT_ENV_FILE": ""}  # whatever lies in the folder of the tests
+    fast |= {"STEMWRIGHT_SERVICES_PATH": ""}  # whichever services of the checkout have an environment
     fast |= {
         "STEMWRIGHT_MODELS": "gain",
         "STEMWRIGHT_PROBE": "wav",
