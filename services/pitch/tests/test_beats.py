@@ -5,7 +5,7 @@ from __future__ import annotations
 import mir_eval
 import numpy as np
 import pytest
-from sounds import RATE, clicks, noise, tone
+from drawn_sounds import RATE, clicks, noise, tone
 
 from stemwright_pitch.beats import METRES, NOTHING, Pulse, track
 from stemwright_pitch.onsets import onsets

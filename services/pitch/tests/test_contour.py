@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import soxr
-from sounds import RATE, TIMBRES, midi_hz, noise, tone
+from drawn_sounds import RATE, TIMBRES, midi_hz, noise, tone
 
 from stemwright_pitch.analysis import Networks
 from stemwright_pitch.contour import HOP, NETWORK_RATE, contour, pieces

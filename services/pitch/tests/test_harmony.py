@@ -5,7 +5,7 @@ from __future__ import annotations
 import mir_eval
 import numpy as np
 import pytest
-from sounds import RATE, noise, played
+from drawn_sounds import RATE, noise, played
 
 from stemwright_pitch.analysis import Networks
 from stemwright_pitch.harmony import NAMES, NO_CHORD, QUALITIES, Chord, Key, chords, chroma, key

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import mir_eval
 import numpy as np
 import pytest
-from sounds import RATE, midi_hz, noise, played
+from drawn_sounds import RATE, midi_hz, noise, played
 
 from stemwright_pitch.analysis import Networks
 from stemwright_pitch.contour import contour

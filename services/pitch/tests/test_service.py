@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 import mido
 import numpy as np
 import pytest
+from drawn_sounds import RATE, clicks, noise, played, write
 from jsonschema import Draft202012Validator
-from sounds import RATE, clicks, noise, played, write
 
 from stemwright_pitch import service, weights
 from stemwright_pitch.errors import PitchError
