@@ -4,7 +4,7 @@
 # starts its own, on free ports, in a folder of its own. Stop yours if you do not want them: systemctl disable --now ...
 set -eu
 missing=
-for package in chromium clang libomp-dev fluidsynth espeak-ng fluid-soundfont-gm timgm6mb-soundfont g++ nginx openssl \
+for package in chromium clang libomp-dev fluidsynth espeak-ng fluid-soundfont-gm timgm6mb-soundfont g++ curl nginx openssl \
     postgresql prometheus redis-server rabbitmq-server; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
