@@ -88,6 +88,19 @@ def test_requests_are_counted_by_route_never_by_path(tmp_path: Path) -> None:
         }
 
 
+def test_what_waits_is_told_by_service(tmp_path: Path) -> None:
+    with running(tmp_path / "data", {"STEMWRIGHT_WORKERS": "1"}) as service:
+        file_id = service.client.upload(wav(seed=9))
+        jobs = [service.client.submit(file_id, segments=2, sleep=2 + number / 10) for number in range(3)]
+        service.client.wait(file_id, jobs[0], "running")
+        found = scrape(service)
+        assert found["demucs_queue_jobs", "gain"] == 2
+        assert 0 < found["demucs_queue_oldest_seconds", "gain"] < 600
+        for job_id in jobs:
+            service.client.http.post(f"/jobs/{job_id}/cancel")
+        assert scrape(service)["demucs_queue_jobs", "gain"] == 0  # a scaler needs its zero
+
+
 def test_a_port_of_its_own_and_none_at_the_api(tmp_path: Path) -> None:
     settings = {"OBSERVABILITY_PROMETHEUS_PORT": "0", "STEMWRIGHT_METRICS": "false", "STEMWRIGHT_WORKERS": "0"}
     with running(tmp_path / "data", settings) as service:

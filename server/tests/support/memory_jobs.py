@@ -16,7 +16,7 @@ from stemwright_server.domain.song import LatestJob, Song
 from stemwright_server.domain.track import Track, TrackState
 from stemwright_server.domain.worker import AnnouncedService, SeenWorker
 from stemwright_server.domain.worker_health import WorkerHealth
-from stemwright_server.ports.jobs import Chore, IdempotencyKey, JobFilter, Place, Submission, Waiting
+from stemwright_server.ports.jobs import Chore, IdempotencyKey, JobFilter, Place, Queue, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists
 
 _ACTIVE = (JobState.QUEUED, JobState.RUNNING)
@@ -239,6 +239,14 @@ class MemoryJobRepository(MemoryDeliveries):
     def counters(self) -> Mapping[tuple[str, Labels], float]:
         with self._lock:
             return dict(self._counters)
+
+    def queues(self) -> Sequence[Queue]:
+        queued = [job for job in list(self._jobs.values()) if job.state is JobState.QUEUED]
+        found = {}
+        for service in sorted({job.service for job in queued}):
+            since = [job.available_at for job in queued if job.service == service]
+            found[service] = Queue(service=service, jobs=len(since), oldest_at=min(since))
+        return list(found.values())
 
     def counts(self) -> Mapping[JobState, int]:
         states = [job.state for job in list(self._jobs.values())]

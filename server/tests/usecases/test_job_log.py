@@ -35,6 +35,8 @@ def test_each_tenth_of_the_segments_is_a_line_with_the_callers_ids() -> None:
         "event": "job_progress",
         "log_level": "info",
         "job_id": "j",
+        "file_id": "t",
+        "user_id": "o",
         "attempt": 2,
         "request_id": "r",
         "correlation_id": "c",

@@ -59,6 +59,16 @@ class JobFilter:
 Place = tuple[float, str]
 """In a list of the newest first: when one was created, and its id."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """What waits for the workers of a service."""
+
+    service: str
+    jobs: int
+    oldest_at: float  # since when the job that waits longest could be had
+
+
 Chore = Literal[
     "sweep",  # leases and messages: soon, whatever else there is to do
     "clean",  # files whose time is over
@@ -192,6 +202,10 @@ class Jobs(Protocol):
         An outcome is written to the attempt; a completed job makes its track's metadata due; the end of a job that
         wants a webhook adds it to the outbox.
         """
+        ...
+
+    def queues(self) -> Sequence[Queue]:
+        """Of the queued jobs, by service; services of which none waits are left out."""
         ...
 
     def counts(self) -> Mapping[JobState, int]:

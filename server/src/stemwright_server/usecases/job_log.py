@@ -59,6 +59,8 @@ def _progressed(job: Job) -> None:
 def _names(job: Job) -> dict[str, Any]:
     names = {
         "job_id": job.id,
+        "file_id": job.track_id or None,
+        "user_id": job.owner,
         "model": job.model,
         "service": job.service,
         "dialect": job.options.dialect,

@@ -22,6 +22,9 @@ class Measures:
     workers: Sequence[SeenWorker]
     deliveries: Mapping[DeliveryState, int]  # webhooks
     gpus: Sequence[GpuMemory]  # as workers told this process
+    queues: Mapping[
+        str, tuple[int, float]
+    ]  # by service: jobs that wait, and the seconds for which one has waited longest
     aside: int = 0  # of the workers, those that get no jobs since jobs fail there
     store_is_up: bool = True  # as far as this process saw
 
@@ -43,6 +46,14 @@ def measure(deps: Deps) -> Measures:
         workers=deps.workers.present(),
         deliveries=deps.repository.count_deliveries(),
         gpus=deps.workers.gpus(),
+        queues=_queues(deps),
         aside=sum(each.is_aside(deps.clock()) for each in deps.workers.ailing()),
         store_is_up=deps.store is None or deps.store.away is None,
     )
+
+
+def _queues(deps: Deps) -> Mapping[str, tuple[int, float]]:
+    """A service of which nothing waits is there as well: a scaler needs its zero."""
+    now = deps.clock()
+    found = {service.name: (0, 0.0) for service in deps.planner.services()}
+    return found | {queue.service: (queue.jobs, max(0.0, now - queue.oldest_at)) for queue in deps.repository.queues()}

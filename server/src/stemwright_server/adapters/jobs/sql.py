@@ -29,7 +29,7 @@ from stemwright_server.domain.inputs import source_ids, track_ids
 from stemwright_server.domain.job import Job, JobState, Outcome
 from stemwright_server.domain.lifecycle import Transition
 from stemwright_server.domain.track import Track, TrackState
-from stemwright_server.ports.jobs import IdempotencyKey, Submission, Waiting
+from stemwright_server.ports.jobs import IdempotencyKey, Queue, Submission, Waiting
 from stemwright_worker.errors import Gone, InvalidRequest, SongExists, Unavailable
 
 _NEWEST = (jobs.c.created_at.desc(), jobs.c.id.desc())
@@ -304,6 +304,18 @@ class SqlJobRepository(SqlUpkeep, SqlWorkers, SqlCounters, SqlDeliveries, SqlAdm
         if transition.outcome is Outcome.COMPLETED:
             due = update(tracks).where(tracks.c.id == before.track_id).values(revision=tracks.c.revision + 1)
             db.execute(due)
+
+    def queues(self) -> Sequence[Queue]:
+        columns = (
+            jobs.c.service.label("service"),
+            func.count().label("jobs"),
+            func.min(jobs.c.available_at).label("oldest_at"),
+        )
+        query = (
+            select(*columns).where(jobs.c.state == JobState.QUEUED).group_by(jobs.c.service).order_by(jobs.c.service)
+        )
+        with self._read() as db:
+            return [Queue(service=row.service, jobs=row.jobs, oldest_at=row.oldest_at) for row in db.execute(query)]
 
     def counts(self) -> Mapping[JobState, int]:
         query = select(jobs.c.state, func.count()).group_by(jobs.c.state)

@@ -60,6 +60,14 @@ def _now(measures: Measures) -> Iterator[Metric]:
     yield GaugeMetricFamily("demucs_jobs_active", "Jobs that a worker has now.", measures.jobs[JobState.RUNNING])
     yield GaugeMetricFamily("demucs_store_up", "Whether the store of files can be used.", float(measures.store_is_up))
     yield GaugeMetricFamily("demucs_queue_depth", "Jobs that wait for a worker.", measures.jobs[JobState.QUEUED])
+    waiting = GaugeMetricFamily("demucs_queue_jobs", "Jobs that wait for a worker of a service.", labels=["service"])
+    longest = GaugeMetricFamily(
+        "demucs_queue_oldest_seconds", "For how long the job has waited that waits longest.", labels=["service"]
+    )
+    for service, (jobs, seconds) in sorted(measures.queues.items()):
+        waiting.add_metric([service], jobs)
+        longest.add_metric([service], seconds)
+    yield from (waiting, longest)
     workers = GaugeMetricFamily("demucs_workers", "Workers heard of lately, by kind of device.", labels=["device"])
     kinds = [counters.plain(worker.device.partition(":")[0]) for worker in measures.workers]
     for kind in sorted({*kinds, "cpu", "cuda"}):  # a zero can be alerted on, an absence hardly
