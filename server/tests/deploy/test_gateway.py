@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import ssl
 import subprocess
 import sys
 import time
@@ -12,19 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import jwt
 import pytest
+from nginx import client_of, nginx
 from origin import certificate
 from redis_server import free_port
 from service import Service, running, until, wav
 
 GATEWAY = Path(__file__).parents[3] / "deploy" / "gateway"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") or "nginx"
 SECRET = "s" * 32
-TEMPORARY = "".join(
-    f"    {name}_temp_path {{folder}}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-)
 # As the document has it, chapter 22.
 CREATE_JWT = """
 import jwt, time
@@ -33,26 +28,14 @@ print(jwt.encode(payload,"supersecret123",algorithm="HS256"))
 """
 
 
-def configured(name: str, folder: Path, **changes: str) -> Path:
-    """The files, with this machine's ports and paths in place of those that an operator writes there."""
+def configured(name: str, folder: Path, **changes: str) -> str:
+    """One of the files, with this machine's ports and paths in place of those that an operator writes there."""
     text = (GATEWAY / name).read_text()
     for told, used in changes.items():
         assert told in text, told
         text = text.replace(told, used)
-    text = text.replace("/run/nginx.pid", f"{folder}/nginx.pid").replace(
-        "http {\n", "http {\n" + TEMPORARY.format(folder=folder)
-    )
-    config = folder / "nginx.conf"
-    config.write_text("daemon off;\nerror_log stderr;\n" + text)
     shutil.copy(GATEWAY / "locations.conf", folder)
-    return config
-
-
-def started(config: Path) -> subprocess.Popen[bytes]:
-    command = [NGINX, "-p", str(config.parent), "-e", "stderr", "-c", str(config)]
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stderr
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return text
 
 
 def token(**claims: Any) -> str:
@@ -84,28 +67,8 @@ def gateway(service: Service, folder: Path) -> Iterator[str]:
         "/etc/letsencrypt/live/stems.example.com/fullchain.pem": f"{folder}/cert.pem",
         "/etc/letsencrypt/live/stems.example.com/privkey.pem": f"{folder}/key.pem",
     }
-    process = started(configured("nginx.conf", folder, **ours))
-    try:
+    with nginx(configured("nginx.conf", folder, **ours), folder):
         yield f"https://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def client_of(gateway: str, folder: Path, token: str | None = None, *, address: str = "127.0.0.1") -> httpx2.Client:
-    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = httpx2.HTTPTransport(verify=trust, local_address=address)
-    client = httpx2.Client(base_url=gateway, transport=transport, headers=headers, timeout=60.0)
-
-    def answers() -> bool:
-        try:
-            return client.get("/health").status_code == 200
-        except httpx2.TransportError:
-            return False
-
-    until(answers, what="nginx")
-    return client
 
 
 WRONG = {
@@ -194,8 +157,7 @@ def test_the_documents_own_flow_by_curl(tmp_path: Path) -> None:
             "listen 127.0.0.1:80;": f"listen 127.0.0.1:{port};",
             "server 127.0.0.1:8080;": f"server {service.url[7:]};",
         }
-        process = started(configured("nginx.local.conf", tmp_path / "nginx", **ours))
-        try:
+        with nginx(configured("nginx.local.conf", tmp_path / "nginx", **ours), tmp_path / "nginx"):
             here = f"http://localhost:{port}"
             curl("--retry", "20", "--retry-connrefused", "--retry-delay", "1", f"{here}/health")
             announced = curl("-X", "POST", f"{here}/upload", *sign, "-d", '{"filename": "song.wav"}')
@@ -212,6 +174,3 @@ def test_the_documents_own_flow_by_curl(tmp_path: Path) -> None:
             asked = subprocess.run(["curl", "-si", f"{here}/songs", *sign], capture_output=True, text=True, timeout=60)
             assert "503" in asked.stdout.splitlines()[0]  # not 500: nobody knows now whether the token holds
             assert "cannot_verify" in asked.stdout
-        finally:
-            process.terminate()
-            process.wait(20)

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import re
-import shutil
-import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 from follower import Follower
+from nginx import client_of, nginx
 from origin import certificate
 from redis_server import free_port
-from service import Service, running, until, wav
+from service import Service, running, wav
 from webserver import SETTINGS
 
 TRUSTED = {"STEMWRIGHT_TRUSTED_PROXIES": "127.0.0.1"}  # as the page says
 PAGE = Path(__file__).parents[3] / "docs" / "proxy.md"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") or "nginx"
-FRAME = """daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr;
+FRAME = """worker_processes 1;
+pid /run/nginx.pid;
 events {{}}
 http {{
     access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
 {server}
 }}
 """
@@ -65,33 +54,8 @@ def proxy(service: Service, folder: Path) -> Iterator[str]:
     for told, used in ours.items():
         assert text.count(told) == 1, told
         text = text.replace(told, used)
-    config = folder / "nginx.conf"
-    config.write_text(FRAME.format(folder=folder, server=text))
-    command = [NGINX, "-p", str(folder), "-e", "stderr", "-c", str(config)]
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stderr
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
+    with nginx(FRAME.format(server=text), folder):
         yield f"https://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def client_of(proxy: str, folder: Path, *, address: str = "127.0.0.1") -> httpx2.Client:
-    """A caller at an address, who trusts the certificate."""
-    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
-    transport = httpx2.HTTPTransport(verify=trust, local_address=address)
-    client = httpx2.Client(base_url=proxy, transport=transport, timeout=60.0)
-
-    def answers() -> bool:
-        try:
-            return client.get("/health").status_code == 200
-        except httpx2.TransportError:
-            return False
-
-    until(answers, what="nginx")
-    return client
 
 
 def test_a_song_goes_through_it_is_followed_and_comes_back(
