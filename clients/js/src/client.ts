@@ -165,19 +165,17 @@ export class Stemwright {
    * leave the loop: a connection that breaks is made again, and nothing comes twice.
    */
   async *events(fileId: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<JobEvent, void, void> {
-    const seen = new Map<string, string>(); // by job: the last event's id
-    const path = `/events/${encodeURIComponent(fileId)}`;
+    let last = ""; // the id of the last event: what the service has told already
     for (let broken = 0; ; ) {
       const ours = new AbortController();
       const signal = options.signal === undefined ? ours.signal : AbortSignal.any([options.signal, ours.signal]);
       try {
-        const answer = await this.connection.call(path, { signal, headers: { Accept: "text/event-stream" } });
+        const told = last && `?${new URLSearchParams({ last_event_id: last })}`;
+        const answer = await this.connection.call(`/events/${encodeURIComponent(fileId)}${told}`, { signal, headers: { Accept: "text/event-stream" } });
         for await (const { event, id, data } of eventsIn(answer.body as ReadableStream<Uint8Array>)) {
           broken = 0;
-          const job = JSON.parse(data) as Job;
-          if (seen.get(job.job_id) === id) continue;
-          seen.set(job.job_id, id);
-          yield { type: event as JobEvent["type"], job };
+          last = id;
+          yield { type: event as JobEvent["type"], job: JSON.parse(data) as Job };
         }
       } catch (error) {
         options.signal?.throwIfAborted();

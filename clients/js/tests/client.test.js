@@ -123,8 +123,18 @@ test("a stream that breaks goes on, and nothing comes twice", async () => {
   const between = await way();
   const client = new Stemwright({ baseUrl: between.url, token });
   const { fileId } = await client.upload(another());
+  const before = await client.process({ file_id: fileId, model: "gain" });
+  await client.wait(fileId, before.jobId);
   const { jobId } = await client.process({ file_id: fileId, model: "gain", params: { segments: 20, sleep: 0.1 } });
   const seen = [];
+  const ended = [];
+  const all = client.events(fileId, { signal: AbortSignal.timeout(60_000) });
+  const following = (async () => {
+    for await (const { type, job } of all) {
+      if (type === "completed") ended.push(job.job_id);
+      if (job.job_id === jobId && type === "completed") return;
+    }
+  })();
   const job = await client.wait(fileId, jobId, {
     onProgress: ({ status, progress }) => {
       seen.push(`${status} ${progress.segments_done} ${progress.stage}`);
@@ -138,6 +148,8 @@ test("a stream that breaks goes on, and nothing comes twice", async () => {
   assert.equal(between.state.cut, true);
   assert.ok(between.state.asked.filter((each) => each.includes("/events/")).length >= 2);
   assert.deepEqual([...new Set(seen)], seen);
+  await following;
+  assert.deepEqual(ended, [before.jobId, jobId]); // the one that had ended before is not told of again
   between.close();
 });
 
