@@ -56,11 +56,36 @@ def test_a_token_is_as_the_document_has_it_and_may_be_more() -> None:
     assert (claims["sub"], claims["roles"], claims["exp"] - claims["iat"]) == ("boss", ["admin"], 7200)
 
 
-def test_a_song_that_comes_back_whole_is_right_and_the_same_again(service: Service, song: str) -> None:
-    for _ in range(2):  # the second time it is there already
-        done = smoke(service.url, token(SECRET), song)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "made 2 outputs, each as its hash says" in done.stdout
+def test_a_song_that_comes_back_whole_is_right(service: Service, song: str) -> None:
+    done = smoke(service.url, token(SECRET), song)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "made 2 outputs, each as its hash says" in done.stdout
+
+
+def test_what_was_done_before_shows_nothing_and_is_an_error_unless_that_is_said(
+    service: Service, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.wav"
+    again.write_bytes(wav(seed=78))
+    assert smoke(service.url, token(SECRET), str(again)).returncode == 0
+    done = smoke(service.url, token(SECRET), str(again))
+    assert done.returncode != 0
+    assert "the work was done before" in done.stderr
+    assert smoke(service.url, token(SECRET), str(again), SKIPPED="ok").returncode == 0
+
+
+def test_an_output_that_came_damaged_is_an_error_and_its_signature_is_not_shown(
+    service: Service, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.wav"
+    damaged.write_bytes(wav(seed=79))
+    assert smoke(service.url, token(SECRET), str(damaged)).returncode == 0
+    for stem in (service.data_dir / "blobs" / "outputs").rglob("quiet.wav"):
+        stem.write_bytes(stem.read_bytes()[:-1] + b"x")
+    done = smoke(service.url, token(SECRET), str(damaged), SKIPPED="ok")
+    assert done.returncode != 0
+    assert "an output came damaged" in done.stderr
+    assert "sig=" not in done.stderr
 
 
 def test_what_is_wrong_is_an_error_and_said(service: Service, song: str, tmp_path: Path) -> None:
