@@ -92,6 +92,7 @@ def requests(operation: Operation, words: Mapping[str, Sequence[Any]]) -> st.Sea
             body = draw(_valued(schema, operation.schemas, (), words))
             if good and draw(st.integers(0, 2)):  # mostly one that is understood, with a change or two
                 body = draw(st.sampled_from(good)) | (draw(st.sampled_from([{}, {}, body])) if _is_object(body) else {})
+                wild.query = draw(st.sampled_from([{}, {}, query]))  # which may say otherwise
             broken = draw(st.integers(0, 9)) == 0
             wild.body = draw(st.binary(max_size=60)) if broken else json.dumps(body).encode()
         if "multipart/form-data" in content:

@@ -16,7 +16,7 @@ from webserver import SETTINGS, Uploader
 
 KEY = bytes(range(32))
 WHSEC = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="  # base64 of KEY
-TOKEN = "a token of the tests"
+TOKEN = "a token of the tests, long enough"
 
 
 @pytest.fixture(scope="module")
