@@ -19,11 +19,6 @@ def hz_to_midi(hz: Floats) -> Floats:
         return np.where(hz > 0, 69 + 12 * np.log2(np.maximum(hz, 1e-9) / A4), np.nan)
 
 
-def midi_to_hz(midi: Floats) -> Floats:
-    """The other way round."""
-    return np.asarray(A4 * 2.0 ** ((np.asarray(midi) - 69) / 12))
-
-
 def frames_of(samples: NDArray[np.float32], size: int, hop: int) -> NDArray[np.float32]:
     """``[frames, size]``, frame k centred on sample ``k * hop``; a view of padded samples, one frame for each hop begun."""
     count = -(-len(samples) // hop)
